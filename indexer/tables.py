@@ -355,6 +355,24 @@ moves = sa.Table(
 )
 """Projection: value as it moves, two rows a transfer (`indexer.moves`). The key is the order of an account's moves."""
 
+records = sa.Table(
+    "indexer_records",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("namespace", IDENTIFIER, primary_key=True),
+    sa.Column("record_key", IDENTIFIER, primary_key=True),
+    sa.Column("version", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("event_index", sa.Integer, nullable=False),
+    sa.Column("block_hash", sa.LargeBinary, nullable=False),
+    sa.Column("tx_hash", sa.LargeBinary, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("author", IDENTIFIER, nullable=False),
+    sa.Column("digest", sa.LargeBinary, nullable=False),
+)
+"""Projection: every version of every record of the canonical chains."""
+sa.Index("ix_indexer_records_block", records.c.chain, records.c.block_hash)
+
 TABLES: Final = (
     fact_order,
     chains,
@@ -380,4 +398,5 @@ TABLES: Final = (
     accounts,
     asset_numbers,
     moves,
+    records,
 )

@@ -13,6 +13,7 @@ from regulator_api import bodies, orders, requests
 from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
+from regulator_api.reading import routes as reading
 from regulator_api.service import RegulatorService
 
 TITLE: Final = "Causeway supervision API"
@@ -60,6 +61,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
         *_record_routes(service),
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
+        *reading.routes(service.reading),
     ]
     return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
         Route(
@@ -106,10 +108,6 @@ def _swap_routes(service: RegulatorService) -> list[Route]:
     return [
         _scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", bodies.ChainsAnswer),
         _scoped(
-            "GET", "/v1/swaps", service.get_swaps, "Swaps, newest first", bodies.SwapsPage, query=requests.SwapsQuery
-        ),
-        _scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", bodies.SwapDocument),
-        _scoped(
             "GET",
             "/v1/swaps/{id}/evidence",
             service.get_evidence,
@@ -123,16 +121,8 @@ def _swap_routes(service: RegulatorService) -> list[Route]:
 
 
 def _value_routes(service: RegulatorService) -> list[Route]:
-    """Transfers, assets and conservation."""
+    """Assets and conservation."""
     return [
-        _scoped(
-            "GET",
-            "/v1/transfers",
-            service.get_transfers,
-            "Transfers, newest first",
-            bodies.TransfersPage,
-            query=requests.TransfersQuery,
-        ),
         _scoped(
             "GET", "/v1/assets", service.get_assets, "Assets, by id", bodies.AssetsPage, query=requests.AssetsQuery
         ),

@@ -41,19 +41,6 @@ SwapStatusName = Literal[
 ]
 
 
-class SwapsQuery(PageQuery, frozen=True, kw_only=True):
-    chain: Identifier | None = None
-    asset: Identifier | None = None
-    status: SwapStatusName | None = None
-    hashlock: Hash32 | None = None
-
-
-class TransfersQuery(PageQuery, frozen=True, kw_only=True):
-    chain: Identifier | None = None
-    asset: Identifier | None = None
-    account: Identifier | None = None
-
-
 class AssetsQuery(PageQuery, frozen=True, kw_only=True):
     chain: Identifier | None = None
 

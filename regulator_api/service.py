@@ -15,10 +15,10 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import BlockHeader
-from core.model.identifiers import parse_account, parse_asset, parse_chain
+from core.model.identifiers import parse_asset, parse_chain
 from core.model.ports import ChainParameters, Prover, StateReader
 from core.model.questions import LockQuestion
-from core.model.types import AccountId, Asset, AssetId, ChainId, Height, SwapId, chain_of
+from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from core.proofs.evidence import encode_evidence
 from core.runtime.clock import Clock
 from core.runtime.database import Database
@@ -37,12 +37,13 @@ from indexer.projections.assets import list_assets
 from indexer.projections.conservation import Conservation, conservation, locked_assets
 from indexer.projections.contracts import list_contracts
 from indexer.projections.locks import LockRow
-from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, list_swaps, swap_by_id
-from indexer.projections.transfers import TransferFilter, list_transfers
+from indexer.projections.swaps import JoinedSwap
 from indexer.store import ChainRow, chain_rows
 from regulator_api import answers, audit, bodies, requests
 from regulator_api.ordering import OrderDesk
 from regulator_api.orders import Orders
+from regulator_api.reading.common import Reading, unrestricted
+from regulator_api.view.swaps import swap_by_id
 
 STALE_AFTER_S: Final = 30.0
 """Seconds without news of a follower after which it is shown as stale; it reports every few seconds."""
@@ -98,6 +99,7 @@ class RegulatorService:
             self._assets.update(entry.parameters.assets)
         self._clock = clock
         self._cursors = PageCursors(cursor_key)
+        self.reading = Reading(database, self._cursors, self._chains, self._assets)
         self.database, self.clock, self.cursors = database, clock, self._cursors  # for the other rooms' routes
         desks = {chain: entry.orders for chain, entry in self._chains.items() if entry.orders is not None}
         self.orders = Orders(desks, {chain: self._chains[chain].prover for chain in desks}, self._cursors)
@@ -106,45 +108,6 @@ class RegulatorService:
 
     async def get_chains(self, request: web.Request) -> web.Response:
         return respond(bodies.ChainsAnswer(now_s=int(self._clock.now()), items=await self._chain_views()))
-
-    async def get_swaps(self, request: web.Request) -> web.Response:
-        query = read_query(request, requests.SwapsQuery)
-        chain, asset, _ = await self._filters(query.chain, query.asset)
-        wanted = JoinedSwapFilter(
-            chain=chain,
-            asset=asset,
-            status=None if query.status is None else SwapStatus(query.status),
-            hashlock=None if query.hashlock is None else requests.parse_hash(query.hashlock),
-        )
-        listing = f"swaps {wanted}"
-        sealed = self._cursors.open(listing, query.cursor)
-        before = None if sealed is None else (int(sealed[0]), SwapId(sealed[1]))
-
-        def read(connection: Connection) -> tuple[list[JoinedSwap], _Reading]:
-            return list_swaps(connection, wanted, query.limit + 1, before), _reading(connection)
-
-        found, reading = await self._database.read(read)
-        page = self._cursors.page(listing, found, query.limit, lambda row: (row.opened_s, row.swap_id))
-        shown = [answers.swap_answer(row, self._assets, reading.final) for row in page.items]
-        return respond(bodies.SwapsPage(items=shown, next=page.next, as_of=reading.as_of))
-
-    async def get_swap(self, request: web.Request) -> web.Response:
-        swap, reading = await self._swap(request)
-        shown = answers.swap_answer(swap, self._assets, reading.final)
-        return respond(bodies.SwapDocument(swap=shown, as_of=reading.as_of))
-
-    async def get_transfers(self, request: web.Request) -> web.Response:
-        query = read_query(request, requests.TransfersQuery)
-        wanted = TransferFilter(*await self._filters(query.chain, query.asset, query.account))
-        listing = f"transfers {wanted}"
-        sealed = self._cursors.open(listing, query.cursor)
-        before = None if sealed is None else (int(sealed[0]), str(sealed[1]), int(sealed[2]), int(sealed[3]))
-        found, reading = await self._database.read(
-            lambda connection: (list_transfers(connection, wanted, query.limit + 1, before), _reading(connection))
-        )
-        page = self._cursors.page(listing, found, query.limit, lambda row: row.sort_key)
-        shown = [answers.transfer_view(row, self._assets, reading.final) for row in page.items]
-        return respond(bodies.TransfersPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_assets(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.AssetsQuery)
@@ -160,6 +123,7 @@ class RegulatorService:
         return respond(bodies.AssetsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_contracts(self, request: web.Request) -> web.Response:
+        unrestricted(request)
         query = read_query(request, requests.ContractsQuery)
         chain = None if query.chain is None else self._known_chain(query.chain)
         listing = f"contracts {chain}"
@@ -173,11 +137,13 @@ class RegulatorService:
         return respond(bodies.ContractsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_conservation(self, request: web.Request) -> web.Response:
+        unrestricted(request)
         query = read_query(request, requests.ConservationQuery)
         asset = await self._known_asset(request.match_info["asset"])
         return respond(await self._conservation(asset, query.finality))
 
     async def get_summary(self, request: web.Request) -> web.Response:
+        unrestricted(request)
         chains = await self._chain_views()
         swaps, locks, transfers, assets = await self._database.read(_counts)
         followed = {view.chain for view in chains if view.finalized is not None}
@@ -200,7 +166,7 @@ class RegulatorService:
 
     async def get_evidence(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.EvidenceQuery)
-        swap, _ = await self._swap(request)
+        swap = await self._swap(request)
         if swap.agreed is None:
             raise ConflictError(
                 "no agreed terms are known for this hashlock, so nobody can say which locks are its legs: report them",
@@ -261,34 +227,16 @@ class RegulatorService:
             raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset)
         return asset
 
-    async def _filters(
-        self, chain: str | None, asset: str | None, account: str | None = None
-    ) -> tuple[ChainId | None, AssetId | None, AccountId | None]:
-        """The filters of a list. An empty list means that there is nothing, never that a filter names nothing.
-
-        Raise `MalformedIdentifierError`, `NotFoundError` for what is not supervised, `RejectedError` for filters that
-        exclude each other.
-        """
-        on = None if chain is None else self._known_chain(chain)
-        which = None if asset is None else await self._known_asset(asset)
-        whose = None if account is None else parse_account(account)
-        if whose is not None:
-            self._known_chain(chain_of(whose))
-        chains = {on, *(chain_of(one) for one in (which, whose) if one is not None)} - {None}
-        if len(chains) > 1:
-            raise RejectedError(f"the filters are of different chains: {', '.join(sorted(map(str, chains)))}")
-        return on, which, whose
-
     async def _chain_views(self) -> list[bodies.ChainView]:
         rows = await self._database.read(chain_rows)
         return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
 
-    async def _swap(self, request: web.Request) -> tuple[JoinedSwap, _Reading]:
+    async def _swap(self, request: web.Request) -> JoinedSwap:
         swap_id = requests.parse_swap_id(request.match_info["id"])
-        swap, reading = await self._database.read(lambda c: (swap_by_id(c, swap_id), _reading(c)))
+        swap, _ = await self.reading.read(request, (None, None), lambda view: swap_by_id(view, swap_id))
         if swap is None:
             raise NotFoundError("there is no such swap", id=swap_id)
-        return swap, reading
+        return swap
 
     async def _conservation(
         self, asset: AssetId, finality: Literal["finalized", "latest"]

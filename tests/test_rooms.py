@@ -20,11 +20,12 @@ SQL_STANDS_IN = (
         "relayer/reloads.py",
     ),
     *("relayer/api/access.py", "relayer/asking/rows.py", "relayer/asking/follow_rows.py", "relayer/bridging/asked.py"),
-    "gateway/backup.py",
+    *("gateway/backup.py", "regulator_api/view/"),
 )
 """The indexer is a room about SQL, a backup about every table; the simulation reads what the code under test stores."""
-OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}
-"""A client's store makes the indexer's tables in its own file."""
+OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/", "regulator_api/view/")}
+"""A client's store makes the indexer's tables in its own file. The view of the supervision API is where a caller's
+scope and the moment of an answer go into every query."""
 JOIN_PARTS = (
     *("relayer/service.py", "relayer/pump/wiring.py", "relayer/client/process.py", "relayer/client/swap_client.py"),
     "relayer/signals.py",

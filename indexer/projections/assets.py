@@ -6,7 +6,7 @@ stands in a table of its own that no rebuild touches, and it gives way to facts.
 here without a name.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -171,3 +171,26 @@ def _row(row: Any) -> AssetRow:
         issuer=None if row.issuer is None else AccountId(row.issuer),
         first_height=None if row.first_height is None else Height(row.first_height),
     )
+
+
+MAX_DESCRIBED: Final = 1_000
+"""Assets whose symbols and decimals are given with an answer."""
+
+
+def described(connection: Connection, configured: Mapping[AssetId, Asset]) -> dict[AssetId, Asset]:
+    """Return what events, reports or the configuration call assets; of several the last of these goes first."""
+    found: dict[AssetId, Asset] = {}
+    for row in connection.execute(_REPORTED).all():
+        found[AssetId(row.asset)] = Asset(AssetId(row.asset), row.symbol, row.decimals, row.name)
+    for row in connection.execute(_DEFINED).all():
+        found[AssetId(row.asset)] = Asset(AssetId(row.asset), row.symbol, row.decimals)
+    return {**found, **configured}
+
+
+_REPORTED: Final = sa.select(asset_reports).order_by(asset_reports.c.asset).limit(MAX_DESCRIBED)
+_DEFINED: Final = (
+    sa.select(assets.c.asset, assets.c.symbol, assets.c.decimals)
+    .where(assets.c.symbol.is_not(None), assets.c.decimals.is_not(None))
+    .order_by(assets.c.asset)
+    .limit(MAX_DESCRIBED)
+)

@@ -8,7 +8,7 @@ or settles the same asset are the same value a second time: they are marked as c
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -117,11 +117,10 @@ def _keeper_at(chain: ChainId, held: Sequence[tuple[int, AccountId]], height: He
     return next((contract for since, contract in reversed(held) if since <= height), ledger_keeper(chain))
 
 
-def keepers(connection: Connection) -> frozenset[AccountId]:
-    """Return every account that keeps, or kept, a chain's locks: value only passes through it."""
+def keepers(connection: Connection, chains: Iterable[ChainId]) -> frozenset[AccountId]:
+    """Return every account that keeps, or kept, the locks of these chains: value only passes through it."""
     reported = connection.execute(sa.select(htlc_reports.c.contract)).scalars()
-    followed = connection.execute(sa.select(blocks.c.chain).distinct()).scalars()
-    return frozenset(map(AccountId, reported)) | {ledger_keeper(ChainId(chain)) for chain in followed}
+    return frozenset(map(AccountId, reported)) | {ledger_keeper(chain) for chain in chains}
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
@@ -204,11 +203,11 @@ def read_changes(connection: Connection, after_seq: int, limit: int) -> tuple[in
     return seq, found
 
 
-_OTHER: Final = accounts.alias("other")
+OTHER: Final = accounts.alias("other")
 _SELECT: Final = (
-    sa.select(moves, accounts.c.account, _OTHER.c.account.label("other"), asset_numbers.c.asset)
+    sa.select(moves, accounts.c.account, OTHER.c.account.label("other"), asset_numbers.c.asset)
     .join(accounts, accounts.c.account_id == moves.c.account_id)
-    .outerjoin(_OTHER, _OTHER.c.account_id == moves.c.other_id)
+    .outerjoin(OTHER, OTHER.c.account_id == moves.c.other_id)
     .join(asset_numbers, asset_numbers.c.asset_id == moves.c.asset_id)
 )
 

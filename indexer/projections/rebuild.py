@@ -22,16 +22,29 @@ from indexer.tables import (
     locks,
     moves,
     projection_version,
+    records,
     set_aside,
     swaps,
 )
 from indexer.writing import hold_projections
 
-VERSION: Final = 5
+VERSION: Final = 6
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
-assets and contracts, and balances where native coins moved. Since 4: locks by where they stand. Since 5: moves."""
+assets and contracts, and balances where native coins moved. Since 4: locks by where they stand. Since 5: moves.
+Since 6: records."""
 
-PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, moves, assets, contracts, set_aside)
+PROJECTED: Final = (
+    swaps,
+    locks,
+    contract_events,
+    contract_arguments,
+    balances,
+    moves,
+    records,
+    assets,
+    contracts,
+    set_aside,
+)
 """Every table that holds nothing but what follows from facts and from what was reported."""
 
 

@@ -225,15 +225,16 @@ def list_swaps(
         query = query.where(
             sa.or_(swaps.c.opened_s < opened_s, sa.and_(swaps.c.opened_s == opened_s, swaps.c.swap_id < swap_id))
         )
-    return [_view(connection, row) for row in connection.execute(query).all()]
+    return [joined_swap(connection, row) for row in connection.execute(query).all()]
 
 
 def swap_by_id(connection: Connection, swap_id: SwapId) -> JoinedSwap | None:
     row = connection.execute(sa.select(swaps).where(swaps.c.swap_id == swap_id)).first()
-    return None if row is None else _view(connection, row)
+    return None if row is None else joined_swap(connection, row)
 
 
-def _view(connection: Connection, row: Any) -> JoinedSwap:
+def joined_swap(connection: Connection, row: Any) -> JoinedSwap:
+    """The swap of a row of `indexer_swaps`, with its legs and the other locks under its hashlock."""
     agreed = agreement_of(connection, SwapId(row.swap_id)) if row.agreed else None
     legs: list[LockRow | None] = [None, None]
     if agreed is not None:

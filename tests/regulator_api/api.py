@@ -18,13 +18,16 @@ from regulator_api.auditing import Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
 
 SCOPES = {
-    "inspector": {"read"},
+    "inspector": {"read", "trace"},
+    "swiss": {"read", "trace"},
     "prover": {"read", "evidence"},
     "relayer-1": {"report"},
     "overseer": {"audit"},
     "librarian": {"read", "lists"},
     "officer": {"orders"},
 }
+JURISDICTIONS = {"swiss": frozenset({"CH"})}
+"""Callers that see some only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ async def serving(
     app = create_app(
         RegulatorService(database, chains, clock, secrets.token_bytes(32)),
         auditor,
-        callers=RegulatorCallers(KeyRing(key for _, key in issued.values()), clock, tokens),
+        callers=RegulatorCallers(KeyRing(key for _, key in issued.values()), clock, tokens, JURISDICTIONS),
         metrics=Metrics(),
         clock=clock,
         version="0",

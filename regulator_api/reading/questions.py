@@ -1,0 +1,92 @@
+"""Questions of callers, and how their text becomes typed values."""
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.runtime.web import PageQuery
+from regulator_api.requests import Hash32, Identifier, SwapStatusName
+
+MAX_TIME_S: Final = 2**40 - 1
+AsOfText = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=4_096,
+        pattern=r"^(latest|finalized|[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15}"
+        r"(,[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15})*)$",
+        description="latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized.",
+    ),
+]
+LabelVersion = Annotated[
+    int, msgspec.Meta(ge=0, le=2**53, description="Label version: what was known of accounts then. Default: newest.")
+]
+Time = Annotated[int, msgspec.Meta(ge=0, le=MAX_TIME_S, description="Unix seconds.")]
+AmountBound = Annotated[
+    str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,77})$", description="Base units, a decimal integer.")
+]
+_HASH = re.compile(r"(0x|0X)?([0-9a-fA-F]{64})")
+
+
+class MomentQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The moment that an answer shall be about."""
+
+    as_of: AsOfText | None = None
+    labels: LabelVersion | None = None
+
+
+class PagedMomentQuery(PageQuery, frozen=True, kw_only=True):
+    as_of: AsOfText | None = None
+    labels: LabelVersion | None = None
+
+
+class TransfersQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    """`account` fits as sender or receiver. Times are inclusive. `tx` is a transaction's hash, with `0x` or without."""
+
+    chain: Identifier | None = None
+    asset: Identifier | None = None
+    account: Identifier | None = None
+    counterparty: Identifier | None = None
+    tx: Hash32 | None = None
+    since_s: Time | None = None
+    until_s: Time | None = None
+    min_amount: AmountBound | None = None
+    max_amount: AmountBound | None = None
+
+
+class SwapsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+    asset: Identifier | None = None
+    status: SwapStatusName | None = None
+    hashlock: Hash32 | None = None
+    account: Identifier | None = None
+    since_s: Time | None = None
+    until_s: Time | None = None
+
+
+class MovesQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    """The moves of one account have no other filters: they are one history."""
+
+
+class PartnersQuery(MomentQuery, frozen=True, kw_only=True):
+    """Counterparties over a span of time, both ends inclusive."""
+
+    since_s: Time | None = None
+    until_s: Time | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 50
+
+
+class SearchQuery(MomentQuery, frozen=True, kw_only=True):
+    """Anything: an account or a bare address, a transaction's hash, a hashlock, a swap's id, an asset, an entity's
+    id, a record as `namespace/key`."""
+
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+
+
+def parse_hash(text: str, what: str = "a hash") -> bytes:
+    """32 bytes of hex in either case, with `0x` or without. Raise `RejectedError`."""
+    found = _HASH.fullmatch(text)
+    if found is None:
+        raise RejectedError(f"{what} is 64 hex digits, with 0x or without")
+    return bytes.fromhex(found[2])

@@ -1,0 +1,145 @@
+"""One account: since when it moves value, what it holds, and with whom it deals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.model.types import AccountId, AssetId, Height, chain_of
+from indexer import tables
+from indexer.moves import Direction, Move, MoveKey, MoveKind
+from indexer.projections.moves import account_number, key_columns, key_tuple, move_of
+from regulator_api.view.base import View
+
+MAX_ASSETS: Final = 500
+"""Assets of a chain that are looked at for an account's balances."""
+MAX_COUNTED: Final = 20_000
+"""Moves of an account that its counterparties are added up from, the newest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Base units of an asset; of native coins the sum of indexed payments, which is not a balance."""
+
+    asset: AssetId
+    amount: int
+
+
+@dataclass(slots=True)
+class Counterparty:
+    """Another party and an asset: number and sum of what an account received from it and sent to it."""
+
+    account: AccountId | None
+    asset: AssetId
+    received: int = 0
+    received_amount: int = 0
+    sent: int = 0
+    sent_amount: int = 0
+    first_s: int = 0
+    last_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Counterparties by the number of their moves. `whole` is false if there are older moves than were added up."""
+
+    items: list[Counterparty] = field(default_factory=list)
+    moves: int = 0
+    whole: bool = True
+
+
+def _history(view: View, number: int, newest_first: bool) -> sa.Select[Any]:
+    moves = tables.moves.c
+    query = view.moves().where(moves.account_id == number, moves.kind != MoveKind.COVERED)
+    return query.order_by(*(column.desc() if newest_first else column for column in key_columns()))
+
+
+def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | None = None) -> list[Move]:
+    """Return the account's moves, the newest first, at most `limit`, behind `before`."""
+    number = account_number(view.connection, account)
+    if number is None:
+        return []
+    query = _history(view, number, newest_first=True).limit(limit)
+    if before is not None:
+        query = query.where(sa.tuple_(*key_columns()) < key_tuple(before))
+    return [move_of(row) for row in view.connection.execute(query)]
+
+
+def span(view: View, account: AccountId) -> tuple[Move, Move] | None:
+    """Return the first and the last move of the account, None if there are none for this caller."""
+    number = account_number(view.connection, account)
+    if number is None:
+        return None
+    ends = [view.connection.execute(_history(view, number, newest).limit(1)).first() for newest in (False, True)]
+    first, last = ends
+    return None if first is None or last is None else (move_of(first), move_of(last))
+
+
+def balances_of(view: View, account: AccountId) -> tuple[list[Balance], bool]:
+    """Return what the account holds as of the view's moment, by asset, and true if every asset was looked at."""
+    chain = chain_of(account)
+    block = view.as_of.blocks.get(chain)
+    if block is None or not view.sees([account]):
+        return [], True
+    asset, balance = tables.assets.c, tables.balances.c
+    newest = (
+        sa.select(balance.balance)
+        .where(balance.asset == asset.asset, balance.account == account, balance.height <= block.height)
+        .order_by(balance.height.desc())
+        .limit(1)
+        .correlate(tables.assets)
+        .scalar_subquery()
+    )
+    query = sa.select(asset.asset, newest.label("balance")).where(asset.chain == chain).order_by(asset.asset)
+    rows = view.connection.execute(query.limit(MAX_ASSETS + 1)).all()
+    found = [Balance(AssetId(row.asset), int(row.balance)) for row in rows[:MAX_ASSETS] if row.balance is not None]
+    return [one for one in found if one.amount], len(rows) <= MAX_ASSETS
+
+
+def counterparties(view: View, account: AccountId, since_s: int | None, until_s: int | None) -> Counted:
+    """Add up with whom the account dealt, by asset, over its newest `MAX_COUNTED` moves of that time."""
+    number = account_number(view.connection, account)
+    if number is None:
+        return Counted()
+    moves = tables.moves.c
+    query = _history(view, number, newest_first=True).limit(MAX_COUNTED + 1)
+    if since_s is not None:
+        query = query.where(moves.time_s >= since_s)
+    if until_s is not None:
+        query = query.where(moves.time_s <= until_s)
+    rows = view.connection.execute(query).all()
+    found: dict[tuple[str | None, str], Counterparty] = {}
+    for row in rows[:MAX_COUNTED]:
+        of = found.get((row.other, row.asset))
+        if of is None:
+            other = None if row.other is None else AccountId(row.other)
+            of = found[row.other, row.asset] = Counterparty(other, AssetId(row.asset), last_s=row.time_s)
+        of.first_s = row.time_s
+        if row.direction == Direction.IN:
+            of.received += 1
+            of.received_amount += row.amount
+        else:
+            of.sent += 1
+            of.sent_amount += row.amount
+    items = sorted(found.values(), key=lambda one: (-one.received - one.sent, one.account or "", one.asset))
+    return Counted(items, min(len(rows), MAX_COUNTED), len(rows) <= MAX_COUNTED)
+
+
+def accounts_named(view: View, names: Sequence[str]) -> list[AccountId]:
+    """Return those of these accounts that ever moved value."""
+    account = tables.accounts.c.account
+    found = view.connection.execute(sa.select(account).where(account.in_(names)).order_by(account)).scalars()
+    return [AccountId(one) for one in found if span(view, AccountId(one)) is not None]
+
+
+def balance_before(view: View, account: AccountId, asset: AssetId, height: Height) -> int:
+    """Return what the account held before the block at `height`; never less than 0."""
+    balance = tables.balances.c
+    query = (
+        sa.select(balance.balance)
+        .where(balance.asset == asset, balance.account == account, balance.height < height)
+        .order_by(balance.height.desc())
+        .limit(1)
+    )
+    return max(0, int(view.connection.execute(query).scalar() or 0))

@@ -1,0 +1,153 @@
+"""Swaps with both legs, as they stood."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.model.facts import LockStatus
+from core.model.types import AccountId, AssetId, ChainId, Hashlock, SwapId
+from indexer import tables
+from indexer.projections.locks import LockRow, lock_row
+from indexer.projections.swaps import JoinedSwap, SwapStatus, joined_swap, rank_candidates, swap_status
+from regulator_api.view.base import View
+
+MAX_SCANNED: Final = 2_000
+"""Swaps that are looked at for one page, if their status as of an earlier moment has to be worked out."""
+Key = tuple[int, SwapId]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapFilter:
+    """The swaps that are wanted; None filters nothing. A chain, an asset or a party fits if either
+    leg, or any lock of a swap that was not joined, has it. Times are Unix seconds, inclusive."""
+
+    chain: ChainId | None = None
+    asset: AssetId | None = None
+    status: SwapStatus | None = None
+    hashlock: Hashlock | None = None
+    account: AccountId | None = None
+    since_s: int | None = None
+    until_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SwapPage:
+    """Rows in their order, and the key to go on behind; None if there are no more."""
+
+    rows: list[JoinedSwap]
+    next: Key | None
+
+
+def list_swaps(view: View, wanted: SwapFilter, limit: int, before: Key | None = None) -> SwapPage:
+    """Return the newest swaps that fit, at most `limit`, behind `before`."""
+    query = _query(view, wanted)
+    if view.as_of.newest and wanted.status is not None:
+        query = query.where(tables.swaps.c.status == wanted.status.value)
+    found: list[JoinedSwap] = []
+    scanned = 0
+    while True:
+        rows = view.connection.execute(_behind(query, before).limit(limit + 1)).all()
+        for row in rows:
+            swap = _as_it_stood(view, row)
+            if swap is not None and (wanted.status is None or swap.status is wanted.status):
+                if len(found) == limit:
+                    return SwapPage(found, (found[-1].opened_s, found[-1].swap_id))
+                found.append(swap)
+            before = (row.opened_s, SwapId(row.swap_id))
+        scanned += len(rows)
+        if len(rows) <= limit:
+            return SwapPage(found, None)
+        if scanned >= MAX_SCANNED:
+            return SwapPage(found, before)
+
+
+def swap_by_id(view: View, swap_id: SwapId) -> JoinedSwap | None:
+    """Return one swap as it stood, None if there is none for this caller."""
+    row = view.connection.execute(view.swaps().where(tables.swaps.c.swap_id == swap_id)).first()
+    return None if row is None else _as_it_stood(view, row)
+
+
+def swaps_under(view: View, hashlock: Hashlock, limit: int) -> list[JoinedSwap]:
+    """Return the swaps under a hashlock, at most `limit`."""
+    return list_swaps(view, SwapFilter(hashlock=hashlock), limit).rows
+
+
+def _behind(query: sa.Select[Any], before: Key | None) -> sa.Select[Any]:
+    swaps = tables.swaps.c
+    query = query.order_by(swaps.opened_s.desc(), swaps.swap_id.desc())
+    if before is None:
+        return query
+    bound = sa.tuple_(
+        sa.bindparam(None, before[0], swaps.opened_s.type), sa.bindparam(None, before[1], swaps.swap_id.type)
+    )
+    return query.where(sa.tuple_(swaps.opened_s, swaps.swap_id) < bound)
+
+
+def _query(view: View, wanted: SwapFilter) -> sa.Select[Any]:
+    swaps, lock, leg = tables.swaps.c, tables.locks.c, tables.agreement_legs.c
+    query = view.swaps()
+    if wanted.hashlock is not None:
+        query = query.where(swaps.hashlock == wanted.hashlock)
+    if wanted.since_s is not None:
+        query = query.where(swaps.opened_s >= wanted.since_s)
+    if wanted.until_s is not None:
+        query = query.where(swaps.opened_s <= wanted.until_s)
+    for column, value in (("chain", wanted.chain), ("asset", wanted.asset)):
+        if value is not None:
+            loose = sa.select(lock.hashlock).where(lock.hashlock == swaps.hashlock, tables.locks.c[column] == value)
+            agreed = [swaps[f"{role}_{column}"] == value for role in ("initiator", "participant")]
+            query = query.where(sa.or_(*agreed, sa.and_(swaps.agreed.is_(False), loose.exists())))
+    if wanted.account is not None:
+        party = wanted.account
+        loose = sa.select(lock.hashlock).where(
+            lock.hashlock == swaps.hashlock, sa.or_(lock.sender == party, lock.receiver == party)
+        )
+        named = sa.select(leg.swap_id).where(
+            leg.swap_id == swaps.swap_id, sa.or_(leg.sender == party, leg.receiver == party)
+        )
+        query = query.where(sa.or_(named.exists(), sa.and_(swaps.agreed.is_(False), loose.exists())))
+    return query
+
+
+def _as_it_stood(view: View, row: Any) -> JoinedSwap | None:
+    swap = joined_swap(view.connection, row)
+    others = tuple(
+        stood
+        for lock in swap.others
+        if (not view.restricted or view.sees((lock.terms.sender, lock.terms.receiver)))
+        and (stood := view.lock_as_of(lock)) is not None
+    )
+    legs = [None if leg is None else view.lock_as_of(leg) for leg in (swap.initiator, swap.participant)]
+    if view.as_of.newest and len(others) == len(swap.others):
+        return swap
+    initiator, participant = legs
+    nothing_yet = swap.agreed is None or swap.opened_s > view.as_of.time_s
+    if nothing_yet and initiator is None and participant is None and not others:
+        return None
+    status = swap.status
+    if swap.agreed is not None:
+        status = swap_status(*(LockStatus.ABSENT if leg is None else leg.status for leg in legs))
+    return replace(
+        swap,
+        status=status,
+        initiator=initiator,
+        participant=participant,
+        others=others,
+        candidates=() if swap.agreed else rank_candidates(others),
+    )
+
+
+def locks_at(view: View, chain: ChainId, tx_hash: bytes) -> list[LockRow]:
+    """Return the locks that a transaction made or settled."""
+    event = tables.events.c
+    named = sa.select(event.lock_id).where(
+        event.chain == chain, event.tx_hash == tx_hash, event.canonical, event.lock_id.is_not(None)
+    )
+    query = view.locks().where(
+        tables.locks.c.chain == chain,
+        tables.locks.c.lock_id.in_(named),
+        sa.or_(tables.locks.c.lock_tx == tx_hash, tables.locks.c.settle_tx == tx_hash),
+    )
+    found = (view.lock_as_of(lock_row(row)) for row in view.connection.execute(query.limit(200)))
+    return [lock for lock in found if lock is not None]
