@@ -22,6 +22,7 @@ from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
+from core.proofs.cometbft.clients import HeaderClient, SignedHeaders
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
 from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
@@ -118,6 +119,10 @@ class ConnectedChain:
     """Questions that accounts ask on this chain, if its kind has them."""
     questions_about: Callable[[ChainId], QueryBoard] | None = None
     """Questions that contracts of this chain ask about a consortium chain, if one of them is configured."""
+    headers: SignedHeaders | None = None
+    """Signed headers of this chain, if light clients in contracts can follow it."""
+    header_client: HeaderClient | None = None
+    """The light client behind those questions."""
     attested_by: Callable[[StateProofs, Layouts], Prover] | None = None
     reports: tuple[EndpointReport, ...] = ()
     traits: ReadTraits | None = None
@@ -167,6 +172,7 @@ def joined_prover(
 async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     """Kind `consortium`. One endpoint has to answer; the others may be down and come later."""
     from adapters.consortium.chain import ConsortiumParameters, chain_over, read_parameters
+    from adapters.consortium.headers import FailoverHeaders
     from adapters.consortium.probe import probe_all
     from adapters.consortium.queries import ConsortiumQueryBoard, FailoverQueryBoard
     from adapters.consortium.rpc import CometRpc
@@ -216,6 +222,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         prover=FailoverProver([chain.prover for chain in chains]),
         bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
         questions=FailoverQueryBoard([ConsortiumQueryBoard(client, spec.chain) for client in clients]),
+        headers=FailoverHeaders([chain.prover for chain in chains]),
         attested_by=lambda states, layouts: FailoverProver(
             [AttestedStateProver(states, chain.prover, layouts) for chain in chains]
         ),
@@ -269,6 +276,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         close=chain.close,
         states=chain.proofs,
         questions_about=None if spec.queries is None else partial(chain.query_board, spec.queries),
+        header_client=None if spec.queries is None else chain.light_client(spec.queries),
         reports=chain.reports,
         traits=chain.traits,
         remote=partial(remote_signer, spec.chain),

@@ -23,7 +23,8 @@ from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.identifiers import parse_asset
 from core.model.ports import ChainAccess, Signer
-from core.model.types import AccountId, AssetId, BaseUnits, chain_of
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
+from core.proofs.cometbft.clients import HeaderClient
 from core.runtime.clock import NS_PER_S, SystemClock
 from core.runtime.database import ask, open_database
 from core.runtime.database_urls import SqliteAddress, parse_database_url
@@ -55,6 +56,8 @@ NO_DISK_BYTES: Final = 100 << 20
 FEW_EXITS: Final = 20
 """Gas money for fewer claims and refunds than this will not last."""
 FEW_OPERATORS: Final = 3
+FEW_TRUST: Final = 1 / 4
+"""The share of a trusting period that is left if no relayer has brought the light client forward in time."""
 
 
 class Level(StrEnum):
@@ -331,7 +334,12 @@ async def _account(
         for top_up in config.treasury.top_up:
             if chain_of(parse_asset(top_up.asset)) == access.chain and top_up.key in keys.names():
                 found += await _funder(access, connected.signer(keys.key(top_up.key).expose()), top_up)
-        return [*found, *await _tokens(config, connected, account)]
+        now_s = SystemClock().now()
+        return [
+            *found,
+            *await _tokens(config, connected, account),
+            *await client_findings(connected.header_client, access.chain, now_s),
+        ]
     finally:
         await connected.close()
 
@@ -381,6 +389,31 @@ async def _gas(access: ChainAccess, account: AccountId, held: Mapping[AssetId, B
         else:
             found.append(green(account, text))
     return found
+
+
+async def client_findings(client: HeaderClient | None, chain: ChainId, now_s: float) -> list[Finding]:
+    """Look at the light client behind a chain's contract of questions, without which no answer is taken."""
+    about = f"light client on {chain}"
+    if client is None:
+        return []
+    try:
+        newest, period_s = await client.newest(), await client.trusting_period_s()
+    except RejectedError as error:
+        return [red(about, error.message, "name a CrossChainQuery contract as queries, or leave it out")]
+    if newest.frozen:
+        return [
+            red(about, "it is frozen: two headers contradict each other", "ask the validators; answers need another")
+        ]
+    left_s = newest.time_ns / NS_PER_S + period_s - now_s
+    if left_s <= 0:
+        text = f"its trust has ended: header {newest.height} is its newest"
+        return [red(about, text, "create another, and a contract of questions over it")]
+    text = f"trust ends in {left_s / 3_600:,.1f} hours, unless a header after {newest.height} is proven before"
+    if left_s < period_s * FEW_TRUST:
+        return [
+            yellow(about, text, "a relayer with an account here does that: look at headers_per_day_wei and its gas")
+        ]
+    return [green(about, text)]
 
 
 async def _tokens(config: RelayerConfig, connected: ConnectedChain, account: AccountId) -> list[Finding]:

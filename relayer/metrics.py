@@ -59,6 +59,20 @@ class RelayerMetrics:
         self.questions = counter(
             "relayer_questions_total", "Questions of a chain that have ended, by how", ["chain", "phase"]
         )
+        self.client_trust_s = gauge(
+            "relayer_light_client_trust_seconds",
+            "Until a light client of ours on this chain is of no more use unless a header is proven to it",
+            ["chain"],
+        )
+        self.client_trust_share = gauge(
+            "relayer_light_client_trust_share", "The same as a share of the client's trusting period", ["chain"]
+        )
+        self.header_updates = counter(
+            "relayer_header_updates_total", "Transactions that bring a light client forward, by why", ["chain", "cause"]
+        )
+        self.header_spent = gauge(
+            "relayer_header_spent_wei", "The most that they may have cost in the last 24 hours", ["chain"]
+        )
         self.leads = gauge("relayer_leads", "1 while this process works, 0 while it stands by for another")
         self.facts_set_aside = gauge("relayer_facts_set_aside", "Facts that a swap could not take in, kept for it")
         self.deliveries = gauge("relayer_deliveries", "What is sent to others, by how it stands", ["queue", "status"])

@@ -32,6 +32,7 @@ from relayer.asking import parts as asking_parts
 from relayer.bridging import asked
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
+from relayer.bridging.headers import HeaderSetup, HeaderWorker
 from relayer.conditions import Conditions
 from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
@@ -103,11 +104,13 @@ class AttestorSetup:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSetup:
-    """Questions asked on `chain` are answered by this relayer's account there, with proofs by `prover`."""
+    """Questions asked on `chain` are answered by this relayer's account there, with proofs by `prover`. `headers`: the
+    light client that verifies them there, if a contract does."""
 
     chain: ChainId
     board: QueryBoard
     prover: Prover
+    headers: HeaderSetup | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +228,7 @@ class RelayerService:
             database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
         )
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
+        self.header_workers: list[HeaderWorker] = []
         self.answerers = [self._answerer(one) for one in setup.answers]
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
         self.supervisor = Supervisor(clock, metrics, rng)
@@ -271,6 +275,11 @@ class RelayerService:
                 lambda c: kept_by_swaps(c, pipeline.account, costs, clock.now_ns(), retiring=False)
             )
 
+        worker: HeaderWorker | None = None
+        if (headers := setup.headers) is not None:
+            heads = self._setup.chains[headers.home].heads
+            worker = HeaderWorker(self._database, headers, heads, pipeline, keep, clock, self._metrics)
+            self.header_workers.append(worker)
         return Answerer(
             self._database,
             setup.chain,
@@ -284,6 +293,7 @@ class RelayerService:
             clock,
             self._metrics,
             tuple(board.changed for board in self.pump.heads.values()),
+            None if worker is None else worker.need,
         )
 
     def _teller(self, policy: TreasuryPolicy) -> Teller:
@@ -309,6 +319,7 @@ class RelayerService:
             *([Worker("retirements", self.retirements.run)] if self.pump.retiring else []),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
             *(Worker(f"answers {one.chain}", one.run) for one in self.answerers),
+            *(Worker(f"headers {one.chain}", one.run) for one in self.header_workers),
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
             duties.append(Worker("prices", self.prices.run))

@@ -21,6 +21,7 @@ from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
+from adapters.evm.light_client_state import LightClientState
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset, token_address
 from adapters.evm.openings import EvmOpeningProofs
@@ -139,6 +140,10 @@ class EvmChain:
     def query_board(self, queries: AccountId, home: ChainId) -> EvmQueryBoard:
         """Questions that contracts ask about the consortium chain `home`, through the contract `queries`."""
         return EvmQueryBoard(self._chain, self.endpoints, queries, home, self.transactions.fee_market)
+
+    def light_client(self, queries: AccountId) -> LightClientState:
+        """The light client of the consortium chain behind the contract `queries`."""
+        return LightClientState(self.endpoints, queries, self.transactions.fee_market)
 
     async def traits(self, asset: AssetId, holder: AccountId | None = None) -> frozenset[TokenTrait]:
         """Return the traits that a token shows (`adapters.evm.token_traits`); none for the native coin.

@@ -1,19 +1,30 @@
-"""Reads of ConsortiumLightClient: the headers that it has proven so far, and the validators that it trusts."""
+"""Reads of ConsortiumLightClient (the headers that it has proven so far, the validators that it trusts), and the calls
+that bring it forward."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Final
 
 from adapters.evm import light_client
-from adapters.evm.calls import encode_call
+from adapters.evm.calls import body_of, encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import data_bytes, quantity
-from core.model.errors import RejectedError, RevertedError
+from core.model.errors import RejectedError, RetryableError, RevertedError
+from core.model.transactions import FeeMarket, UnsignedTransaction
 from core.model.types import AccountId, Height
-from core.proofs.cometbft.types import LightBlock
+from core.proofs.cometbft.types import LightBlock, ValidatorSet
 from core.proofs.lanes import evm_address
 
-ADDRESS_BYTES = 20
-NS_PER_S = 10**9
+ADDRESS_BYTES: Final = 20
+UPDATE_GAS: Final = 150_000
+INTRODUCE_GAS: Final = 60_000
+GAS_A_VALIDATOR: Final = 12_000
+"""For what it costs to hash a member of a set, and to recover a signature."""
+GAS_A_BYTE: Final = 40
+"""Of calldata and its hash; what is written of it to memory and to a log included."""
+
+Market = Callable[[], Awaitable[FeeMarket | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +37,14 @@ class Newest:
 
 
 class LightClientState:
-    """The light client behind the CrossChainQuery contract `queries`. What endpoints say here is unproven.
+    """`HeaderClient` behind the CrossChainQuery contract `queries`. What endpoints say here is unproven.
 
     All raise `RetryableError` if no endpoint answers, `RejectedError` if there is no such contract.
     """
 
-    def __init__(self, endpoints: Endpoints, queries: AccountId) -> None:
+    def __init__(self, endpoints: Endpoints, queries: AccountId, market: Market) -> None:
         self._endpoints = endpoints
+        self._market = market
         self._queries = evm_address(queries)
         self._client = b""
         self._period_s = 0
@@ -76,6 +88,27 @@ class LightClientState:
         )
         first, last, _ = (int.from_bytes(word, "big") for word in words)
         return 0 < first <= header.height and (last == 0 or header.height <= last)
+
+    async def update(self, block: LightBlock, sender: AccountId) -> UnsignedTransaction:
+        data, members = light_client.update_call(block), len(block.validators.validators)
+        gas = UPDATE_GAS + GAS_A_VALIDATOR * members + GAS_A_BYTE * len(data)
+        return unsigned_call(sender, await self.address(), data, gas=gas, summary=f"prove header {block.header.height}")
+
+    async def introduce(self, validators: ValidatorSet, sender: AccountId) -> UnsignedTransaction:
+        data, members = light_client.introduce_call(validators), len(validators.validators)
+        gas = INTRODUCE_GAS + GAS_A_VALIDATOR * members + GAS_A_BYTE * len(data)
+        summary = f"introduce {members} validators"
+        return unsigned_call(sender, await self.address(), data, gas=gas, summary=summary)
+
+    async def cost(self, transaction: UnsignedTransaction) -> int:
+        return int(body_of(transaction).gas, 16) * await self.gas_price()
+
+    async def gas_price(self) -> int:
+        """Return the most that a unit of gas is expected to cost, in wei."""
+        market = await self._market()
+        if market is None:
+            raise RetryableError("the chain shows no price of gas")
+        return 2 * market.base_fee + market.priority_fee
 
     async def _read(self, contract: str, at: bytes, name: str, *arguments: object, words: int) -> list[bytes]:
         call = {"to": hex_address(at), "data": f"0x{encode_call(contract, name, *arguments).hex()}"}

@@ -1,6 +1,6 @@
 """Questions that contracts ask of a consortium chain (`CrossChainQuery`), and their answers as transactions."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +11,13 @@ from eth_abi.exceptions import DecodingError
 from adapters.evm import light_client
 from adapters.evm.calls import MAX_CALL_BYTES, unsigned_call
 from adapters.evm.endpoints import Endpoints
-from adapters.evm.light_client_state import LightClientState
+from adapters.evm.light_client_state import GAS_A_BYTE, GAS_A_VALIDATOR, LightClientState, Market
 from adapters.evm.names import account, hex_address, native_asset
 from adapters.evm.rpc import RpcClient, data_bytes, quantity
 from core.model.boards import AnswerDraft, ChainQuery, QueryEnd, QueryNews
-from core.model.errors import CausewayError, RejectedError, RetryableError, UntrustedHeaderError
+from core.model.errors import CausewayError, RejectedError, UntrustedHeaderError
 from core.model.facts import HeadUpdate
 from core.model.questions import Evidence, LeafQuestion
-from core.model.transactions import FeeMarket
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height
 from core.model.uris import print_uri
 from core.proofs.cometbft.types import LightBlock
@@ -48,9 +47,6 @@ KNOWN_GAS: Final = 90_000
 """The same under a header that is proven already."""
 ITEM_GAS: Final = 80_000
 """Of one answer, without its bytes and its callback."""
-GAS_A_VALIDATOR: Final = 12_000
-GAS_A_BYTE: Final = 40
-"""Of calldata and its hash; what is written of it to memory and to a log included."""
 MAX_GAS: Final = 12_000_000
 """Of one transaction with several answers, so that it finds its place in a block. One alone may need more."""
 MAX_BATCH_BYTES: Final = MAX_CALL_BYTES * 3 // 4
@@ -127,16 +123,15 @@ class EvmQueryBoard:
         endpoints: Endpoints,
         queries: AccountId,
         home: ChainId,
-        market: Callable[[], Awaitable[FeeMarket | None]],
+        market: Market,
     ) -> None:
         self._chain = chain
         self._endpoints = endpoints
         self._holder = queries
         self._contract = evm_address(queries)
         self._home = home
-        self._market = market
         self._page = MAX_BLOCKS_A_PAGE
-        self.client = LightClientState(endpoints, queries)
+        self.client = LightClientState(endpoints, queries, market)
 
     @property
     def pays_in(self) -> AssetId | None:
@@ -226,7 +221,7 @@ class EvmQueryBoard:
     # --- answering ---
 
     async def least_cost(self, query: ChainQuery) -> BaseUnits:
-        price = await self._price()
+        price = await self.client.gas_price()
         return BaseUnits((ITEM_GAS + _callback_gas(_Terms.decode(query.terms))) * price)
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
@@ -243,7 +238,7 @@ class EvmQueryBoard:
             raise RejectedError(f"{len(ready)} answers of {len(data)} bytes are too much for one transaction")
         numbers = ", ".join(str(query.number) for query, _ in answers)
         summary = f"answer question{'s' if len(ready) > 1 else ''} {numbers}"
-        price = await self._price()
+        price = await self.client.gas_price()
         return AnswerDraft(
             unsigned_call(sender, self._contract, data, gas=gas, summary=summary),
             BaseUnits(shared * price),
@@ -265,13 +260,6 @@ class EvmQueryBoard:
         data = light_client.update_and_answer_call(block, items)
         header = len(data) - len(light_client.answer_call(height, items))
         return data, SHARED_GAS + GAS_A_VALIDATOR * len(block.validators.validators) + GAS_A_BYTE * max(0, header)
-
-    async def _price(self) -> int:
-        """The most that a unit of gas is expected to cost, in wei."""
-        market = await self._market()
-        if market is None:
-            raise RetryableError(f"{self._chain} shows no price of gas")
-        return 2 * market.base_fee + market.priority_fee
 
 
 def _proof_of(evidence: Evidence) -> ConsortiumProof:

@@ -27,6 +27,8 @@ MAX_TIMING_S: Final = 14 * 24 * 3600
 MAX_CALLS_PER_S: Final = 100_000.0
 MAX_HEIGHT: Final = 2**53
 MAX_FEE_GWEI: Final = 10**6
+MAX_HEADERS_WEI: Final = 10**18
+"""One ether: TOML's numbers have 63 bits."""
 GENESIS_BYTES: Final = 32
 _LOCAL: Final = ("localhost", "127.", "10.", "192.168.", "::1", "host.docker.internal")
 
@@ -78,6 +80,11 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
         faults.add(f"{place}.start", f"{chain.start} is not the height of a block: write 0 or more")
     if chain.max_fee_gwei is not None and not 0 < chain.max_fee_gwei <= MAX_FEE_GWEI:
         faults.add(f"{place}.max_fee_gwei", f"{chain.max_fee_gwei} is not a price of gas: write 1 to {MAX_FEE_GWEI:,}")
+    if chain.headers_per_day_wei is not None and chain.queries is None and chain.kind != CONSORTIUM:
+        faults.add(f"{place}.headers_per_day_wei", "there is no light client without queries: name the contract")
+    if chain.headers_per_day_wei is not None and not 0 <= chain.headers_per_day_wei <= MAX_HEADERS_WEI:
+        amount = f"{chain.headers_per_day_wei} is not an amount of wei: write 0 to {MAX_HEADERS_WEI:,}"
+        faults.add(f"{place}.headers_per_day_wei", amount)
     if chain.kind == CONSORTIUM:
         _refuse_idle(chain, place, faults)
     return msgspec.structs.replace(
@@ -102,6 +109,8 @@ def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:
         faults.add(f"{place}.native_transfers", "a consortium chain shows every transfer as an event: leave it out")
     if chain.queries is not None:
         faults.add(f"{place}.queries", "a consortium chain's ledger keeps questions itself: leave it out")
+    if chain.headers_per_day_wei is not None:
+        faults.add(f"{place}.headers_per_day_wei", "a consortium chain verifies proofs itself: leave it out")
     if chain.max_fee_gwei is not None:
         faults.add(f"{place}.max_fee_gwei", "a consortium chain takes no fees: leave it out")
     for number, endpoint in enumerate(chain.endpoints):

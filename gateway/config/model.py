@@ -51,7 +51,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `start` are not looked at: choose one before the first lock. `contracts` are any others to index.
     `native_transfers` indexes payments of the native coin of an EVM chain: true those that transactions make,
     "traced" those inside of calls, too. `queries` is a CrossChainQuery contract whose questions about the consortium
-    chain are answered. `max_fee_gwei` is the most that a transaction there offers per unit of gas
+    chain are answered; `headers_per_day_wei` is the most that keeping its light client may cost in 24 hours, next to
+    the headers that answers bring. `max_fee_gwei` is the most that a transaction there offers per unit of gas
     (an exit near its deadline up to five times it).
     """
 
@@ -66,6 +67,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contracts: tuple[ContractConfig, ...] = ()
     native_transfers: bool | Literal["traced"] = False
     queries: str | None = None
+    headers_per_day_wei: int | None = None
     max_fee_gwei: int | None = None
 
 

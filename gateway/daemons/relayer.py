@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from adapters.registry import ConnectedChain
 from adapters.traits import TokenTrait
+from core.model.boards import QueryBoard
 from core.model.errors import RejectedError, require
 from core.model.types import AccountId, AssetId, ChainId, chain_of
 from core.runtime.clock import SystemClock
@@ -37,6 +39,7 @@ from gateway.queries import prover_of
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.asking.parts import make_asking
+from relayer.bridging.headers import HeaderSetup
 from relayer.conditions import Conditions
 from relayer.keys.keystore import Keystore
 from relayer.metrics import RelayerMetrics
@@ -48,6 +51,9 @@ from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import note_payers
 from relayer.service import AnswerSetup, AttestorSetup, RelayerService, RelayerSetup
+
+HEADERS_PER_DAY_WEI: Final = 5 * 10**16
+"""Some updates a day at a few dozen gwei: trust alone needs one in days."""
 
 Look = Callable[[RelayerConfig, Path, Faults], Keystore | None]
 
@@ -248,7 +254,7 @@ def _relayer_setup(
         regulator=_report_target(config),
         webhooks=webhook_setup(config),
         attestors=_attestors(config, chains, keys),
-        answers=_answers(chains, [ChainId(one.chain) for one in config.accounts]),
+        answers=_answers(config, chains),
         treasury=replace(wiring.treasury_policy(config, keys), top_ups=[one for one, _ in paying]),
         funders=[signer for _, signer in paying],
         retiring=wiring.retiring_signers(config, chains, keys),
@@ -279,7 +285,7 @@ def webhook_setup(config: RelayerConfig) -> WebhookSetup:
     return WebhookSetup(targets, config.webhooks.openers, reach)
 
 
-def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]) -> list[AnswerSetup]:
+def _answers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain]) -> list[AnswerSetup]:
     """Questions are answered on chains on which we have an account: those that the consortium chain keeps, if exactly
     one is connected, and those that contracts ask about it."""
     homes = {chain: own for chain, connected in chains.items() if (own := connected.questions) is not None}
@@ -287,9 +293,26 @@ def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]
     if len(homes) != 1 or prover is None:
         return []
     [home] = homes
+    ours = [ChainId(one.chain) for one in config.accounts]
+    per_day = {ChainId(one.id): one.headers_per_day_wei for one in config.chains}
     about = {chain: connected.questions_about(home) for chain, connected in chains.items() if connected.questions_about}
     boards = about | homes
-    return [AnswerSetup(chain, board, prover) for chain, board in boards.items() if chain in ours]
+    return [
+        AnswerSetup(chain, board, prover, _headers(chains, home, chain, board, per_day[chain]))
+        for chain, board in boards.items()
+        if chain in ours
+    ]
+
+
+def _headers(
+    chains: Mapping[ChainId, ConnectedChain], home: ChainId, chain: ChainId, board: QueryBoard, per_day: int | None
+) -> HeaderSetup | None:
+    """Return what it takes to keep the light client behind the chain's questions; None if the ledger verifies."""
+    headers, client, pays_in = chains[home].headers, chains[chain].header_client, board.pays_in
+    if headers is None or client is None or pays_in is None:
+        return None
+    most = HEADERS_PER_DAY_WEI if per_day is None else per_day
+    return HeaderSetup(home=home, headers=headers, client=client, per_day=most, pays_in=pays_in)
 
 
 def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[AttestorSetup]:

@@ -37,7 +37,7 @@ RELOADABLE: Final = frozenset(
         *("tokens", "opening", "watchtower", "treasury", "chains", "accounts", "retiring"),
     }
 )
-RELOADABLE_OF_CHAINS: Final = frozenset({"endpoints", "max_fee_gwei"})
+RELOADABLE_OF_CHAINS: Final = frozenset({"endpoints", "max_fee_gwei", "headers_per_day_wei"})
 
 log = get_logger("gateway.daemons.reloading")
 

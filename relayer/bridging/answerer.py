@@ -6,14 +6,14 @@ Each question is a machine of its own (`queries`). Its events are stored before 
 asks for is executed from a queue of its own of the outbox, so that no swap waits for a question.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from core.model.boards import QueryBoard
 from core.model.errors import RetryableError
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming, HeadSource, Prover
-from core.model.types import ChainId
+from core.model.types import ChainId, Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -51,6 +51,7 @@ class Answerer:
         clock: Clock,
         metrics: RelayerMetrics,
         moved: tuple[Signal, ...] = (),
+        need_header: Callable[[Height], None] | None = None,
     ) -> None:
         self.chain = home
         self._pipeline = pipeline
@@ -59,7 +60,9 @@ class Answerer:
         self._moved = moved
         self._head: HeadUpdate | None = None
         self.watch = Watch(database, home, board, heads, timing, answering, clock)
-        self._answering = Answering(database, board, prover, self.watch, timing, pipeline, keep, clock, metrics)
+        self._answering = Answering(
+            database, board, prover, self.watch, timing, pipeline, keep, clock, metrics, need_header
+        )
 
     async def run(self) -> None:
         """Answer for ever."""

@@ -26,6 +26,7 @@ from core.model.errors import (
     RevertedError,
     UnaffordableError,
     UnclearRefusalError,
+    UntrustedHeaderError,
 )
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming, Prover
@@ -106,8 +107,11 @@ class Answering:
         keep: Keep,
         clock: Clock,
         metrics: RelayerMetrics,
+        need_header: Callable[[Height], None] | None = None,
     ) -> None:
+        """`need_header`: called with the height of a header that the chain's light client does not take yet."""
         self.chain = pipeline.chain
+        self._need_header = need_header
         self._database = database
         self._board = board
         self._prover = prover
@@ -393,6 +397,10 @@ class Answering:
                 delays = NOT_YET
             case UnpaidError() | UnaffordableError():
                 delays = UNPAID
+            case UntrustedHeaderError():
+                delays = NOT_YET
+                if self._need_header is not None:
+                    self._need_header(Height(error.fields["height"]))
             case _:
                 delays = retry.EFFECT
         if delays is not NOT_YET:

@@ -449,6 +449,22 @@ def reserved_by(connection: Connection, transaction_ids: Sequence[int], asset: A
     return sum(int(amount) for amount in connection.execute(query).scalars())
 
 
+def reserved_since(connection: Connection, account: AccountId, prefix: str, asset: AssetId, since_ns: int) -> int:
+    """Return the most that transactions of an account whose effects' keys begin with `prefix`, and that were first
+    signed since then, may take or have taken of an asset, in base units. Those that were cancelled count, too."""
+    query = (
+        sa.select(relayer_reservations.c.amount)
+        .join(relayer_transactions, _T.id == relayer_reservations.c.transaction_id)
+        .where(
+            _T.account == account,
+            _T.created_ns >= since_ns,
+            _T.effect_key.startswith(prefix, autoescape=True),
+            relayer_reservations.c.asset == asset,
+        )
+    )
+    return sum(int(amount) for amount in connection.execute(query).scalars())
+
+
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:
     """Transactions that may still change, in the order of sequences."""
     return _records(connection, _OPEN_OF_ACCOUNT, of_chain=chain, of_account=account)

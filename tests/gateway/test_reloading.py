@@ -49,7 +49,7 @@ def test_members_that_can_be_reloaded_are_members() -> None:
     assert set(RelayerConfig.__struct_fields__) >= RELOADABLE
     assert set(type(ETHEREUM).__struct_fields__) >= RELOADABLE_OF_CHAINS
     endpoints = (EndpointConfig("http://127.0.0.1:9", "other"),)
-    assert fixed(config, changed(config, endpoints=endpoints, max_fee_gwei=7)) == []
+    assert fixed(config, changed(config, endpoints=endpoints, max_fee_gwei=7, headers_per_day_wei=7)) == []
     news: dict[str, Any] = {"pairs": (), "max_open_swaps": 7, "log_level": "debug", "opening": OpeningConfig(hold_s=7)}
     assert fixed(config, msgspec.structs.replace(config, **news)) == []
 

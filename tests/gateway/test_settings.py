@@ -156,6 +156,13 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t["chains"][1].update(native_transfers=True), "chains[1].native_transfers", "leave it out"),
         (lambda t: t["chains"][1].update(queries="x"), "chains[1].queries", "leave it out"),
         (lambda t: t["chains"][0].update(queries=f"eip155:1:{TOKEN}"), "chains[0].queries", "eip155:31337"),
+        (lambda t: t["chains"][1].update(headers_per_day_wei=1), "chains[1].headers_per_day_wei", "leave it out"),
+        (lambda t: t["chains"][0].update(headers_per_day_wei=1), "chains[0].headers_per_day_wei", "name the contract"),
+        (
+            lambda t: t["chains"][0].update(headers_per_day_wei=-1, queries=f"eip155:31337:{TOKEN}"),
+            "chains[0].headers_per_day_wei",
+            "0 to 1,000,000,000,000,000,000",
+        ),
         (lambda t: t["chains"][1].update(max_fee_gwei=50), "chains[1].max_fee_gwei", "leave it out"),
         (lambda t: t["chains"][0].update(max_fee_gwei=0), "chains[0].max_fee_gwei", "1 to 1,000,000"),
         (lambda t: t["chains"][0].update(max_fee_gwei=-5), "chains[0].max_fee_gwei", "1 to 1,000,000"),

@@ -1,11 +1,14 @@
 """A contract on anvil that asks for records of a ledger, and a relayer's account that answers: all of it real."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from adapters.consortium import write_record
+from adapters.consortium.headers import FailoverHeaders
 from adapters.evm import light_client
 from adapters.evm.calls import encode_call, encode_creation, unsigned_call
 from adapters.evm.contracts.deployer import created_address
@@ -22,6 +25,7 @@ from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from queries.model import Phase
 from relayer.bridging.answerer import Answerer
+from relayer.bridging.headers import HeaderSetup, HeaderWorker
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
@@ -45,12 +49,29 @@ class Stage:
     asker: AccountId
     kept: dict[AssetId, int] = field(default_factory=dict)
     metrics: Metrics = field(default_factory=Metrics)
+    per_day: int = 10**18
+    """Wei that headers may cost in 24 hours."""
 
     async def open(self, database: Database, signer: Signer) -> None:
         """A relayer's account begins to answer, or goes on after its process has died."""
         access, shown = self.both.evm.access, RelayerMetrics(self.metrics)
         self.pipeline = Pipeline(database, access, signer, HeadBoard(access.heads), self.clock, PipelinePolicy(), shown)
         await self.pipeline.start()
+        self.headers = HeaderWorker(
+            database,
+            HeaderSetup(
+                home=LEDGER,
+                headers=FailoverHeaders([self.both.ledger.chain.prover]),
+                client=self.board.client,
+                per_day=self.per_day,
+                pays_in=AssetId(f"{ETHEREUM}/slip44:60"),
+            ),
+            self.both.ledger.access.heads,
+            self.pipeline,
+            self._keep,
+            self.clock,
+            shown,
+        )
         self.answerer = Answerer(
             database,
             ETHEREUM,
@@ -63,6 +84,7 @@ class Stage:
             self._keep,
             self.clock,
             shown,
+            need_header=self.headers.need,
         )
 
     async def _keep(self) -> dict[AssetId, int]:
@@ -99,6 +121,16 @@ class Stage:
         await self.both.evm.advance(count)
         await self.pipeline.step()
         await self.answerer.answer_open()
+
+    async def mined(self, work: Coroutine[Any, Any, None]) -> None:
+        """Blocks on Ethereum until this has ended."""
+        task = asyncio.create_task(work)
+        for _ in range(40):
+            if (await asyncio.wait([task], timeout=0.1))[0]:
+                break
+            await self.both.evm.advance()
+            await self.pipeline.step()
+        await task
 
     async def until_over(self, most: int = 20) -> None:
         """Until no question is open."""
