@@ -80,8 +80,6 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
         faults.add(f"{place}.start", f"{chain.start} is not the height of a block: write 0 or more")
     if chain.max_fee_gwei is not None and not 0 < chain.max_fee_gwei <= MAX_FEE_GWEI:
         faults.add(f"{place}.max_fee_gwei", f"{chain.max_fee_gwei} is not a price of gas: write 1 to {MAX_FEE_GWEI:,}")
-    if chain.headers_per_day_wei is not None and chain.queries is None and chain.kind != CONSORTIUM:
-        faults.add(f"{place}.headers_per_day_wei", "there is no light client without queries: name the contract")
     if chain.headers_per_day_wei is not None and not 0 <= chain.headers_per_day_wei <= MAX_HEADERS_WEI:
         amount = f"{chain.headers_per_day_wei} is not an amount of wei: write 0 to {MAX_HEADERS_WEI:,}"
         faults.add(f"{place}.headers_per_day_wei", amount)
