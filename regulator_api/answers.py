@@ -232,8 +232,10 @@ def audit_view(entry: AuditEntry) -> AuditEntryView:
         method=access.method,
         what=access.what,
         purpose=access.purpose,
+        case=access.case_id,
         request_id=access.request_id,
         status=access.status,
         answer_sha256=access.answer_sha256.hex(),
         hash=entry.hash.hex(),
+        signature=None if entry.signature is None else entry.signature.hex(),
     )

@@ -6,8 +6,8 @@ there was changed, left out or put in: `verify_audit` walks the chain and compar
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -17,11 +17,15 @@ from sqlalchemy.engine import Connection
 from core.runtime.columns import Bytes32
 from core.runtime.database import METADATA
 from core.runtime.inserts import insert_if_absent
+from regulator_api.signing import Signer, verify_entry
 
 HASH_PREFIX: Final = b"causeway audit entry v1\0"
+HASH_PREFIX_OF_CASES: Final = b"causeway audit entry v2\0"
+"""For entries that name a case, which those of the first version could not."""
 FIRST_HASH: Final = bytes(32)
 """The predecessor of entry 1."""
 MAX_PURPOSE_CHARS: Final = 200
+MAX_CASE_CHARS: Final = 128
 MAX_WHAT_CHARS: Final = 2_048
 PAGE: Final = 1_000
 
@@ -38,6 +42,8 @@ audit = sa.Table(
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("answer_sha256", Bytes32, nullable=False),
     sa.Column("hash", Bytes32, nullable=False),
+    sa.Column("case_id", sa.String(128), nullable=False, server_default=""),
+    sa.Column("signature", sa.LargeBinary(64)),
 )
 sa.Index("ix_regulator_audit_who", audit.c.who, audit.c.seq)
 
@@ -55,7 +61,8 @@ TABLES: Final = (audit, audit_head)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One request that was answered. `what` is path and query as they were sent, `purpose` what the caller stated."""
+    """One request that was answered. `what` is path and query as they were sent; `purpose` and `case_id` are what the
+    caller stated, empty if nothing."""
 
     time_ns: int
     who: str
@@ -65,20 +72,25 @@ class Access:
     request_id: str
     status: int
     answer_sha256: bytes
+    case_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An access with its place in the chain. `seq` counts from 1."""
+    """An access with its place in the chain. `seq` counts from 1; `signature` is that of the process that wrote it."""
 
     seq: int
     access: Access
     hash: bytes
+    signature: bytes | None = None
 
 
 def entry_hash(seq: int, access: Access, previous: bytes) -> bytes:
-    """SHA-256 over prefix, predecessor's hash and the entry as a MessagePack array, in the order of its columns."""
-    fields = [
+    """SHA-256 over prefix, predecessor's hash and the entry as a MessagePack array, in the order of its columns.
+
+    An entry without a case is hashed as it always was.
+    """
+    fields: list[Any] = [
         seq,
         access.time_ns,
         access.who,
@@ -89,7 +101,10 @@ def entry_hash(seq: int, access: Access, previous: bytes) -> bytes:
         access.status,
         access.answer_sha256,
     ]
-    return hashlib.sha256(HASH_PREFIX + previous + msgspec.msgpack.encode(fields)).digest()
+    prefix = HASH_PREFIX
+    if access.case_id:
+        prefix, fields = HASH_PREFIX_OF_CASES, [*fields, access.case_id]
+    return hashlib.sha256(prefix + previous + msgspec.msgpack.encode(fields)).digest()
 
 
 def prepare(connection: Connection) -> None:
@@ -97,52 +112,104 @@ def prepare(connection: Connection) -> None:
     insert_if_absent(connection, audit_head, id=1, seq=0, hash=FIRST_HASH)
 
 
-def append(connection: Connection, access: Access) -> AuditEntry:
-    """Add one entry at the end of the chain. `prepare` must have run."""
+def append(connection: Connection, access: Access, signer: Signer | None = None) -> AuditEntry:
+    """Add one entry at the end of the chain, signed if there is a signer. `prepare` must have run."""
     head = connection.execute(sa.select(audit_head).where(audit_head.c.id == 1).with_for_update()).one()
     seq = head.seq + 1
-    entry = AuditEntry(seq, access, entry_hash(seq, access, head.hash))
-    connection.execute(sa.insert(audit).values(seq=seq, hash=entry.hash, **_columns(access)))
+    made = entry_hash(seq, access, head.hash)
+    entry = AuditEntry(seq, access, made, None if signer is None else signer.sign_entry(made))
+    connection.execute(sa.insert(audit).values(seq=seq, hash=entry.hash, signature=entry.signature, **_columns(access)))
     connection.execute(sa.update(audit_head).where(audit_head.c.id == 1).values(seq=seq, hash=entry.hash))
     return entry
 
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """The result of walking the chain. `wrong` says what is not as it was written, None if all is."""
+    """The result of walking the chain. `wrong` says what is not as it was written, None if all is. `unsigned` counts
+    entries without a signature, `held` how many of the known hashes were met."""
 
     entries: int
     head: bytes
     wrong: str | None
+    unsigned: int = 0
+    held: int = 0
 
     @property
     def ok(self) -> bool:
         return self.wrong is None
 
 
-def verify_audit(connection: Connection, known: Mapping[int, bytes] | None = None) -> AuditCheck:
+def verify_audit(
+    connection: Connection, known: Mapping[int, bytes] | None = None, public_keys: Sequence[bytes] = ()
+) -> AuditCheck:
     """Walk the whole log. `known` are hashes by entry number that somebody kept elsewhere; each must still be there.
 
-    Without any, a log that was rewritten from some entry to its end (head included) looks like a true one.
+    With `public_keys` every signature must be one of theirs, and from the first signed entry on all are signed.
+    Without any hash kept elsewhere, who has the signing key could have rewritten the log from some entry on, and
+    anybody could have cut it off there.
     """
+    found = verify_entries(_entries(connection), known, public_keys)
+    if not found.ok:
+        return found
+    head = connection.execute(sa.select(audit_head).where(audit_head.c.id == 1)).first()
+    if head is None or (head.seq, head.hash) != (found.entries, found.head):
+        return replace(found, wrong="the end of the log does not fit its head: entries were cut off or added")
+    return found
+
+
+def verify_entries(
+    entries: Iterable[AuditEntry], known: Mapping[int, bytes] | None = None, public_keys: Sequence[bytes] = ()
+) -> AuditCheck:
+    """As `verify_audit`, of entries from the first one on, as an export has them."""
     kept = dict(known or {})
-    seq, previous = 0, FIRST_HASH
+    held = len(kept)
+    seq, previous, unsigned = 0, FIRST_HASH, 0
+    for entry in entries:
+        if entry.seq != seq + 1:
+            return AuditCheck(seq, previous, f"entry {seq + 1} is missing", unsigned)
+        if entry_hash(entry.seq, entry.access, previous) != entry.hash:
+            return AuditCheck(seq, previous, f"entry {entry.seq} was changed, or an entry before it", unsigned)
+        if kept.pop(entry.seq, entry.hash) != entry.hash:
+            return AuditCheck(seq, previous, f"entry {entry.seq} is not the one that was written", unsigned)
+        fault = _signature_fault(entry, unsigned == seq, public_keys)
+        if fault is not None:
+            return AuditCheck(seq, previous, fault, unsigned)
+        unsigned += entry.signature is None
+        seq, previous = entry.seq, entry.hash
+    if any(number > seq for number in kept):
+        return AuditCheck(seq, previous, f"entries after {seq} are missing", unsigned)
+    if kept:
+        return AuditCheck(seq, previous, f"there is no entry {min(kept)}: entries count from 1", unsigned)
+    return AuditCheck(seq, previous, None, unsigned, held)
+
+
+def _signature_fault(entry: AuditEntry, none_before: bool, public_keys: Sequence[bytes]) -> str | None:
+    """`none_before`: no entry before this one is signed."""
+    if entry.signature is None:
+        return None if none_before else f"entry {entry.seq} has no signature, and entries before it have one"
+    if public_keys and not verify_entry(entry.hash, entry.signature, public_keys):
+        return f"the signature of entry {entry.seq} is not the regulator's"
+    return None
+
+
+def _entries(connection: Connection) -> Iterator[AuditEntry]:
+    seq = 0
     while rows := connection.execute(sa.select(audit).where(audit.c.seq > seq).order_by(audit.c.seq).limit(PAGE)).all():
         for row in rows:
-            if row.seq != seq + 1:
-                return AuditCheck(seq, previous, f"entry {seq + 1} is missing")
-            entry = _entry(row)
-            if entry_hash(row.seq, entry.access, previous) != entry.hash:
-                return AuditCheck(seq, previous, f"entry {row.seq} was changed, or an entry before it")
-            if kept.pop(row.seq, entry.hash) != entry.hash:
-                return AuditCheck(seq, previous, f"entry {row.seq} is not the one that was written")
-            seq, previous = row.seq, entry.hash
-    if any(number > seq for number in kept):
-        return AuditCheck(seq, previous, f"entries after {seq} are missing")
+            yield _entry(row)
+        seq = rows[-1].seq
+
+
+def read_entries(connection: Connection, behind: int, limit: int) -> list[AuditEntry]:
+    """Entries in their order behind the number `behind`, at most `limit`: for exports."""
+    query = sa.select(audit).where(audit.c.seq > behind).order_by(audit.c.seq).limit(limit)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def head_of(connection: Connection) -> tuple[int, bytes]:
+    """Return number and hash of the last entry; (0, `FIRST_HASH`) of an empty log."""
     head = connection.execute(sa.select(audit_head).where(audit_head.c.id == 1)).first()
-    if head is None or (head.seq, head.hash) != (seq, previous):
-        return AuditCheck(seq, previous, "the end of the log does not fit its head: entries were cut off or added")
-    return AuditCheck(seq, previous, None)
+    return (0, FIRST_HASH) if head is None else (head.seq, head.hash)
 
 
 def list_audit(connection: Connection, who: str | None, limit: int, before: int | None = None) -> list[AuditEntry]:
@@ -160,4 +227,5 @@ def _columns(access: Access) -> dict[str, Any]:
 
 
 def _entry(row: Any) -> AuditEntry:
-    return AuditEntry(row.seq, Access(**{name: getattr(row, name) for name in Access.__dataclass_fields__}), row.hash)
+    access = Access(**{name: getattr(row, name) for name in Access.__dataclass_fields__})
+    return AuditEntry(row.seq, access, row.hash, None if row.signature is None else bytes(row.signature))

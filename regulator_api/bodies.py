@@ -261,16 +261,20 @@ class AgreementAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuditEntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """`purpose` and `case` are what the caller stated. `signature` is that of the process that wrote it, in hex."""
+
     seq: int
     time_ns: str
     who: str
     method: str
     what: str
     purpose: str
+    case: str
     request_id: str
     status: int
     answer_sha256: str
     hash: str
+    signature: str | None
 
 
 class AuditPage(msgspec.Struct, frozen=True, kw_only=True):

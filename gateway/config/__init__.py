@@ -6,7 +6,8 @@ environment variable that holds its passphrase.
     model       what can be said
     structure   unknown, missing and mistyped members, all of them
     chains      chains, endpoints, assets: canonical, or refused
-    trading     pairs, limits, reserves, attestations, API keys
+    trading     pairs, limits, reserves, attestations
+    supervising who may ask a regulator
     treasury    what may be taken out of a relayer's accounts
     swapping    whoever swaps with a relayer
     faults      everything that is wrong, with its place
@@ -18,9 +19,11 @@ from typing import TYPE_CHECKING
 from core.runtime.lazy import lazily
 from gateway.config.model import (
     AccountConfig,
+    AnchoringConfig,
     ApiKeyConfig,
     AttestConfig,
     ChainConfig,
+    ClientConfig,
     ContractConfig,
     DestinationConfig,
     EndpointConfig,
@@ -33,11 +36,14 @@ from gateway.config.model import (
     RelayerConfig,
     ReportConfig,
     ReserveConfig,
+    SigningConfig,
     SwapConfig,
     TimingConfig,
     TokenConfig,
+    TokensConfig,
     TopUpConfig,
     TreasuryConfig,
+    UsageConfig,
     WatchtowerConfig,
     WebhookConfig,
     WebhooksConfig,
@@ -60,9 +66,11 @@ else:
 
 __all__ = [
     "AccountConfig",
+    "AnchoringConfig",
     "ApiKeyConfig",
     "AttestConfig",
     "ChainConfig",
+    "ClientConfig",
     "ContractConfig",
     "DestinationConfig",
     "EndpointConfig",
@@ -75,11 +83,14 @@ __all__ = [
     "RelayerConfig",
     "ReportConfig",
     "ReserveConfig",
+    "SigningConfig",
     "SwapConfig",
     "TimingConfig",
     "TokenConfig",
+    "TokensConfig",
     "TopUpConfig",
     "TreasuryConfig",
+    "UsageConfig",
     "WatchtowerConfig",
     "WebhookConfig",
     "WebhooksConfig",

@@ -281,11 +281,66 @@ class SwapConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ApiKeyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who may call: the SHA-256 (hex) of the key, never the key, and its scopes."""
+    """Who may call: the SHA-256 (hex) of the key, never the key, its scopes, and the jurisdictions that it sees (ISO
+    3166 codes; empty: all)."""
 
     name: str
     sha256: str
     scopes: tuple[str, ...]
+    jurisdictions: tuple[str, ...] = ()
+
+
+class TokensConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The access tokens that are taken; see `regulator_api.access.tokens`. The issuer's public keys come from
+    `keys_file` or `keys_url`.
+
+    `proxies`: networks whose header `Client-Cert` is believed. `allow_keys`: API keys with other scopes than `report`
+    are taken, too.
+    """
+
+    issuer: str
+    audience: str
+    keys_file: str | None = None
+    keys_url: str | None = None
+    algorithms: tuple[str, ...] = ()
+    leeway_s: int = 30
+    max_life_s: int = 3_600
+    bound: bool = False
+    proxies: tuple[str, ...] = ()
+    allow_keys: bool = False
+
+
+class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The most that tokens of one client may: its jurisdictions (`*`: all), and its scopes (empty: its tokens')."""
+
+    id: str
+    jurisdictions: tuple[str, ...]
+    scopes: tuple[str, ...] = ()
+
+
+class UsageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much one caller may ask: requests, and records in a day (UTC)."""
+
+    per_second: int = 50
+    burst: int = 200
+    records_per_day: int = 1_000_000
+
+
+class SigningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The ed25519 key of the keystore that answers and entries of the audit log are signed with."""
+
+    keystore: str
+    passphrase_env: str
+    key: str = "regulator"
+
+
+class AnchoringConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The end of the audit log, written into a record of the consortium chain `chain` every so often, by the account of
+    the signing key."""
+
+    chain: str
+    namespace: str
+    every_s: int = 3_600
 
 
 class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -296,10 +351,15 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen: str
     database: str
     chains: tuple[ChainConfig, ...]
-    keys: tuple[ApiKeyConfig, ...]
+    keys: tuple[ApiKeyConfig, ...] = ()
     bridge: str | None = None
     rates: str | None = None
     log_level: LogLevel = "info"
+    tokens: TokensConfig | None = None
+    clients: tuple[ClientConfig, ...] = ()
+    usage: UsageConfig = UsageConfig()
+    signing: SigningConfig | None = None
+    anchoring: AnchoringConfig | None = None
 
 
 class IndexConfig(msgspec.Struct, frozen=True):

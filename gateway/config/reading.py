@@ -15,8 +15,9 @@ from gateway.config.chains import canonical_chains
 from gateway.config.faults import Faults
 from gateway.config.model import ChainConfig, ContractConfig, IndexConfig, RegulatorConfig, RelayerConfig, SwapConfig
 from gateway.config.structure import check_structure
+from gateway.config.supervising import canonical_regulator
 from gateway.config.swapping import canonical_swap
-from gateway.config.trading import canonical_regulator, canonical_relayer
+from gateway.config.trading import canonical_relayer
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 SQLITE: Final = "sqlite:///"
@@ -91,7 +92,7 @@ def _passed_over(table: dict[str, Any]) -> set[str]:
     own = set(IndexConfig.__struct_fields__)
     others = [set(RelayerConfig.__struct_fields__), set(RegulatorConfig.__struct_fields__)]
     nearest = max(others, key=lambda fields: len((set(table) - own) & fields))
-    return nearest if {"keystore", "keys"} & set(table) else set()
+    return nearest if {"keystore", "keys", "tokens"} & set(table) else set()
 
 
 def _with_abis(chain: ChainConfig, number: int, base: Path, faults: Faults) -> ChainConfig:

@@ -1,6 +1,5 @@
-"""A relayer's offers and limits, and who may ask a regulator: canonical, or refused with its place."""
+"""A relayer's offers and limits: canonical, or refused with its place."""
 
-import hashlib
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -20,7 +19,6 @@ from gateway.config.model import (
     LimitConfig,
     OpeningConfig,
     PairConfig,
-    RegulatorConfig,
     RelayerConfig,
     ReserveConfig,
     SwapConfig,
@@ -39,11 +37,8 @@ LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
 """Chain ids of development nodes (anvil, hardhat, ganache, geth --dev). `devnet` is for these, and for ledgers."""
 MAX_RATE_CHARS: Final = 160
 MAX_EVERY_BLOCKS: Final = 1_000_000
-OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 MAX_WAIT_S: Final = 24 * 3600
 """Nobody's place is kept for longer without a lock."""
-SCOPES: Final = ("read", "evidence", "audit", "report", "orders")
-"""Scopes of the regulator API's routes."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RATE: Final = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
 
@@ -114,34 +109,6 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         treasury=treasury,
         attest=attest,
     )
-
-
-def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorConfig:
-    """Who may call, and the bridge, in canonical spelling."""
-    chains = {chain.id: chain for chain in config.chains}
-    if not config.keys:
-        faults.add("keys", "is empty, so that nobody could ask: add [[keys]]")
-    for number, key in enumerate(config.keys):
-        at = f"keys[{number}]"
-        if re.fullmatch(r"[0-9a-fA-F]{64}", key.sha256) is None:
-            faults.add(f"{at}.sha256", "is not the SHA-256 of a key: write 64 hex digits, never the key itself")
-        if key.sha256.lower() == OF_NOTHING:
-            faults.add(f"{at}.sha256", "is the SHA-256 of an empty key: make one, and write its own")
-        if not key.scopes:
-            faults.add(f"{at}.scopes", f"is empty, so that the key opens nothing: {choices('', SCOPES)}")
-        for scope in key.scopes:
-            if scope not in SCOPES:
-                faults.add(f"{at}.scopes", f"unknown scope {shown(scope)}: {choices(scope, SCOPES)}")
-        refuse_twins(key.scopes, lambda _, at=at: f"{at}.scopes", "scope", faults)  # type: ignore[misc]
-    refuse_twins((one.name for one in config.keys), lambda number: f"keys[{number}].name", "key", faults)
-    refuse_twins((one.sha256.lower() for one in config.keys), lambda n: f"keys[{n}].sha256", "key", faults)
-    bridge = config.bridge
-    if bridge is not None:
-        bridge = known_chain(bridge, chains, "bridge", faults)
-        if bridge in chains and chains[bridge].kind == EVM:
-            faults.add("bridge", f"{bridge} keeps no attestations: name a consortium chain")
-    keys = tuple(msgspec.structs.replace(one, sha256=one.sha256.lower()) for one in config.keys)
-    return msgspec.structs.replace(config, bridge=bridge, keys=keys)
 
 
 def check_policy(config: RelayerConfig | SwapConfig, faults: Faults) -> None:

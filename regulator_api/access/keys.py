@@ -15,6 +15,7 @@ import msgspec
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
+from regulator_api.access.roles import ALGORITHMS
 
 MAX_SET_BYTES: Final = 256 * 1024
 MAX_KEYS: Final = 64
@@ -26,15 +27,6 @@ RETRY_S: Final = 30.0
 """Between two fetches at the least, whatever key ids strangers make up."""
 MAX_AGE_S: Final = 24 * 3_600.0
 """Seconds without news of the issuer after which its keys count no more."""
-ALGORITHMS: Final[Mapping[tuple[str, str], tuple[str, ...]]] = {
-    ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
-    ("EC", "P-256"): ("ES256",),
-    ("EC", "P-384"): ("ES384",),
-    ("RSA", ""): ("RS256", "PS256"),
-}
-"""By kind and curve: the signature algorithms that a key of it may be used with (RFC 7518, RFC 8037)."""
-ALL_ALGORITHMS: Final = tuple(name for names in ALGORITHMS.values() for name in names)
-
 log = get_logger("regulator_api.access")
 
 

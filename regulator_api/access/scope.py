@@ -5,20 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-ROLES: Final = {
-    "read": "look at chains, assets, accounts, transfers, swaps and figures",
-    "trace": "follow value over hops and chains",
-    "personal": "see personal data, with a stated purpose and case",
-    "evidence": "take answers with their proofs",
-    "rules": "write, try and activate rules",
-    "cases": "work on alerts and cases",
-    "lists": "import lists, and write tags and entities",
-    "orders": "prepare holds",
-    "report": "report agreed terms, as relayers do",
-    "audit": "read the log of who looked at what",
-    "admin": "see and change who may call",
-}
-"""The scopes that a token or a key can carry, and what each allows."""
+from regulator_api.access.roles import ROLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,14 @@ import jwt
 import msgspec
 
 from core.model.errors import RejectedError
-from regulator_api.access.keys import ALL_ALGORITHMS, MAX_KEY_ID_CHARS, VerifyingKey
-from regulator_api.access.scope import ROLES
+from regulator_api.access.keys import MAX_KEY_ID_CHARS, VerifyingKey
+from regulator_api.access.roles import ALL_ALGORITHMS, EVERYWHERE, ROLES
 from regulator_api.knowledge.tags import parsed_jurisdiction
 
 MAX_TOKEN_CHARS: Final = 8_192
 MAX_NAME_CHARS: Final = 96
 MAX_AUDIENCES: Final = 16
 MAX_JURISDICTIONS: Final = 300
-EVERYWHERE: Final = "*"
 _TYPES: Final = frozenset({"at+jwt", "application/at+jwt", "jwt"})
 _HEADER: Final = frozenset({"alg", "kid", "typ"})
 """The parameters that a header may have. `jwk`, `jku`, `x5u`, `x5c` name other keys, `crit` what must be understood,

@@ -1,0 +1,167 @@
+"""Who may ask a regulator, how much, and what signs its answers: canonical, or refused with its place."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from gateway.config.chains import EVM, check_http_url, refuse_twins
+from gateway.config.faults import Faults, choices, shown
+from gateway.config.model import (
+    AnchoringConfig,
+    ApiKeyConfig,
+    ChainConfig,
+    ClientConfig,
+    RegulatorConfig,
+    TokensConfig,
+    UsageConfig,
+)
+from gateway.config.trading import check_variable, known_chain
+from regulator_api.access.roles import ALL_ALGORITHMS, EVERYWHERE, ROLES
+from regulator_api.knowledge.tags import parsed_jurisdiction
+from relayer.notices.addresses import parse_network
+
+OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
+REPORT_ONLY: Final = frozenset({"report"})
+"""A key that reads nothing: relayers report with it, in production, too."""
+MAX_LEEWAY_S: Final = 300
+MAX_LIFE_S: Final = 30 * 24 * 3_600
+MIN_EVERY_S: Final = 10
+MAX_EVERY_S: Final = 7 * 24 * 3_600
+MAX_PER_SECOND: Final = 10_000
+MAX_BURST: Final = 100_000
+MAX_RECORDS: Final = 10**12
+_NAMESPACE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+
+def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorConfig:
+    """Who may call, and the bridge, in canonical spelling."""
+    chains = {chain.id: chain for chain in config.chains}
+    if not config.keys and config.tokens is None:
+        faults.add("keys", "is empty, so that nobody could ask: add [[keys]], or [tokens]")
+    _check_keys(config.keys, faults)
+    if config.tokens is not None:
+        _check_tokens(config.tokens, faults)
+        if not config.tokens.allow_keys:
+            _refuse_keys(config.keys, faults)
+    _check_clients(config, faults)
+    _check_usage(config.usage, faults)
+    if config.signing is not None:
+        check_variable(config.signing.passphrase_env, "signing.passphrase_env", faults)
+    bridge = config.bridge
+    if bridge is not None:
+        bridge = known_chain(bridge, chains, "bridge", faults)
+        if bridge in chains and chains[bridge].kind == EVM:
+            faults.add("bridge", f"{bridge} keeps no attestations: name a consortium chain")
+    anchoring = None if config.anchoring is None else _anchoring(config, config.anchoring, chains, faults)
+    keys = tuple(msgspec.structs.replace(one, sha256=one.sha256.lower()) for one in config.keys)
+    return msgspec.structs.replace(config, bridge=bridge, keys=keys, anchoring=anchoring)
+
+
+def _check_keys(keys: tuple[ApiKeyConfig, ...], faults: Faults) -> None:
+    for number, key in enumerate(keys):
+        at = f"keys[{number}]"
+        if re.fullmatch(r"[0-9a-fA-F]{64}", key.sha256) is None:
+            faults.add(f"{at}.sha256", "is not the SHA-256 of a key: write 64 hex digits, never the key itself")
+        if key.sha256.lower() == OF_NOTHING:
+            faults.add(f"{at}.sha256", "is the SHA-256 of an empty key: make one, and write its own")
+        if not key.scopes:
+            faults.add(f"{at}.scopes", f"is empty, so that the key opens nothing: {choices('', ROLES)}")
+        _check_scopes(key.scopes, f"{at}.scopes", faults)
+        _check_jurisdictions(key.jurisdictions, f"{at}.jurisdictions", faults)
+        if key.name.startswith("client:"):
+            faults.add(f"{at}.name", "is how clients with tokens are called: choose another")
+    refuse_twins((one.name for one in keys), lambda number: f"keys[{number}].name", "key", faults)
+    refuse_twins((one.sha256.lower() for one in keys), lambda number: f"keys[{number}].sha256", "key", faults)
+
+
+def _refuse_keys(keys: tuple[ApiKeyConfig, ...], faults: Faults) -> None:
+    for number, key in enumerate(keys):
+        if set(key.scopes) != REPORT_ONLY:
+            faults.add(
+                f"keys[{number}]",
+                "API keys are for development: give the caller tokens of the issuer, or write tokens.allow_keys = true",
+            )
+
+
+def _check_tokens(tokens: TokensConfig, faults: Faults) -> None:
+    if (tokens.keys_file is None) == (tokens.keys_url is None):
+        faults.add("tokens", "its issuer's public keys come from one place: write keys_file or keys_url")
+    if tokens.keys_url is not None:
+        check_http_url(tokens.keys_url, "tokens.keys_url", faults)
+        if tokens.keys_url.startswith("http://") and not re.match(r"http://(127\.|localhost|\[::1\])", tokens.keys_url):
+            faults.add("tokens.keys_url", "is not https: whoever changes the answer on its way makes tokens")
+    for name in tokens.algorithms:
+        if name not in ALL_ALGORITHMS:
+            faults.add("tokens.algorithms", f"unknown algorithm {shown(name)}: {choices(name, ALL_ALGORITHMS)}")
+    refuse_twins(tokens.algorithms, lambda _: "tokens.algorithms", "algorithm", faults)
+    if not 0 <= tokens.leeway_s <= MAX_LEEWAY_S:
+        faults.add("tokens.leeway_s", f"{tokens.leeway_s} is not a number of seconds from 0 to {MAX_LEEWAY_S}")
+    if not 0 < tokens.max_life_s <= MAX_LIFE_S:
+        faults.add("tokens.max_life_s", f"{tokens.max_life_s} is not a number of seconds from 1 to {MAX_LIFE_S}")
+    for number, text in enumerate(tokens.proxies):
+        with faults.at(f"tokens.proxies[{number}]"):
+            parse_network(text)
+    if tokens.bound and not tokens.proxies:
+        faults.add("tokens.bound", "needs a proxy that ends TLS and shows the certificate: name it in tokens.proxies")
+
+
+def _check_clients(config: RegulatorConfig, faults: Faults) -> None:
+    if config.clients and config.tokens is None:
+        faults.add("clients", "has no effect without [tokens]: add it, or leave them out")
+    for number, client in enumerate(config.clients):
+        at = f"clients[{number}]"
+        if not client.jurisdictions:
+            faults.add(
+                f"{at}.jurisdictions", f'is empty, so that the client sees nothing: write codes, or ["{EVERYWHERE}"]'
+            )
+        if client.jurisdictions != (EVERYWHERE,):
+            _check_jurisdictions(client.jurisdictions, f"{at}.jurisdictions", faults)
+        _check_scopes(client.scopes, f"{at}.scopes", faults)
+    refuse_twins((one.id for one in config.clients), lambda number: f"clients[{number}].id", "client", faults)
+
+
+def _check_scopes(scopes: tuple[str, ...], place: str, faults: Faults) -> None:
+    for scope in scopes:
+        if scope not in ROLES:
+            faults.add(place, f"unknown scope {shown(scope)}: {choices(scope, ROLES)}")
+    refuse_twins(scopes, lambda _: place, "scope", faults)
+
+
+def _check_jurisdictions(codes: tuple[str, ...], place: str, faults: Faults) -> None:
+    for code in codes:
+        with faults.at(place):
+            parsed_jurisdiction(code)
+    refuse_twins(codes, lambda _: place, "jurisdiction", faults)
+
+
+def _check_usage(usage: UsageConfig, faults: Faults) -> None:
+    bounds = {"per_second": MAX_PER_SECOND, "burst": MAX_BURST, "records_per_day": MAX_RECORDS}
+    for name, most in bounds.items():
+        value = getattr(usage, name)
+        if not 0 < value <= most:
+            faults.add(f"usage.{name}", f"{value} is not a number from 1 to {most}")
+
+
+def _anchoring(
+    config: RegulatorConfig, anchoring: AnchoringConfig, chains: Mapping[str, ChainConfig], faults: Faults
+) -> AnchoringConfig:
+    chain = known_chain(anchoring.chain, chains, "anchoring.chain", faults)
+    if chain in chains and chains[chain].kind == EVM:
+        faults.add("anchoring.chain", f"{chain} keeps no records: name a consortium chain")
+    if config.signing is None:
+        faults.add("anchoring", "needs a key that signs: add [signing]")
+    if _NAMESPACE.fullmatch(anchoring.namespace) is None:
+        faults.add("anchoring.namespace", f"{shown(anchoring.namespace)} is not a name: lower-case letters and digits")
+    if not MIN_EVERY_S <= anchoring.every_s <= MAX_EVERY_S:
+        faults.add(
+            "anchoring.every_s", f"{anchoring.every_s} is not a number of seconds from {MIN_EVERY_S} to {MAX_EVERY_S}"
+        )
+    return msgspec.structs.replace(anchoring, chain=chain)
+
+
+def jurisdictions_of(client: ClientConfig) -> frozenset[str] | None:
+    """None for all of them."""
+    return None if client.jurisdictions == (EVERYWHERE,) else frozenset(client.jurisdictions)
