@@ -1,5 +1,6 @@
 """The HTTP application: which path is answered by what, and with which scope."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -8,13 +9,15 @@ from aiohttp import web
 
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
-from core.runtime.web import Callers, Handler, RateLimiter, Route, build_application
+from core.runtime.web import Callers, Handler, RateLimiter, Route, build_application, respond
+from core.runtime.web.idempotency import Idempotency
 from regulator_api import bodies, orders, requests
 from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.reading import routes as reading
 from regulator_api.service import RegulatorService
+from regulator_api.signing import Signer, public_jwk
 
 TITLE: Final = "Causeway supervision API"
 
@@ -28,21 +31,35 @@ def create_app(
     clock: Clock,
     version: str,
     limiter: RateLimiter | None = None,
+    signer: Signer | None = None,
 ) -> web.Application:
     """The application of one service; `await auditor.prepare()` before it is served.
 
-    `callers` puts the caller's `Scope` on each request; `regulator_api.access.scope.ROLES` are the scopes of routes.
+    `callers` puts the caller's `Scope` on each request; `regulator_api.access.roles.ROLES` are the scopes of routes.
+    With a signer every whole answer is signed, problem documents and 304 too.
     """
-    return build_application(
-        routes(service, auditor),
+    app = build_application(
+        routes(service, auditor, signer),
         title=TITLE,
         version=version,
         metrics=metrics,
         clock=clock,
         callers=callers,
+        refused=auditor.refused_before,
         limiter=limiter,
         description="Reads are logged before they are answered; state why in the header X-Purpose.",
     )
+    if signer is not None:
+        app.on_response_prepare.append(_signing(signer, clock))
+    return app
+
+
+def _signing(signer: Signer, clock: Clock) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    async def sign(request: web.Request, response: web.StreamResponse) -> None:
+        if isinstance(response, web.Response) and request.path.startswith("/v1/"):
+            signer.sign_answer(request, response, clock)
+
+    return sign
 
 
 PROBLEMS: Final = (
@@ -53,7 +70,7 @@ PROBLEMS: Final = (
 )
 
 
-def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
+def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = None) -> list[Route]:
     """Everything that the API answers to, apart from the service paths."""
     supervision = [
         *_swap_routes(service),
@@ -63,7 +80,9 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
         *_order_routes(service.orders),
         *reading.routes(service.reading),
     ]
-    return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
+    idempotency = Idempotency(service.database, service.clock)
+    return [_logged(route, auditor, idempotency) for route in supervision] + [
+        _keys_route(signer),
         Route(
             "GET",
             "/readyz",
@@ -72,8 +91,30 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answer=bodies.ReadyAnswer,
             problems=((503, "A chain is not followed, or has an open alarm."),),
             tag="service",
-        )
+        ),
     ]
+
+
+def _logged(route: Route, auditor: Auditor, idempotency: Idempotency) -> Route:
+    """The route with an entry of the log for each answer; a POST that is answered again is logged again."""
+    handler = idempotency.once(route.handler) if route.idempotent else route.handler
+    return replace(route, handler=auditor.audited(handler))
+
+
+def _keys_route(signer: Signer | None) -> Route:
+    answer = bodies.KeysAnswer(keys=[] if signer is None else [bodies.KeyView(**public_jwk(signer.public_key))])
+
+    async def get_keys(_: web.Request) -> web.Response:
+        return respond(answer)
+
+    return Route(
+        "GET",
+        "/v1/keys",
+        get_keys,
+        "The public keys that answers are signed with",
+        answer=bodies.KeysAnswer,
+        tag="service",
+    )
 
 
 def _scoped(

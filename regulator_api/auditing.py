@@ -1,4 +1,4 @@
-"""No answer to a caller with a key leaves before its entry stands in the audit log.
+"""No answer to a caller that we know leaves before its entry stands in the audit log.
 
 If the entry cannot be written, the answer is withheld (503).
 """
@@ -8,66 +8,132 @@ from typing import Final
 
 import msgspec
 from aiohttp import web
+from sqlalchemy.engine import Connection
 
 from core.runtime.clock import Clock
 from core.runtime.database import Database
-from core.runtime.web import CALLER, REQUEST_ID, Handler, problem_of
+from core.runtime.web import CALLER, REQUEST_ID, Handler, Problem, problem_of
 from regulator_api import audit
+from regulator_api.access import usage
+from regulator_api.signing import Signer
 
 PURPOSE_HEADER: Final = "X-Purpose"
+CASE_HEADER: Final = "X-Case"
 AUDIT_HEADER: Final = "Causeway-Audit"
 """`<number>:<hash>` of the answer's entry in the audit log, for the reader to keep."""
+MAX_RECORDS_PER_DAY: Final = 1_000_000
+_REPORTED: Final = frozenset({403})
+"""Refusals before a handler that are logged of callers that we know: they tried what they may not."""
 
 
 class Auditor:
-    """Writes the audit log of one API."""
+    """Writes the audit log of one API, signed if there is a signer, and counts the records that callers take."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        signer: Signer | None = None,
+        records_per_day: int = MAX_RECORDS_PER_DAY,
+    ) -> None:
         self._database = database
         self._clock = clock
+        self._signer = signer
+        self._records_per_day = records_per_day
 
     async def prepare(self) -> None:
         """Make the log ready; the schema must exist. To be awaited before the first request."""
         await self._database.write(audit.prepare)
 
     def audited(self, handler: Handler) -> Handler:
-        """The handler of a scoped route, whose answer is logged before it leaves.
+        """The handler of a scoped route, whose answer is logged before it leaves, with a strong `ETag`.
 
-        A refusal is logged too: it may show that something is absent. Answers of 500 and more show nothing.
+        A refusal is logged too: it may show that something is absent. Answers of 500 and more show nothing. Who has
+        the present answer already (`If-None-Match`) is answered 304, which is logged as well.
         """
 
         async def logging(request: web.Request) -> web.StreamResponse:
             try:
+                await self._check_usage(request)
                 response = await handler(request)
             except Exception as error:
                 problem = problem_of(error)
                 if problem.status < 500:
-                    body = msgspec.json.encode(problem.document(request[REQUEST_ID]))
-                    await self._log(request, problem.status, body)
+                    await self.refused(request, problem)
                 raise
             if not isinstance(response, web.Response) or not isinstance(response.body, bytes):
                 raise TypeError("only whole answers can be logged before they leave")
-            entry = await self._log(request, response.status, response.body)
+            digest = hashlib.sha256(response.body).digest()
+            records = usage.records_in(response.body)
+            if request.method in ("GET", "HEAD") and response.status == 200:
+                response = _tagged(request, response, digest)
+            entry = await self._log(request, response.status, digest, records)
             response.headers[AUDIT_HEADER] = f"{entry.seq}:{entry.hash.hex()}"
             return response
 
         return logging
 
-    async def _log(self, request: web.Request, status: int, body: bytes) -> audit.AuditEntry:
+    async def refused(self, request: web.Request, problem: Problem) -> None:
+        """Log a refusal."""
+        body = msgspec.json.encode(problem.document(request[REQUEST_ID]))
+        await self._log(request, problem.status, hashlib.sha256(body).digest(), 0)
+
+    async def refused_before(self, request: web.Request, problem: Problem) -> None:
+        """Log a refusal that no handler has seen, if we know the caller: strangers cannot make the log grow."""
+        if request[CALLER].by_key and problem.status in _REPORTED:
+            await self.refused(request, problem)
+
+    async def _check_usage(self, request: web.Request) -> None:
+        caller, now_ns = request[CALLER].id, self._clock.now_ns()
+        count = await self._database.read(lambda connection: usage.taken(connection, caller, now_ns))
+        usage.refuse_beyond(count, self._records_per_day, now_ns)
+
+    async def _log(self, request: web.Request, status: int, digest: bytes, records: int) -> audit.AuditEntry:
         access = audit.Access(
             time_ns=self._clock.now_ns(),
             who=request[CALLER].name,
             method=request.method,
             what=request.path_qs[: audit.MAX_WHAT_CHARS],
-            purpose=_purpose(request),
+            purpose=_stated(request, PURPOSE_HEADER, audit.MAX_PURPOSE_CHARS),
             request_id=request[REQUEST_ID],
             status=status,
-            answer_sha256=hashlib.sha256(body).digest(),
+            answer_sha256=digest,
+            case_id=_stated(request, CASE_HEADER, audit.MAX_CASE_CHARS),
         )
-        return await self._database.write(lambda connection: audit.append(connection, access))
+        caller = request[CALLER].id
+
+        def write(connection: Connection) -> audit.AuditEntry:
+            if records:
+                usage.take(connection, caller, records, access.time_ns)
+            return audit.append(connection, access, self._signer)
+
+        return await self._database.write(write)
 
 
-def _purpose(request: web.Request) -> str:
+def require_purpose(request: web.Request) -> None:
+    """For reads of personal data: raise a 403 `Problem` unless the caller states why, and for which case."""
+    for header, what in ((PURPOSE_HEADER, "purpose"), (CASE_HEADER, "case")):
+        if not _stated(request, header, audit.MAX_PURPOSE_CHARS):
+            raise Problem(
+                403,
+                "purpose-missing",
+                "Personal data needs a reason",
+                f"State the {what} in the header {header}: it stands in the audit log.",
+                header=header,
+            )
+
+
+def _tagged(request: web.Request, response: web.Response, digest: bytes) -> web.Response:
+    """The answer with its entity tag, or 304 if the caller has it (RFC 9110 sections 8.8.3, 13.1.2)."""
+    tag = f'"{digest.hex()[:32]}"'
+    given = ",".join(request.headers.getall("If-None-Match", []))
+    if given.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in given.split(",")):
+        return web.Response(status=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return response
+
+
+def _stated(request: web.Request, header: str, most: int) -> str:
     """The caller's statement, printable: a header may hold any bytes."""
-    stated = request.headers.get(PURPOSE_HEADER, "").encode("utf-8", "replace").decode()
-    return "".join(character if character.isprintable() else "?" for character in stated)[: audit.MAX_PURPOSE_CHARS]
+    stated = request.headers.get(header, "").encode("utf-8", "replace").decode().strip()
+    return "".join(character if character.isprintable() else "?" for character in stated)[:most]

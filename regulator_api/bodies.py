@@ -282,6 +282,23 @@ class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
     next: str | None
 
 
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """A public key as a JSON Web Key (RFC 8037)."""
+
+    kty: str
+    crv: str
+    x: str
+    kid: str
+    use: str
+    alg: str
+
+
+class KeysAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A JSON Web Key Set (RFC 7517), empty if answers are not signed."""
+
+    keys: list[KeyView]
+
+
 class ReadyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     ready: bool
     chains: dict[str, str]

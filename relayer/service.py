@@ -25,9 +25,10 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
+from core.runtime.web import idempotency
 from indexer.feed import FactSignal
 from relayer import reloads, switchboard
-from relayer.api import access, idempotency
+from relayer.api import access
 from relayer.asking import parts as asking_parts
 from relayer.bridging import asked
 from relayer.bridging.answerer import Answerer

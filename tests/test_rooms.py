@@ -12,10 +12,16 @@ SQL_STANDS_IN = (
     *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/promises.py", "relayer/pump/places.py"),
     *("relayer/pump/set_aside.py", "relayer/transactions/records.py", "relayer/transactions/sequences.py"),
     *("relayer/transactions/accounts.py", "relayer/transactions/orders.py", "relayer/client/store.py"),
-    *("regulator_api/audit.py", "gateway/simulation/", "relayer/provider/price_rows.py", "relayer/switchboard.py"),
+    *(
+        "regulator_api/audit.py",
+        "regulator_api/access/usage.py",
+        "regulator_api/knowledge/",
+        "gateway/simulation/",
+        "relayer/provider/price_rows.py",
+        "relayer/switchboard.py",
+    ),
     *(
         "relayer/treasury/orders.py",
-        "relayer/api/idempotency.py",
         "relayer/notices/webhook_rows.py",
         "relayer/reloads.py",
     ),

@@ -11,12 +11,11 @@ from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Worker
 from core.runtime.version import VERSION
-from core.runtime.web import ApiKey, KeyRing
 from gateway.config import RegulatorConfig
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import check_starts, following, make_followers
+from gateway.supervision import callers_of, limiter_of, signer_of
 from indexer.feed import FactSignal
-from regulator_api.access.callers import RegulatorCallers
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.ordering import OrderDesk
@@ -33,8 +32,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     """
     clock, metrics = SystemClock(), Metrics()
     bridge = None if config.bridge is None else ChainId(config.bridge)
-    ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)
-    callers = RegulatorCallers(ring, clock)
+    callers, limiter, signer = callers_of(config, base, clock), limiter_of(config, clock), signer_of(config, base)
     cursors = SystemSecrets().token_bytes(32)
     rates = [] if config.rates is None else read_rates_file(base / config.rates)
 
@@ -48,12 +46,21 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
             for one in chains.values()
         ]
         service = RegulatorService(database, supervised, clock, cursors, away=life.waits.reasons)
-        auditor = Auditor(database, clock)
+        auditor = Auditor(database, clock, signer, config.usage.records_per_day)
         followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
         supervisor = following(followers, clock, metrics)
         engine = RulesEngine(database, clock)
         supervisor.add(Worker("rules", engine.step, pause_s=PAUSE_S, contained=True))
-        app = create_app(service, auditor, callers=callers, metrics=metrics, clock=clock, version=VERSION)
+        app = create_app(
+            service,
+            auditor,
+            callers=callers,
+            metrics=metrics,
+            clock=clock,
+            version=VERSION,
+            limiter=limiter,
+            signer=signer,
+        )
 
         async def opened() -> None:
             await auditor.prepare()

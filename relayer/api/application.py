@@ -23,6 +23,7 @@ from core.runtime.web import (
     read_query,
     respond,
 )
+from core.runtime.web.idempotency import Idempotency
 from relayer.api.access import Accesses
 from relayer.api.answers import Answers, ServedChain, Watching
 from relayer.api.bodies import (
@@ -47,7 +48,6 @@ from relayer.api.bodies import (
 )
 from relayer.api.events import Events, EventsQuery
 from relayer.api.hooks import Hooks
-from relayer.api.idempotency import Idempotency
 from relayer.api.queries import Queries
 from relayer.api.query_bodies import QueriesBody, QueriesCall, QueryBody
 from relayer.api.query_streams import QueryStreams

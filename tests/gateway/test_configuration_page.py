@@ -15,9 +15,11 @@ from core.model.errors import RejectedError
 from gateway.checks import check_relayer
 from gateway.config import (
     AccountConfig,
+    AnchoringConfig,
     ApiKeyConfig,
     AttestConfig,
     ChainConfig,
+    ClientConfig,
     ContractConfig,
     DestinationConfig,
     EndpointConfig,
@@ -30,11 +32,14 @@ from gateway.config import (
     RelayerConfig,
     ReportConfig,
     ReserveConfig,
+    SigningConfig,
     SwapConfig,
     TimingConfig,
     TokenConfig,
+    TokensConfig,
     TopUpConfig,
     TreasuryConfig,
+    UsageConfig,
     WatchtowerConfig,
     WebhooksConfig,
     load,
@@ -65,7 +70,12 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[webhooks]`": WebhooksConfig,
     "`[attest]`": AttestConfig,
     "The supervision API": RegulatorConfig,
+    "`[tokens]`": TokensConfig,
+    "`[[clients]]`": ClientConfig,
     "`[[keys]]`": ApiKeyConfig,
+    "`[usage]`": UsageConfig,
+    "`[signing]`": SigningConfig,
+    "`[anchoring]`": AnchoringConfig,
     "Swaps of your own": SwapConfig,
     "An index by itself": IndexConfig,
 }
@@ -82,8 +92,12 @@ PLACES: dict[type[msgspec.Struct], tuple[str | int, ...]] = {
     WatchtowerConfig: ("watchtower",),
     AttestConfig: ("attest",),
     TopUpConfig: ("treasury", "top_up", 0),
+    TokensConfig: ("tokens",),
+    UsageConfig: ("usage",),
+    AnchoringConfig: ("anchoring",),
 }
-"""The tables of a relayer's file that have members with bounds."""
+"""The tables of a file that have members with bounds."""
+OF_REGULATORS = (TokensConfig, UsageConfig, AnchoringConfig)
 EXAMPLE = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -147,12 +161,16 @@ def inside(table: Any, place: tuple[str | int, ...]) -> Any:
 
 def faults_at(row: Row, value: float, tmp_path: Path) -> list[str]:
     """Return what `check` says about the member, or its table, with this value."""
-    table = relayer_table()
+    of_regulator = row.kind in OF_REGULATORS
+    table = tomllib.loads(examples()[1]) if of_regulator else relayer_table()
     inside(table, PLACES[row.kind])[row.member] = value
-    file = tmp_path / "relayer.toml"
+    file = tmp_path / "file.toml"
     file.write_text(tomli_w.dumps(table))
     faults = Faults()
-    load_into(file, RelayerConfig, faults)
+    if of_regulator:
+        load_into(file, RegulatorConfig, faults)
+    else:
+        load_into(file, RelayerConfig, faults)
     found: list[str] = []
     try:
         faults.raise_any("file")
@@ -169,8 +187,8 @@ def bound(row: Row, text: str) -> int:
         other = text.strip("`")
         default = {field.name: field.default for field in msgspec.structs.fields(row.kind)}
         return int(inside(relayer_table(), PLACES[row.kind]).get(other, default[other]))
-    power = re.fullmatch(r"2\^(\d+)( - 1)?", text)
-    return 2 ** int(power[1]) - bool(power[2]) if power else int(text.replace(",", ""))
+    power = re.fullmatch(r"(2|10)\^(\d+)( - 1)?", text)
+    return int(power[1]) ** int(power[2]) - bool(power[3]) if power else int(text.replace(",", ""))
 
 
 def spoken(default: object) -> str:
@@ -237,5 +255,5 @@ def test_the_whole_files_on_the_page_are_accepted(tmp_path: Path) -> None:
     lines = list(check_relayer(load(file, RelayerConfig)))
     assert sum("timelock" in line for line in lines) == 2
     file.write_text(regulator)
-    assert load(file, RegulatorConfig).keys[0].scopes == ("read", "evidence")
+    assert load(file, RegulatorConfig).keys[0].scopes == ("report",)
     assert load(file, IndexConfig).chains

@@ -11,20 +11,24 @@ import pytest
 import tomli_w
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from core.model.errors import RejectedError
 from gateway import config as settings
 from gateway import wiring
 from gateway.checks import check_index_file, check_regulator_file, check_relayer_file
 from gateway.config import (
+    AnchoringConfig,
     ApiKeyConfig,
     AttestConfig,
+    ClientConfig,
     IndexConfig,
     LimitConfig,
     RegulatorConfig,
     RelayerConfig,
     ReportConfig,
     ReserveConfig,
+    TokensConfig,
     to_toml,
     verified,
 )
@@ -395,6 +399,9 @@ def test_the_command_line_shows_every_fault(tmp_path: Path) -> None:
 # --- regulators and indexes ---
 
 
+TOKENS = TokensConfig("https://issuer.example", "https://supervision.example", keys_file="keys.json")
+
+
 def regulator(**changes: Any) -> RegulatorConfig:
     key = ApiKeyConfig("officer", "ab" * 32, ("read", "evidence"))
     values: dict[str, Any] = {"chains": (ETHEREUM, LEDGER), "keys": (key,), "bridge": LEDGER.id, **changes}
@@ -414,6 +421,21 @@ def regulator(**changes: Any) -> RegulatorConfig:
             "keys[1].sha256",
             "twice",
         ),
+        ({"keys": (ApiKeyConfig("o", "ab" * 32, ("read",), ("Swiss",)),)}, "keys[0].jurisdictions", "ISO 3166"),
+        ({"keys": (ApiKeyConfig("client:a", "ab" * 32, ("read",)),)}, "keys[0].name", "choose another"),
+        ({"tokens": TOKENS}, "keys[0]", "for development"),
+        ({"tokens": replace(TOKENS, keys_url="https://a.example")}, "tokens", "come from one place"),
+        ({"tokens": replace(TOKENS, keys_file=None)}, "tokens", "come from one place"),
+        ({"tokens": TokensConfig("i", "a", keys_url="http://a.example")}, "tokens.keys_url", "is not https"),
+        ({"tokens": replace(TOKENS, algorithms=("none",))}, "tokens.algorithms", "unknown algorithm"),
+        ({"tokens": replace(TOKENS, algorithms=("HS256",))}, "tokens.algorithms", "unknown algorithm"),
+        ({"tokens": replace(TOKENS, bound=True)}, "tokens.bound", "needs a proxy"),
+        ({"tokens": replace(TOKENS, proxies=("10.0.0.1/33",))}, "tokens.proxies[0]", "network"),
+        ({"clients": (ClientConfig("a", ("CH",)),)}, "clients", "no effect without [tokens]"),
+        ({"tokens": TOKENS, "clients": (ClientConfig("a", ()),)}, "clients[0].jurisdictions", "sees nothing"),
+        ({"tokens": TOKENS, "clients": (ClientConfig("a", ("*", "CH")),)}, "clients[0].jurisdictions", "ISO 3166"),
+        ({"anchoring": AnchoringConfig(LEDGER.id, "audit")}, "anchoring", "add [signing]"),
+        ({"anchoring": AnchoringConfig(ETHEREUM.id, "audit")}, "anchoring.chain", "keeps no records"),
         ({"bridge": ETHEREUM.id}, "bridge", "keeps no attestations"),
         ({"bridge": "causeway:devnet-2"}, "bridge", "did you mean causeway:devnet-1?"),
     ],

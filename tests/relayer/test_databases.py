@@ -12,8 +12,8 @@ from core.model.errors import ConflictError
 from core.model.facts import Claimed, Locked
 from core.runtime.clock import SystemClock
 from core.runtime.database import METADATA, Database, create_schema, open_database
+from core.runtime.web import idempotency
 from htlc.model import Leg, Phase
-from relayer.api import idempotency
 from relayer.provider.desk import SwapView
 from relayer.pump import promises
 from relayer.treasury.orders import WithdrawalStatus

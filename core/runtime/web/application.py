@@ -54,6 +54,7 @@ def build_application(
     clock: Clock,
     keys: KeyRing | None = None,
     callers: Callers | None = None,
+    refused: Callable[[web.Request, Problem], Awaitable[None]] | None = None,
     limiter: RateLimiter | None = None,
     health: Callable[[], Awaitable[Health]] | None = None,
     ready: Callable[[], Awaitable[Health]] | None = None,
@@ -65,7 +66,7 @@ def build_application(
 
     Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own if it is
     8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all if `keys` is None; `callers` are for other
-    credentials than keys. `limiter` counts
+    credentials than keys. `refused` hears of scoped requests that are refused before their handler. `limiter` counts
     by API key, or by address; the service paths are not counted. `cors` says which pages may call, None lets none.
     `ready` answers `/readyz`, which is not there without it; `scraped` counts the answers of `/metrics`.
     """
@@ -77,7 +78,7 @@ def build_application(
     app.on_response_prepare.append(_naming(cors or Cors()))
     counted = limiter.take if limiter is not None else None
     for route in every:
-        guarded = _guarded(route, known, None if route in service else counted)
+        guarded = _guarded(route, known, None if route in service else counted, refused)
         app.router.add_route(route.method, route.path, guarded)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, guarded)
@@ -177,7 +178,12 @@ def _page_handler(document: Mapping[str, Any]) -> Handler:
     return handler
 
 
-def _guarded(route: Route, callers: Callers, count: Callable[[str], None] | None) -> Handler:
+def _guarded(
+    route: Route,
+    callers: Callers,
+    count: Callable[[str], None] | None,
+    refused: Callable[[web.Request, Problem], Awaitable[None]] | None,
+) -> Handler:
     """The route's handler behind the rate limit and the scope, in this order for strangers: guessing keys counts."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
@@ -187,10 +193,15 @@ def _guarded(route: Route, callers: Callers, count: Callable[[str], None] | None
             if count is not None:
                 count(client_of(request.remote))
             raise
-        if count is not None:
-            count(caller.id)
-        if route.scope is not None:
-            require_scope(caller, route.scope, request, callers)
+        try:
+            if count is not None:
+                count(caller.id)
+            if route.scope is not None:
+                require_scope(caller, route.scope, request, callers)
+        except Problem as problem:
+            if refused is not None and route.scope is not None:
+                await refused(request, problem)
+            raise
         if route.websocket and (request.method == "HEAD" or not opens_websocket(request)):
             raise Problem(
                 426,

@@ -7,7 +7,7 @@ import aiohttp
 import msgspec
 import pytest
 
-from relayer.api import idempotency
+from core.runtime.web import idempotency
 from relayer.api.bodies import QuoteCall
 from tests.relayer.api.test_api import opening, quoted
 from tests.relayer.api.world import ApiWorld, served

@@ -25,11 +25,10 @@ from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor
-from core.runtime.web import Route, build_application, serve
+from core.runtime.web import Route, build_application, idempotency, serve
+from core.runtime.web.idempotency import Idempotency
 from queries.together import MAX_TOGETHER
-from relayer.api import idempotency
 from relayer.api.application import keyed, query_routes, subscription_routes
-from relayer.api.idempotency import Idempotency
 from relayer.api.queries import Queries
 from relayer.api.query_bodies import AnsweredBody, QueriesBody, QueriesCall
 from relayer.api.query_streams import QueryStreams

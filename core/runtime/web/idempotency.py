@@ -3,7 +3,7 @@ header).
 
 Answers are kept in the database, by caller and key, once the act they speak of has been committed. Refusals are not
 kept: they changed nothing. An act that was committed and whose answer was not, since the process ended in between, is
-asked again; every POST of this API is harmless to repeat, so that this gives the same swap, or another quote.
+asked again; every POST that takes such a key is harmless to repeat.
 """
 
 import hashlib
@@ -23,7 +23,9 @@ from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import METADATA, Database
 from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
-from core.runtime.web import CALLER, Handler, Problem, read_bytes
+from core.runtime.web.bodies import read_bytes
+from core.runtime.web.problems import Problem
+from core.runtime.web.routes import CALLER, Handler
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotency-Replayed"
@@ -52,12 +54,12 @@ idempotent_answers = sa.Table(
     sa.Index(None, "kept_ns"),
     sa.Index(None, "caller", "kept_ns"),
 )
-"""`request`: the SHA-256 of method, path and body."""
+"""`request`: the SHA-256 of method, path and body. (The relayer's API had the table first.)"""
 
 TABLES: Final = (idempotent_answers,)
 
 _A: Final = idempotent_answers.c
-log = get_logger("relayer.api.idempotency")
+log = get_logger("core.runtime.web.idempotency")
 
 
 class _Made(msgspec.Struct):
