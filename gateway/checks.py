@@ -28,6 +28,7 @@ from htlc import timelocks
 from regulator_api.values import read_rates_file
 from relayer.keys.keystore import Keystore, read_keystore
 from relayer.notices.webhooks import parse_secret
+from relayer.provider.screening import check_list
 
 
 def check_relayer_file(path: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
@@ -93,6 +94,9 @@ def relayer_keys(
     for number, target in enumerate(config.webhooks.targets):
         with faults.at(f"webhooks.targets[{number}].secret_env"):
             parse_secret(environment.get(target.secret_env, ""))
+    for number, name in enumerate(config.screening.lists):
+        with faults.at(f"screening.lists[{number}]"):
+            check_list(base / name)
     return named_keys(config, base, faults, environment)
 
 

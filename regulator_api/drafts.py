@@ -66,7 +66,7 @@ class OrderDraft(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """What one officer signs: a message, by the account's `sequence`, in a block up to `expiry_height`."""
+    """The part that one officer signs: a message, by the account's `sequence`, in a block up to `expiry_height`."""
 
     officer: AccountId
     sequence: int

@@ -47,6 +47,7 @@ from relayer.provider.opening import SwapDesk
 from relayer.provider.prices import Feed, PriceBoard
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
+from relayer.provider.screening import Screening
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
@@ -144,6 +145,7 @@ class RelayerSetup:
     treasury: TreasuryPolicy | None = None
     retiring: Sequence[Signer] = ()
     funders: Sequence[Signer] = ()
+    screening: Screening | None = None
 
     def __post_init__(self) -> None:
         for chain, signer in self.signers.items():
@@ -187,6 +189,7 @@ class RelayerService:
             clock,
             self._metrics,
             vault=setup.vault,
+            consultation=setup.screening,
             switches=self.switches,
             retiring=setup.retiring,
         )
@@ -217,6 +220,7 @@ class RelayerService:
             reports=setup.regulator is not None,
             switches=self.switches,
             retiring=[one.account for one in setup.retiring],
+            screening=setup.screening,
         )
         self.watchtower = Watchtower(
             database, parameters, setup.policy, self.pump.updates, clock, setup.source, self.switches

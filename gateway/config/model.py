@@ -197,6 +197,13 @@ class TreasuryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     top_up: tuple[TopUpConfig, ...] = ()
 
 
+class ScreeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom no swap is made with: accounts on `lists` (files), and, with `holds`, those that a ledger's orders hold."""
+
+    lists: tuple[str, ...] = ()
+    holds: bool = True
+
+
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address that agreed terms are reported to; the API key is read from the environment variable `key_env`."""
 
@@ -258,6 +265,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     opening: OpeningConfig = OpeningConfig()
     watchtower: WatchtowerConfig = WatchtowerConfig()
     treasury: TreasuryConfig = TreasuryConfig()
+    screening: ScreeningConfig = ScreeningConfig()
     report: ReportConfig | None = None
     webhooks: WebhooksConfig = WebhooksConfig()
     attest: AttestConfig | None = None

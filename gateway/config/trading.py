@@ -31,6 +31,7 @@ from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
 from relayer.notices.addresses import Reach, parse_network
 from relayer.notices.webhooks import MAX_TARGETS
 from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S, OpeningPolicy, WatchPolicy
+from relayer.provider.screening import MAX_LISTS
 
 POLICIES: Final = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
 LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
@@ -97,6 +98,9 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     watchtower = _watchtower(config.watchtower, assets, faults)
     treasury = canonical_treasury(config.treasury, chains, assets, (*accounts, *retiring), faults)
     attest = None if config.attest is None else _attest(config.attest, chains, faults)
+    if len(config.screening.lists) > MAX_LISTS:
+        faults.add("screening.lists", f"has {len(config.screening.lists)} entries, at most {MAX_LISTS} are possible")
+    refuse_twins(config.screening.lists, lambda number: f"screening.lists[{number}]", "list", faults)
     return msgspec.structs.replace(
         config,
         pairs=pairs,

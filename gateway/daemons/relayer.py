@@ -49,6 +49,7 @@ from relayer.notices.webhook_rows import WebhookTarget
 from relayer.notices.webhooks import WebhookSetup, parse_secret
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
+from relayer.provider.screening import Screening
 from relayer.pump.standing import note_payers
 from relayer.service import AnswerSetup, AttestorSetup, RelayerService, RelayerSetup
 
@@ -258,7 +259,15 @@ def _relayer_setup(
         treasury=replace(wiring.treasury_policy(config, keys), top_ups=[one for one, _ in paying]),
         funders=[signer for _, signer in paying],
         retiring=wiring.retiring_signers(config, chains, keys),
+        screening=_screening(config, base, chains),
     )
+
+
+def _screening(config: RelayerConfig, base: Path, chains: Mapping[ChainId, ConnectedChain]) -> Screening:
+    """Raise `RejectedError` for a list that cannot be read."""
+    readers = {chain: connected.access.orders for chain, connected in chains.items()} if config.screening.holds else {}
+    ledgers = {chain: reader for chain, reader in readers.items() if reader is not None}
+    return Screening([base / name for name in config.screening.lists], ledgers, SystemClock())
 
 
 def _is_traded(offered: Pair | Offer, chains: Mapping[ChainId, ConnectedChain], refused: Collection[AssetId]) -> bool:

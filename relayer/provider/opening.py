@@ -53,6 +53,7 @@ from relayer.provider.quoting import (
     sign_quote,
     verify_quote,
 )
+from relayer.provider.screening import Screening
 from relayer.provider.views import swap_view
 from relayer.pump import places, promises, swaps, tables
 from relayer.pump.checks import Checks
@@ -95,6 +96,7 @@ class SwapDesk:
         reports: bool,
         switches: Switches,
         retiring: Collection[AccountId] = (),
+        screening: Screening | None = None,
     ) -> None:
         """`accounts` open swaps, one on each chain; `retiring` are others of ours."""
         for assets in prices.directions():
@@ -118,6 +120,7 @@ class SwapDesk:
         self._source = source
         self._reports = reports
         self._switches = switches
+        self._screening = screening
         self._holds = Holds(database, chains, policy.opening, clock, self.quote_key)
         self._judge = Judge(database, checks, self._holds, policy, clock)
 
@@ -142,6 +145,8 @@ class SwapDesk:
         pair = self._prices.priced(*assets, lock_s=0)
         self._switches.check_offer(*assets)
         amounts(pair, request)
+        if self._screening is not None:
+            await self._screening.check_ours({self._accounts[chain_of(asset)] for asset in assets})
         now_s = true_seconds(self._clock.now_ns())
         t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)
         pair = self._prices.priced(*assets, lock_s=t_b.seconds - now_s)
@@ -212,6 +217,8 @@ class SwapDesk:
         self._switches.check_offer(quote.initiator_asset, quote.participant_asset)
         verify_quote(quote, self.quote_key, self._clock.now())
         self._check_accounts(request)
+        if self._screening is not None:
+            await self._screening.check((request.initiator_sender, request.initiator_receiver))
         await self._holds.check_signature(request)
         agreement = await self._agreement(request, true_seconds(self._clock.now_ns()))
         own = agreement.participant_leg

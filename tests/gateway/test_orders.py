@@ -11,9 +11,13 @@ import pytest
 import pytest_asyncio
 
 from adapters.consortium import Ed25519Signer, transfer
+from adapters.consortium.orders import ConsortiumOrderReader
+from adapters.consortium.rpc import CometRpc
 from core.model.consortium import caip_account, caip_asset
-from core.model.errors import NotFoundError, RejectedError, RevertedError
-from core.model.types import BaseUnits, ChainId
+from core.model.errors import NotFoundError, RejectedError, RetryableError, RevertedError
+from core.model.types import AccountId, BaseUnits, ChainId
+from core.runtime.clock import ManualClock
+from core.runtime.sockets import free_port
 from gateway import orders
 from gateway.members import chain_at
 from gateway.orders import Wanted
@@ -21,6 +25,7 @@ from gateway.sending import send
 from local_chains.consortium.engine.home import OperatorKey, write_account_key
 from local_chains.consortium.node import ConsortiumNode
 from regulator_api.drafts import Half, OrderDraft, half_of
+from relayer.provider.screening import Screening
 from tests.gateway.test_cli import causeway
 from tests.local_chains.consortium.officers import LI, WANG, ZHAO, chain_with_officers
 from tests.local_chains.consortium.support import ANN, BEN, Actor
@@ -110,6 +115,32 @@ async def test_lift_goes_the_same_way(node: ConsortiumNode) -> None:
         await orders.approve(node.rpc_url, officer(LI), number)
     with pytest.raises(RejectedError, match="only one in force can be lifted"):
         await orders.lift(node.rpc_url, officer(LI), number, "again")
+
+
+async def test_relayers_screening_reads_orders(node: ConsortiumNode) -> None:
+    async with chain_at(node.rpc_url) as chain:
+        assert chain.access.orders is not None
+        clock = ManualClock()
+        screening = Screening([], {CHAIN: chain.access.orders}, clock)
+        ann, ben = (caip_account(CHAIN, one.address) for one in (ANN, BEN))
+        elsewhere = AccountId("eip155:1:0x" + ANN.address.hex())
+        await screening.check_ours([ann])
+        number = await hold(node)
+        with pytest.raises(RejectedError, match=f"no swap with {ann}: order {number} holds it until 20"):
+            await screening.check([ben, ann])
+        await screening.check([ben, elsewhere])
+        await screening.check_ours([ann])
+        await clock.advance(6)
+        with pytest.raises(RejectedError, match=f"offers nothing with its account {ann}"):
+            await screening.check_ours([ann])
+
+
+async def test_screening_refuses_what_nobody_knows() -> None:
+    rpc = CometRpc(f"http://127.0.0.1:{free_port()}", timeout_s=1)
+    screening = Screening([], {CHAIN: ConsortiumOrderReader(rpc, CHAIN)}, ManualClock())
+    with pytest.raises(RetryableError):
+        await screening.check([caip_account(CHAIN, BEN.address)])
+    await rpc.close()
 
 
 async def test_submitting_again_finds_the_same_block(node: ConsortiumNode) -> None:

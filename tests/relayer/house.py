@@ -43,6 +43,7 @@ from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Pair, QuoteRequest, Rate
+from relayer.provider.screening import Screening
 from relayer.provider.views import swap_view
 from relayer.pump import places, promises, swaps, tables
 from relayer.service import RelayerService, RelayerSetup
@@ -149,6 +150,7 @@ class House:
         self.around: Callable[[Database], Database] = lambda inner: inner
         self.webhooks = WebhookSetup()
         self.webhook_post: Post | None = None
+        self.screening: Screening | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._producers: list[asyncio.Task[Any]] = []
 
@@ -185,6 +187,7 @@ class House:
             funders=self.funders,
             webhooks=self.webhooks,
             webhook_post=self.webhook_post,
+            screening=self.screening,
         )
         self.service = RelayerService(
             self.around(self.mortal),
