@@ -241,3 +241,36 @@ def _newest_sql(dialect: sa.Dialect, many: int) -> str:
     )
     query = sa.select(asked.c.asset, asked.c.account, newest.label("balance"))
     return str(query.compile(dialect=dialect))
+
+
+def balances_before(connection: Connection, wanted: Sequence[tuple[AssetId, AccountId, Height]]) -> list[int]:
+    """Return what each account held of an asset before the block at a height, in the order of `wanted`."""
+    found: dict[tuple[str, str, int], int] = {}
+    for first in range(0, len(wanted), CHUNK):
+        part = list(wanted[first : first + CHUNK])
+        many = FEW if len(part) <= FEW else CHUNK
+        part += [part[-1]] * (many - len(part))
+        sql = _before_sql(connection.dialect, many)
+        for asset, account, height, balance in connection.exec_driver_sql(
+            sql, tuple(itertools.chain.from_iterable(part))
+        ):
+            found[asset, account, height] = int(balance or 0)
+    return [found[one] for one in wanted]
+
+
+@lru_cache(maxsize=16)
+def _before_sql(dialect: sa.Dialect, many: int) -> str:
+    """As `_newest_sql`, for the newest balances before a height each."""
+    rows = [("", "", 0)] * many
+    asked = sa.values(balances.c.asset, balances.c.account, balances.c.height, name="asked").data(rows).cte()
+    newest = (
+        sa.select(balances.c.balance)
+        .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
+        .where(balances.c.height < asked.c.height)
+        .order_by(balances.c.height.desc())
+        .limit(sa.literal_column("1"))
+        .offset(sa.literal_column("0"))
+        .scalar_subquery()
+    )
+    query = sa.select(asked.c.asset, asked.c.account, asked.c.height, newest.label("balance"))
+    return str(query.compile(dialect=dialect))

@@ -46,6 +46,26 @@ def known_numbers(connection: Connection, table: sa.Table, names: Collection[str
     return found
 
 
+def names_of(connection: Connection, table: sa.Table, given: Collection[int]) -> dict[int, str]:
+    """Return the names behind numbers."""
+    found: dict[int, str] = {}
+    wanted = list(given)
+    for first in range(0, len(wanted), CHUNK):
+        part = wanted[first : first + CHUNK]
+        many = FEW if len(part) <= FEW else CHUNK
+        part += [part[-1]] * (many - len(part))
+        for name, number in connection.exec_driver_sql(_names_sql(connection.dialect, table, many), tuple(part)):
+            found[number] = name
+    return found
+
+
+@lru_cache(maxsize=32)
+def _names_sql(dialect: sa.Dialect, table: sa.Table, many: int) -> str:
+    number, name = table.c
+    asked = [sa.bindparam(f"number_{place}", type_=number.type) for place in range(many)]
+    return str(sa.select(name, number).where(number.in_(asked)).compile(dialect=dialect))
+
+
 @lru_cache(maxsize=32)
 def _known_sql(dialect: sa.Dialect, table: sa.Table, many: int) -> str:
     """For the driver: SQLAlchemy takes longer to write out a list of names than the database to find them."""
