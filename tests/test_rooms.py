@@ -26,7 +26,7 @@ SQL_STANDS_IN = (
         "relayer/reloads.py",
     ),
     *("relayer/api/access.py", "relayer/asking/rows.py", "relayer/asking/follow_rows.py", "relayer/bridging/asked.py"),
-    *("gateway/backup.py", "regulator_api/view/"),
+    *("gateway/backup.py", "regulator_api/view/", "regulator_api/tracing/store.py"),
 )
 """The indexer is a room about SQL, a backup about every table; the simulation reads what the code under test stores."""
 OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/", "regulator_api/view/")}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from core.model.errors import require
 from core.model.types import AccountId, AssetId, ChainId, Height
 
 VERSION: Final = 1
@@ -65,6 +66,13 @@ class Edge:
     amount: int
     tx_hash: bytes
     swap: str = ""
+
+    @property
+    def asset(self) -> AssetId:
+        """The asset of `amount`: a swap changes it, and the receiver's counts."""
+        ledger = self.received or self.sent
+        require(ledger is not None, "an edge has a sender or a receiver")
+        return AssetId("") if ledger is None else ledger.asset
 
 
 class Stop(StrEnum):

@@ -11,6 +11,7 @@ from core.model.types import AccountId, Height, chain_of
 from indexer import tables
 from indexer.moves import MoveKind
 from indexer.projections.balances import balances_before
+from indexer.projections.locks import LockRow
 from indexer.projections.moves import key_columns
 from indexer.projections.numbers import known_numbers, names_of
 from regulator_api.tracing.model import Edge, Ledger, Way
@@ -45,7 +46,8 @@ class Histories:
     def __init__(self, view: View, is_service: Callable[[AccountId, int], bool]) -> None:
         self._view = view
         self._is_service = is_service
-        self._services: dict[AccountId, bool] = {}
+        self.unjoined: list[LockRow] = []
+        """Locks that were reached and that no agreement joins."""
 
     def is_service(self, account: AccountId, at_s: int) -> bool:
         return account in self._view.keepers() or self._is_service(account, at_s)
@@ -105,6 +107,7 @@ class Histories:
         }
         others = {row.other_id for row in every if row.other_id is not None and row.kind == MoveKind.TRANSFER}
         locks = read_locks(self._view, made, ended) if made or ended else Locks()
+        self.unjoined += [lock for lock in locks.by_place.values() if lock.terms.hashlock in locks.unjoined]
         return locks, names_of(self._view.connection, tables.accounts, others)
 
     def _openings(self, wanted: Sequence[Wanted], rows: Sequence[Sequence[_Row]], way: Way) -> list[int]:
