@@ -18,7 +18,6 @@ from regulator_api.knowledge import routes as knowledge
 from regulator_api.reading import routes as reading
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
-from regulator_api.tracing import routes as tracing
 
 TITLE: Final = "Causeway supervision API"
 
@@ -80,7 +79,6 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
-        *tracing.routes(service.reading, service.database, service.clock),
     ]
     idempotency = Idempotency(service.database, service.clock)
     return [_logged(route, auditor, idempotency) for route in supervision] + [
