@@ -12,6 +12,7 @@ from core.runtime.metrics import Metrics
 from core.runtime.web import Callers, Handler, RateLimiter, Route, build_application, respond
 from core.runtime.web.idempotency import Idempotency
 from regulator_api import bodies, orders, requests
+from regulator_api.access import routes as access
 from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
@@ -79,6 +80,7 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
+        *access.routes(),
     ]
     idempotency = Idempotency(service.database, service.clock)
     return [_logged(route, auditor, idempotency) for route in supervision] + [

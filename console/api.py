@@ -1,0 +1,108 @@
+"""The APIs as the console asks them: by HTTP, with the credentials of whoever is signed in."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
+
+import aiohttp
+import msgspec
+
+from core.model.errors import RejectedError, RetryableError
+
+TIMEOUT_S: Final = 30.0
+MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+PURPOSE: Final = "X-Purpose"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An API key or an access token: the header that carries it. Has no `repr` of it."""
+
+    header: str
+    value: str = field(repr=False)
+
+    @classmethod
+    def key(cls, text: str) -> "Credentials":
+        return cls("X-API-Key", text)
+
+    @classmethod
+    def token(cls, text: str) -> "Credentials":
+        return cls("Authorization", f"Bearer {text}")
+
+
+class ApiProblem(RejectedError):
+    """A refusal of the API, with its status."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.kind = code
+
+
+class Outside(Protocol):
+    """Gives the HTTP client, or raises `RetryableError`."""
+
+    @property
+    def session(self) -> aiohttp.ClientSession: ...
+
+
+class Api:
+    """The API at `url()`. `purpose` is stated with each question: reads of the supervision API are logged with it."""
+
+    def __init__(self, url: Callable[[], str], outside: Outside, purpose: str = "console") -> None:
+        self._url = url
+        self._outside = outside
+        self._purpose = purpose
+
+    async def get(self, path: str, credentials: Credentials | None, **asked: Any) -> dict[str, Any]:
+        """Return the answer. Raise `ApiProblem` for a refusal, `RetryableError` without an answer.
+
+        `asked` are query parameters; those that are None or empty are left out.
+        """
+        given = {name: str(value) for name, value in asked.items() if value not in (None, "")}
+        return await self._ask("GET", f"{path}?{urlencode(given)}" if given else path, credentials, None)
+
+    async def post(self, path: str, credentials: Credentials | None, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `get`, with a body."""
+        return await self._ask("POST", path, credentials, msgspec.json.encode(body))
+
+    async def _ask(self, method: str, path: str, credentials: Credentials | None, body: bytes | None) -> dict[str, Any]:
+        headers = {PURPOSE: self._purpose}
+        if credentials is not None:
+            headers[credentials.header] = credentials.value
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._outside.session.request(
+                    method, self._url().rstrip("/") + path, headers=headers, data=body, allow_redirects=False
+                ) as response,
+            ):
+                raw = await response.content.read(MAX_ANSWER_BYTES + 1)
+                while len(raw) <= MAX_ANSWER_BYTES and (more := await response.content.read(MAX_ANSWER_BYTES)):
+                    raw += more
+                status = response.status
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryableError(f"the API does not answer: {error or type(error).__name__}") from None
+        return _answer(status, raw)
+
+
+def _answer(status: int, raw: bytes) -> dict[str, Any]:
+    if len(raw) > MAX_ANSWER_BYTES:
+        raise RetryableError(f"the API's answer has more than {MAX_ANSWER_BYTES} bytes")
+    try:
+        found = msgspec.json.decode(raw, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise RetryableError(f"the API's answer (status {status}) is not a JSON object") from None
+    if status >= 400:
+        code = str(found.get("type", "problem")).rsplit(":", 1)[-1]
+        raise ApiProblem(status, code, str(found.get("detail") or found.get("title") or f"status {status}"))
+    return found
+
+
+def segment(text: str) -> str:
+    """One part of a path, such as an identifier with its colons and slashes."""
+    return quote(text, safe="")

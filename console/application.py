@@ -1,0 +1,77 @@
+"""The console as a part of an API's own server: under `/console`, with its files, its door and its pages."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final
+
+import aiohttp
+from aiohttp import web
+
+from console.api import Api
+from console.frame import Frame
+from console.regulator import PAGES, RegulatorPages
+from console.rendering import environment
+from console.sessions import Sessions
+from console.signin import Door, Provider
+from core.model.errors import FatalError, RetryableError
+from core.runtime.clock import Clock, SecretSource
+from core.runtime.version import VERSION
+
+STATIC: Final = Path(__file__).resolve().parent / "static"
+FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/verify.js")
+MAX_FORM_BYTES: Final = 64 * 1024
+A_DAY: Final = "public, max-age=86400"
+
+
+class Outside:
+    """The console's way out of the process: one HTTP client, from the application's start to its end."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """Raise `RetryableError` before the start and after the end."""
+        if self._session is None:
+            raise RetryableError("the console is not there yet, or not any more: try again")
+        return self._session
+
+    async def opened(self, app: web.Application) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as self._session:
+            yield
+        self._session = None
+
+
+def regulator_console(
+    api_url: Callable[[], str],
+    sessions: Sessions,
+    clock: Clock,
+    secrets: SecretSource,
+    *,
+    name: str,
+    provider: Provider | None = None,
+    url: str | None = None,
+) -> web.Application:
+    """The application to mount at `/console` of the supervision API, which answers at `api_url()` once it is served.
+
+    `url`: where browsers find this server, such as behind a proxy. Raise `FatalError` if its scripts were not built.
+    """
+    missing = [one for one in FILES if not (STATIC / one).exists()]
+    if missing:
+        raise FatalError(f"the console's scripts are not there ({', '.join(missing)}): build them with `make console`")
+    outside = Outside()
+    frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, PAGES)
+    door = Door(frame, clock, secrets, outside, provider, url)
+    app = web.Application(client_max_size=MAX_FORM_BYTES)
+    app.cleanup_ctx.append(outside.opened)
+    app.router.add_routes([*door.routes(), *RegulatorPages(frame).routes(), web.get("/verify", frame.verify)])
+    app.router.add_routes([web.get("/static/{file:.+}", static_file)])
+    return app
+
+
+async def static_file(request: web.Request) -> web.StreamResponse:
+    """A file of ours, compressed if it was when it was built; others are not there."""
+    name = request.match_info["file"]
+    if name not in FILES:
+        raise web.HTTPNotFound()
+    return web.FileResponse(STATIC / name, headers={"Cache-Control": A_DAY, "X-Content-Type-Options": "nosniff"})

@@ -1,0 +1,127 @@
+"""What every page has: who is signed in, the menu, the API behind it, and how errors look."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from aiohttp import web
+from jinja2 import Environment
+
+from console.api import Api, ApiProblem
+from console.sessions import Session, Sessions
+from core.model.errors import RetryableError
+from core.runtime.logging import get_logger
+
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+MAX_ASKED_CHARS: Final = 2_048
+
+log = get_logger("console")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An entry of the menu. `scope`: who may not has no such entry; None is for everybody."""
+
+    path: str
+    title: str
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request of a signed-in person."""
+
+    frame: "Frame"
+    request: web.Request
+    session: Session
+
+    async def get(self, path: str, **asked: Any) -> dict[str, Any]:
+        """As `Api.get`, with this person's credentials."""
+        return await self.frame.api.get(path, self.session.credentials, **asked)
+
+    async def maybe(self, path: str, **asked: Any) -> dict[str, Any] | None:
+        """As `get`; None if there is no such thing here, or this person may not see it."""
+        try:
+            return await self.get(path, **asked)
+        except ApiProblem:
+            return None
+
+    def may(self, scope: str | None) -> bool:
+        return scope is None or scope in self.session.scopes
+
+    def asked(self, *names: str) -> dict[str, str]:
+        """These query parameters of the page, as far as they are given."""
+        found = ((name, self.request.query.get(name, "").strip()) for name in names)
+        return {name: value[:MAX_ASKED_CHARS] for name, value in found if value}
+
+    def page(self, template: str, title: str, status: int = 200, **shown: Any) -> web.Response:
+        return self.frame.page(template, title, self.request, self.session, status, **shown)
+
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Frame:
+    """The surroundings of all pages. `menu` is for those who are signed in."""
+
+    def __init__(self, api: Api, sessions: Sessions, templates: Environment, name: str, menu: Sequence[Page]) -> None:
+        self.api = api
+        self.sessions = sessions
+        self._templates = templates
+        self._name = name
+        self._menu = menu
+
+    def page(
+        self,
+        template: str,
+        title: str,
+        request: web.Request,
+        session: Session | None,
+        status: int = 200,
+        **shown: Any,
+    ) -> web.Response:
+        menu = [one for one in self._menu if session is not None and (one.scope is None or one.scope in session.scopes)]
+        text = self._templates.get_template(template).render(
+            title=title, name=self._name, menu=menu, session=session, place=request.path, query=request.query, **shown
+        )
+        response = web.Response(text=text, content_type="text/html", status=status, headers=HEADERS)
+        response.enable_compression()
+        return response
+
+    async def verify(self, request: web.Request) -> web.StreamResponse:
+        """Evidence is checked in the browser: this page is for everybody, and the file never leaves it."""
+        return self.page("verify.html", "Verify", request, self.sessions.find(request))
+
+    def signed_in(self, page: Callable[[Visit], Awaitable[web.Response]]) -> Handler:
+        """The page for people who are signed in; others are sent to the door, and back here afterwards."""
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            session = self.sessions.find(request)
+            if session is None:
+                raise web.HTTPSeeOther(f"/console/signin?{urlencode({'then': request.path_qs})}")
+            try:
+                return await page(Visit(self, request, session))
+            except ApiProblem as error:
+                if error.status == 401:
+                    response = web.HTTPSeeOther("/console/signin?why=over")
+                    self.sessions.end(request, response)
+                    raise response from None
+                return self._trouble(request, session, error.status, str(error))
+            except RetryableError as error:
+                return self._trouble(request, session, 503, str(error))
+
+        return handler
+
+    def _trouble(self, request: web.Request, session: Session, status: int, why: str) -> web.Response:
+        titles = {403: "Not for you", 404: "Not there", 422: "That cannot be", 503: "Not now"}
+        return self.page("trouble.html", titles.get(status, "Refused"), request, session, status, why=why)

@@ -1,0 +1,188 @@
+"""A supervisor's pages: what happens on all chains, and what each figure is made of."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+
+from console.api import ApiProblem, segment
+from console.frame import Frame, Page, Visit
+
+SHOWN: Final = 25
+FEW: Final = 10
+
+PAGES: Final[tuple[Page, ...]] = (
+    Page("", "Overview", "read"),
+    Page("swaps", "Swaps", "read"),
+    Page("transfers", "Transfers", "read"),
+    Page("assets", "Assets", "read"),
+    Page("contracts", "Contracts", "read"),
+    Page("lists", "Watch lists", "read"),
+    Page("entities", "Entities", "read"),
+    Page("orders", "Orders", "read"),
+    Page("log", "Access log", "audit"),
+    Page("verify", "Verify", None),
+)
+
+
+class RegulatorPages:
+    """The pages of one supervision API."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def routes(self) -> list[web.RouteDef]:
+        pages: list[tuple[str, Callable[[Visit], Awaitable[web.Response]]]] = [
+            ("/", self._overview),
+            ("/swaps", self._swaps),
+            ("/swaps/{id}", self._swap),
+            ("/transfers", self._transfers),
+            ("/assets", self._assets),
+            ("/assets/{asset}", self._asset),
+            ("/accounts/{account}", self._account),
+            ("/contracts", self._contracts),
+            ("/lists", self._lists),
+            ("/lists/{version}", self._list),
+            ("/entities", self._entities),
+            ("/entities/{id}", self._entity),
+            ("/orders", self._orders),
+            ("/log", self._log),
+            ("/search", self._search),
+        ]
+        return [web.get(path, self._frame.signed_in(page)) for path, page in pages]
+
+    async def _overview(self, visit: Visit) -> web.Response:
+        summary, swaps = await asyncio.gather(visit.get("/v1/summary"), visit.get("/v1/swaps", limit=FEW))
+        return visit.page("overview.html", "Overview", summary=summary, swaps=swaps["items"])
+
+    async def _swaps(self, visit: Visit) -> web.Response:
+        asked = visit.asked("status", "chain", "asset", "hashlock", "cursor")
+        found = await visit.get("/v1/swaps", limit=SHOWN, **asked)
+        return visit.page("swaps.html", "Swaps", found=found, asked=asked)
+
+    async def _swap(self, visit: Visit) -> web.Response:
+        name = segment(visit.request.match_info["id"])
+        found = await visit.get(f"/v1/swaps/{name}")
+        evidence: dict[str, Any] | None = None
+        if visit.may("evidence") and "evidence" in visit.request.query and found["swap"]["initiator"] is not None:
+            evidence = await visit.get(f"/v1/swaps/{name}/evidence")
+        axis = time_axis(found["swap"])
+        return visit.page("swap.html", "Swap", **found, axis=axis, evidence=evidence)
+
+    async def _transfers(self, visit: Visit) -> web.Response:
+        asked = visit.asked("chain", "asset", "account", "cursor")
+        found = await visit.get("/v1/transfers", limit=SHOWN, **asked)
+        return visit.page("transfers.html", "Transfers", found=found, asked=asked)
+
+    async def _assets(self, visit: Visit) -> web.Response:
+        asked = visit.asked("chain", "cursor")
+        found = await visit.get("/v1/assets", limit=SHOWN, **asked)
+        return visit.page("assets.html", "Assets", found=found, asked=asked)
+
+    async def _asset(self, visit: Visit) -> web.Response:
+        name = visit.request.match_info["asset"]
+        conservation, transfers = await asyncio.gather(
+            visit.get(f"/v1/assets/{segment(name)}/conservation"),
+            visit.get("/v1/transfers", asset=name, limit=FEW),
+        )
+        return visit.page("asset.html", "Asset", name=name, conservation=conservation, transfers=transfers)
+
+    async def _account(self, visit: Visit) -> web.Response:
+        name = visit.request.match_info["account"]
+        transfers, tags, hold = await asyncio.gather(
+            visit.get("/v1/transfers", account=name, limit=SHOWN, **visit.asked("cursor")),
+            visit.get("/v1/tags", account=name, limit=SHOWN),
+            visit.maybe(f"/v1/holds/{segment(name)}"),
+        )
+        return visit.page("account.html", "Account", name=name, found=transfers, tags=tags["items"], hold=hold)
+
+    async def _contracts(self, visit: Visit) -> web.Response:
+        asked = visit.asked("chain", "cursor")
+        found = await visit.get("/v1/contracts", limit=SHOWN, **asked)
+        return visit.page("contracts.html", "Contracts", found=found, asked=asked)
+
+    async def _lists(self, visit: Visit) -> web.Response:
+        asked = visit.asked("list", "cursor")
+        found = await visit.get("/v1/lists", limit=SHOWN, **asked)
+        return visit.page("lists.html", "Watch lists", found=found, asked=asked)
+
+    async def _list(self, visit: Visit) -> web.Response:
+        version = visit.request.match_info["version"]
+        found = await visit.get(f"/v1/lists/{segment(version)}/changes", limit=SHOWN, **visit.asked("cursor"))
+        return visit.page("list.html", f"Label version {version}", found=found, number=version)
+
+    async def _entities(self, visit: Visit) -> web.Response:
+        found = await visit.get("/v1/entities", limit=SHOWN, **visit.asked("cursor"))
+        return visit.page("entities.html", "Entities", found=found)
+
+    async def _entity(self, visit: Visit) -> web.Response:
+        found = await visit.get(f"/v1/entities/{segment(visit.request.match_info['id'])}")
+        return visit.page("entity.html", "Entity", found=found)
+
+    async def _orders(self, visit: Visit) -> web.Response:
+        found = await visit.maybe("/v1/orders", limit=SHOWN, **visit.asked("cursor", "account"))
+        return visit.page("orders.html", "Orders", found=found)
+
+    async def _log(self, visit: Visit) -> web.Response:
+        asked = visit.asked("who", "cursor")
+        found = await visit.get("/v1/audit", limit=SHOWN, **asked)
+        return visit.page("log.html", "Access log", found=found, asked=asked)
+
+    async def _search(self, visit: Visit) -> web.Response:
+        text = visit.request.query.get("q", "").strip()[:256]
+        place = await self._place_of(visit, text) if text else None
+        if place is not None:
+            raise web.HTTPSeeOther(place)
+        return visit.page("search.html", "Search", text=text)
+
+    async def _place_of(self, visit: Visit, text: str) -> str | None:
+        """The page of what this names: an asset, an account, a swap or a hashlock; None if it names nothing here."""
+        if "/" in text:
+            tries = [(f"/v1/assets/{segment(text)}/conservation", {}, f"/console/assets/{segment(text)}")]
+        elif ":" in text:
+            tries = [("/v1/transfers", {"account": text, "limit": 1}, f"/console/accounts/{segment(text)}")]
+        else:
+            tries = [
+                (f"/v1/swaps/{segment(text)}", {}, f"/console/swaps/{segment(text)}"),
+                ("/v1/swaps", {"hashlock": text, "limit": 1}, f"/console/swaps?hashlock={segment(text)}"),
+                (f"/v1/entities/{segment(text.lower())}", {}, f"/console/entities/{segment(text.lower())}"),
+            ]
+        for path, asked, place in tries:
+            try:
+                found = await visit.get(path, **asked)
+            except ApiProblem:
+                continue
+            if found.get("items", True) and (
+                not path.startswith("/v1/entities") or found.get("entity") or found["accounts"]
+            ):
+                return place
+        return None
+
+
+def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:
+    """What happened and what is due on both legs, with its place between the first and the last of them, in percent."""
+    marks: list[tuple[int, str, str, dict[str, Any] | None]] = []
+    for role in ("initiator", "participant"):
+        leg = swap[role]
+        if leg is None:
+            continue
+        marks.append((leg["agreed"]["timelock_s"], role, "timelock", None))
+        if leg["lock"] is not None:
+            marks.append((leg["lock"]["locked"]["block"]["time_s"], role, "locked", leg["lock"]["locked"]))
+            if leg["lock"]["settled"] is not None:
+                settled = leg["lock"]["settled"]
+                marks.append((settled["block"]["time_s"], role, leg["lock"]["status"], settled))
+    if not marks:
+        return []
+    first, last = min(mark[0] for mark in marks), max(mark[0] for mark in marks)
+    return [
+        {
+            "time_s": time_s,
+            "role": role,
+            "what": what,
+            "placed": placed,
+            "at": 100 * (time_s - first) / (last - first or 1),
+        }
+        for time_s, role, what, placed in sorted(marks, key=lambda mark: mark[0])
+    ]

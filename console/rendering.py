@@ -1,0 +1,103 @@
+"""Templates, and how amounts, identifiers and times are written for people."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
+SHORT_CHARS: Final = 22
+"""Longer identifiers are cut in their middle; the whole text can be copied."""
+
+
+def environment(version: str) -> Environment:
+    """The templates with our filters; everything is escaped, and a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        amount=amount, units=units, short=short, copied=copied, when=when, path=path_part, words=words, span=span
+    )
+    made.globals["version"] = version
+    return made
+
+
+def units(base_units: str | int, decimals: int | None) -> str:
+    """The amount in the asset's own unit, exactly, with thin spaces between thousands."""
+    value = int(base_units)
+    if decimals is None:
+        return _grouped(str(value))
+    sign, digits = "−" if value < 0 else "", str(abs(value)).rjust(decimals + 1, "0")
+    whole, rest = (digits[:-decimals], digits[-decimals:].rstrip("0")) if decimals else (digits, "")
+    return f"{sign}{_grouped(whole)}{'.' + rest if rest else ''}"
+
+
+def amount(view: dict[str, Any]) -> Markup:
+    """An `AmountView`: number and symbol, with base units and the asset's id to point at."""
+    known = view.get("decimals") is not None
+    symbol = str(view.get("symbol") or "").upper() if known else "base units"
+    title = f"{view['base_units']} base units of {view['asset']}"
+    text = units(view["base_units"], view.get("decimals"))
+    return Markup('<span class="amount" title="{}">{} <small>{}</small></span>').format(title, text, symbol)
+
+
+def short(text: str | None, chars: int = SHORT_CHARS) -> str:
+    """An identifier that fits a column: its two ends."""
+    whole = str(text or "")
+    if len(whole) <= chars:
+        return whole
+    head, tail = (chars - 1) * 3 // 5, (chars - 1) * 2 // 5
+    return f"{whole[:head]}…{whole[-tail:]}"
+
+
+def copied(text: str | None, href: str | None = None, chars: int = SHORT_CHARS) -> Markup:
+    """An identifier, shortened, with a button that copies all of it; a link if `href` is given."""
+    if not text:
+        return Markup('<span class="none">none</span>')
+    shown = Markup('<span class="id" title="{}">{}</span>').format(text, short(text, chars))
+    if href is not None:
+        shown = Markup('<a href="{}">{}</a>').format(href, shown)
+    button = Markup('<button type="button" class="copy" data-copy="{0}" aria-label="Copy {0}">⧉</button>')
+    return shown + button.format(text)
+
+
+def when(seconds: float | None) -> Markup:
+    """A time in UTC; the page's script adds the reader's own."""
+    if seconds is None:
+        return Markup('<span class="none">never</span>')
+    try:
+        made = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, OSError, ValueError):
+        return Markup('<span class="none">beyond the calendar</span>')
+    return Markup('<time datetime="{}">{}</time>').format(made.isoformat(), made.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def span(seconds: float | None) -> str:
+    """A duration in the largest unit that fits it twice."""
+    if seconds is None:
+        return "unknown"
+    left, sign = abs(int(seconds)), "−" if seconds < 0 else ""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if left >= 2 * size:
+            return f"{sign}{left // size} {unit}"
+    return f"{sign}{left} s"
+
+
+def words(code: str) -> str:
+    """A machine's word for people: `initiator-locked` as "initiator locked"."""
+    return code.replace("-", " ").replace("_", " ")
+
+
+def path_part(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _grouped(digits: str) -> str:
+    return f"{int(digits):,}".replace(",", "\u202f")
