@@ -61,14 +61,21 @@ class Api:
 
         `asked` are query parameters; those that are None or empty are left out.
         """
-        given = {name: str(value) for name, value in asked.items() if value not in (None, "")}
-        return await self._ask("GET", f"{path}?{urlencode(given)}" if given else path, credentials, None)
+        return _answer(*await self._ask("GET", _with(path, asked), credentials, None))
+
+    async def raw(self, path: str, credentials: Credentials | None, **asked: Any) -> bytes:
+        """As `get`, the bytes of the answer as they came."""
+        status, raw = await self._ask("GET", _with(path, asked), credentials, None)
+        _answer(status, raw)
+        return raw
 
     async def post(self, path: str, credentials: Credentials | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """As `get`, with a body."""
-        return await self._ask("POST", path, credentials, msgspec.json.encode(body))
+        return _answer(*await self._ask("POST", path, credentials, msgspec.json.encode(body)))
 
-    async def _ask(self, method: str, path: str, credentials: Credentials | None, body: bytes | None) -> dict[str, Any]:
+    async def _ask(
+        self, method: str, path: str, credentials: Credentials | None, body: bytes | None
+    ) -> tuple[int, bytes]:
         headers = {PURPOSE: self._purpose}
         if credentials is not None:
             headers[credentials.header] = credentials.value
@@ -84,10 +91,14 @@ class Api:
                 raw = await response.content.read(MAX_ANSWER_BYTES + 1)
                 while len(raw) <= MAX_ANSWER_BYTES and (more := await response.content.read(MAX_ANSWER_BYTES)):
                     raw += more
-                status = response.status
+                return response.status, raw
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError(f"the API does not answer: {error or type(error).__name__}") from None
-        return _answer(status, raw)
+
+
+def _with(path: str, asked: Mapping[str, Any]) -> str:
+    given = {name: str(value) for name, value in asked.items() if value not in (None, "")}
+    return f"{path}?{urlencode(given)}" if given else path
 
 
 def _answer(status: int, raw: bytes) -> dict[str, Any]:

@@ -8,19 +8,22 @@ import aiohttp
 from aiohttp import web
 
 from console.api import Api
-from console.frame import Frame
+from console.frame import Frame, redirect
 from console.regulator import PAGES, RegulatorPages
 from console.rendering import environment
 from console.sessions import Sessions
 from console.signin import Door, Provider
-from core.model.errors import FatalError, RetryableError
+from core.model.errors import RetryableError
 from core.runtime.clock import Clock, SecretSource
+from core.runtime.logging import get_logger
 from core.runtime.version import VERSION
 
 STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/verify.js")
 MAX_FORM_BYTES: Final = 64 * 1024
 A_DAY: Final = "public, max-age=86400"
+
+log = get_logger("console")
 
 
 class Outside:
@@ -42,6 +45,27 @@ class Outside:
         self._session = None
 
 
+def mount_console(
+    app: web.Application, api_url: Callable[[], str], sessions: Sessions, clock: Clock, secrets: SecretSource, name: str
+) -> None:
+    """Serve the console under `/console` of a supervision API, if its scripts were built."""
+    missing = missing_files()
+    if missing:
+        log.warning("no console: build its scripts with `make console`", missing=missing)
+        return
+    app.add_subapp("/console", regulator_console(api_url, sessions, clock, secrets, name=name))
+
+    async def to_console(request: web.Request) -> web.Response:
+        return redirect("/console/")
+
+    app.router.add_get("/console", to_console)
+
+
+def missing_files() -> list[str]:
+    """The files that have to be built and are not there."""
+    return [one for one in FILES if not (STATIC / one).exists()]
+
+
 def regulator_console(
     api_url: Callable[[], str],
     sessions: Sessions,
@@ -54,11 +78,8 @@ def regulator_console(
 ) -> web.Application:
     """The application to mount at `/console` of the supervision API, which answers at `api_url()` once it is served.
 
-    `url`: where browsers find this server, such as behind a proxy. Raise `FatalError` if its scripts were not built.
+    `url`: where browsers find this server, such as behind a proxy.
     """
-    missing = [one for one in FILES if not (STATIC / one).exists()]
-    if missing:
-        raise FatalError(f"the console's scripts are not there ({', '.join(missing)}): build them with `make console`")
     outside = Outside()
     frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, PAGES)
     door = Door(frame, clock, secrets, outside, provider, url)

@@ -49,6 +49,10 @@ class Visit:
         """As `Api.get`, with this person's credentials."""
         return await self.frame.api.get(path, self.session.credentials, **asked)
 
+    async def raw(self, path: str, **asked: Any) -> bytes:
+        """As `get`, the bytes as they came."""
+        return await self.frame.api.raw(path, self.session.credentials, **asked)
+
     async def maybe(self, path: str, **asked: Any) -> dict[str, Any] | None:
         """As `get`; None if there is no such thing here, or this person may not see it."""
         try:
@@ -66,6 +70,11 @@ class Visit:
 
     def page(self, template: str, title: str, status: int = 200, **shown: Any) -> web.Response:
         return self.frame.page(template, title, self.request, self.session, status, **shown)
+
+
+def redirect(place: str) -> web.Response:
+    """To a page of ours, by GET."""
+    return web.Response(status=303, headers={"Location": place, "Cache-Control": "no-store"})
 
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -108,14 +117,14 @@ class Frame:
         async def handler(request: web.Request) -> web.StreamResponse:
             session = self.sessions.find(request)
             if session is None:
-                raise web.HTTPSeeOther(f"/console/signin?{urlencode({'then': request.path_qs})}")
+                return redirect(f"/console/signin?{urlencode({'then': request.path_qs})}")
             try:
                 return await page(Visit(self, request, session))
             except ApiProblem as error:
                 if error.status == 401:
-                    response = web.HTTPSeeOther("/console/signin?why=over")
+                    response = redirect("/console/signin?why=over")
                     self.sessions.end(request, response)
-                    raise response from None
+                    return response
                 return self._trouble(request, session, error.status, str(error))
             except RetryableError as error:
                 return self._trouble(request, session, 503, str(error))

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from console.api import ApiProblem, segment
-from console.frame import Frame, Page, Visit
+from console.frame import HEADERS, Frame, Page, Visit, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
@@ -37,6 +37,7 @@ class RegulatorPages:
             ("/", self._overview),
             ("/swaps", self._swaps),
             ("/swaps/{id}", self._swap),
+            ("/swaps/{id}/evidence/{leg}", self._evidence),
             ("/transfers", self._transfers),
             ("/assets", self._assets),
             ("/assets/{asset}", self._asset),
@@ -69,6 +70,13 @@ class RegulatorPages:
             evidence = await visit.get(f"/v1/swaps/{name}/evidence")
         axis = time_axis(found["swap"])
         return visit.page("swap.html", "Swap", **found, axis=axis, evidence=evidence)
+
+    async def _evidence(self, visit: Visit) -> web.Response:
+        """One leg's evidence file, byte for byte."""
+        name, leg = segment(visit.request.match_info["id"]), visit.request.match_info["leg"]
+        raw = await visit.raw(f"/v1/swaps/{name}/evidence", leg=leg)
+        kept = {"Content-Disposition": f'attachment; filename="{name[:64]}-{segment(leg)[:16]}.json"'}
+        return web.Response(body=raw, content_type="application/json", headers={**HEADERS, **kept})
 
     async def _transfers(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "asset", "account", "cursor")
@@ -133,31 +141,35 @@ class RegulatorPages:
         text = visit.request.query.get("q", "").strip()[:256]
         place = await self._place_of(visit, text) if text else None
         if place is not None:
-            raise web.HTTPSeeOther(place)
+            return redirect(place)
         return visit.page("search.html", "Search", text=text)
 
     async def _place_of(self, visit: Visit, text: str) -> str | None:
         """The page of what this names: an asset, an account, a swap or a hashlock; None if it names nothing here."""
-        if "/" in text:
-            tries = [(f"/v1/assets/{segment(text)}/conservation", {}, f"/console/assets/{segment(text)}")]
-        elif ":" in text:
-            tries = [("/v1/transfers", {"account": text, "limit": 1}, f"/console/accounts/{segment(text)}")]
-        else:
-            tries = [
-                (f"/v1/swaps/{segment(text)}", {}, f"/console/swaps/{segment(text)}"),
-                ("/v1/swaps", {"hashlock": text, "limit": 1}, f"/console/swaps?hashlock={segment(text)}"),
-                (f"/v1/entities/{segment(text.lower())}", {}, f"/console/entities/{segment(text.lower())}"),
-            ]
-        for path, asked, place in tries:
+        for path, asked, place in _places(text):
             try:
                 found = await visit.get(path, **asked)
             except ApiProblem:
                 continue
-            if found.get("items", True) and (
-                not path.startswith("/v1/entities") or found.get("entity") or found["accounts"]
-            ):
+            named = found.get("entity") or found.get("accounts") if "accounts" in found else found.get("items", True)
+            if named:
                 return place
         return None
+
+
+def _places(text: str) -> list[tuple[str, dict[str, Any], str]]:
+    """What to ask for this, and the page of what is found."""
+    name = segment(text)
+    if "/" in text:
+        return [(f"/v1/assets/{name}/conservation", {}, f"/console/assets/{name}")]
+    if ":" in text:
+        return [("/v1/transfers", {"account": text, "limit": 1}, f"/console/accounts/{name}")]
+    entity = segment(text.lower())
+    return [
+        (f"/v1/swaps/{name}", {}, f"/console/swaps/{name}"),
+        ("/v1/swaps", {"hashlock": text, "limit": 1}, f"/console/swaps?hashlock={name}"),
+        (f"/v1/entities/{entity}", {}, f"/console/entities/{entity}"),
+    ]
 
 
 def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def copied(text: str | None, href: str | None = None, chars: int = SHORT_CHARS) 
     shown = Markup('<span class="id" title="{}">{}</span>').format(text, short(text, chars))
     if href is not None:
         shown = Markup('<a href="{}">{}</a>').format(href, shown)
-    button = Markup('<button type="button" class="copy" data-copy="{0}" aria-label="Copy {0}">⧉</button>')
+    button = Markup('<button type="button" class="copy" data-copy="{0}" aria-label="Copy {0}"></button>')
     return shown + button.format(text)
 
 

@@ -1,7 +1,8 @@
 """The door: an API key or a token that was given out, or a person's own sign-in at an identity provider.
 
-OpenID Connect, authorization code flow with PKCE (RFC 6749, RFC 7636, OpenID Connect Core 1.0 section 3.1): the provider
-sends the person back with a code, which is exchanged for an access token here; the API verifies that token as any other.
+OpenID Connect, authorization code flow with PKCE (RFC 6749, RFC 7636, OpenID Connect Core 1.0 section 3.1): the
+provider sends the person back with a code, which is exchanged for an access token here; the API verifies that token as
+any other.
 """
 
 import base64
@@ -18,7 +19,7 @@ import msgspec
 from aiohttp import web
 
 from console.api import ApiProblem, Credentials, Outside
-from console.frame import Frame
+from console.frame import Frame, redirect
 from console.sessions import sent_by_us
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock, SecretSource
@@ -40,7 +41,7 @@ WHY: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
-    """An identity provider, as its discovery document has it, and our registration there. A public client: no secret."""
+    """An identity provider, as its discovery document has it, and our registration there, without a secret."""
 
     name: str
     authorization_endpoint: str
@@ -114,13 +115,13 @@ class Door:
             return _again("refused", then)
         except RetryableError:
             return _again("away", then)
-        response = web.HTTPSeeOther(then)
+        response = redirect(then)
         self._frame.sessions.begin(response, str(me["name"]), credentials, frozenset(me["scopes"]))
         return response
 
     async def _out(self, request: web.Request) -> web.StreamResponse:
         session = self._frame.sessions.find(request)
-        response = web.HTTPSeeOther("/console/signin")
+        response = redirect("/console/signin")
         if session is not None and sent_by_us(session, dict(await request.post())):
             self._frame.sessions.end(request, response)
         return response
@@ -148,7 +149,7 @@ class Door:
             "code_challenge": _word(hashlib.sha256(verifier.encode()).digest()),
             "code_challenge_method": "S256",
         }
-        response = web.HTTPSeeOther(f"{self._provider.authorization_endpoint}?{urlencode(asked)}")
+        response = redirect(f"{self._provider.authorization_endpoint}?{urlencode(asked)}")
         secure = self._redirect(request).startswith("https:")
         response.set_cookie(
             STATE_COOKIE,
@@ -218,8 +219,8 @@ def _inside(then: str) -> str:
     return then if good and "/signin" not in then else "/console/"
 
 
-def _again(why: str, then: str = "/console/") -> web.HTTPSeeOther:
-    return web.HTTPSeeOther(f"/console/signin?{urlencode({'why': why, 'then': then})}")
+def _again(why: str, then: str = "/console/") -> web.Response:
+    return redirect(f"/console/signin?{urlencode({'why': why, 'then': then})}")
 
 
 def _same_origin(request: web.Request) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from adapters.registry import ConnectedChain, joined_prover
+from console.application import mount_console
+from console.sessions import Sessions
 from core.model.ports import ChainAccess
 from core.model.types import ChainId
 from core.runtime.clock import SystemClock, SystemSecrets
@@ -33,7 +35,8 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     clock, metrics = SystemClock(), Metrics()
     bridge = None if config.bridge is None else ChainId(config.bridge)
     callers, limiter, signer = callers_of(config, base, clock), limiter_of(config, clock), signer_of(config, base)
-    cursors = SystemSecrets().token_bytes(32)
+    secrets = SystemSecrets()
+    cursors, sessions = secrets.token_bytes(32), Sessions(clock, secrets, secure=False)
     rates = [] if config.rates is None else read_rates_file(base / config.rates)
 
     async def admit(chain: ConnectedChain) -> None:
@@ -67,6 +70,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
             if rates:
                 await database.write(lambda connection: store_rates(connection, rates))
 
+        mount_console(app, lambda: life.front.url, sessions, clock, secrets, config.name)
         return Work(app, (supervisor.run,), opened)
 
     setting = Setting(

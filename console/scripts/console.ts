@@ -1,0 +1,28 @@
+/** What every page does: copies identifiers, shows the reader's own times, and keeps marked parts fresh (htmx). */
+import htmx from "htmx.org";
+
+// The Content-Security-Policy allows neither inline styles nor evaluated code.
+htmx.config.includeIndicatorStyles = false;
+htmx.config.allowEval = false;
+htmx.config.allowScriptTags = false;
+htmx.config.selfRequestsOnly = true;
+
+document.addEventListener("click", (event) => {
+  const button = event.target instanceof Element ? event.target.closest<HTMLButtonElement>("button.copy") : null;
+  if (button === null) return;
+  void navigator.clipboard.writeText(button.dataset["copy"] ?? "").then(() => {
+    button.classList.add("done");
+    setTimeout(() => button.classList.remove("done"), 1_000);
+  });
+});
+
+function localTimes(within: ParentNode): void {
+  for (const one of within.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
+    one.title = new Date(one.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+  }
+}
+
+localTimes(document);
+document.addEventListener("htmx:afterSettle", () => localTimes(document));
+document.addEventListener("htmx:sendError", () => document.body.classList.add("stale"));
+document.addEventListener("htmx:afterOnLoad", () => document.body.classList.remove("stale"));
