@@ -31,7 +31,7 @@ SYNC_MEMBER: Final = "sync"
 
 
 class Vouchers(NamedTuple):
-    """The parts that vouch for a header: `trail` and `attestation`, which belong together, or `sync`, or all of them."""
+    """The parts that vouch for a header: `trail` and `attestation`, which belong together, or `sync`, or all."""
 
     trail: Trail | None
     attestation: StateEntry | None
