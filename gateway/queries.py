@@ -11,7 +11,7 @@ from core.model.types import ChainId
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts, installed_verifiers
 from gateway import wiring
 from gateway.config import ChainConfig
-from relayer.client import ProvenQueries, RelayerApi, RelayerProver
+from relayer.client import LocalProver, ProvenQueries, RelayerApi, RelayerProver
 
 
 def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS) -> Prover | None:
@@ -41,4 +41,4 @@ async def through_chains(
         prover = prover_of(chains, layouts)
         if prover is None:
             raise RejectedError("no consortium chain is configured, by which answers are proven: add one")
-        yield ProvenQueries(prover, anchor, verifiers=installed_verifiers(layouts))
+        yield ProvenQueries(LocalProver(prover), anchor, verifiers=installed_verifiers(layouts))

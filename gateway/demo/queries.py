@@ -39,7 +39,7 @@ from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
 from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
 from gateway.devnet.info import DevnetInfo
 from gateway.sending import send
-from relayer.client import ProvenQueries, SwapStep
+from relayer.client import LocalProver, ProvenQueries, SwapStep
 
 STORY: Final = "proofs"
 ASKED: Final = "question"
@@ -199,7 +199,7 @@ async def _attested_after(stage: Stage, question: LockQuestion, height: int) -> 
 
 def _queries(stage: Stage) -> ProvenQueries:
     anchor = decode_anchor(Path(stage.devnet.info.anchor).read_bytes())
-    return ProvenQueries(joined_prover(stage.chains, stage.devnet.info.consortium), anchor)
+    return ProvenQueries(LocalProver(joined_prover(stage.chains, stage.devnet.info.consortium)), anchor)
 
 
 async def _verified_offline(

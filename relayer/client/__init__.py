@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from relayer.client.api import RelayerApi
     from relayer.client.hooks import Hook
     from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep
-    from relayer.client.queries import Proven, ProvenQueries, RelayerProver
+    from relayer.client.provers import LocalProver
+    from relayer.client.queries import Proven, ProvenQueries
+    from relayer.client.relayer_prover import RelayerProver
     from relayer.client.store import ClientSwap, SwapStore
     from relayer.client.swap_client import SwapClient
 else:
@@ -24,7 +26,8 @@ else:
             "SwapStep": "relayer.client.progress",
             "Proven": "relayer.client.queries",
             "ProvenQueries": "relayer.client.queries",
-            "RelayerProver": "relayer.client.queries",
+            "LocalProver": "relayer.client.provers",
+            "RelayerProver": "relayer.client.relayer_prover",
             "ClientSwap": "relayer.client.store",
             "SwapStore": "relayer.client.store",
             "SwapClient": "relayer.client.swap_client",
@@ -35,6 +38,7 @@ __all__ = [
     "ClientPolicy",
     "ClientSwap",
     "Hook",
+    "LocalProver",
     "Proven",
     "ProvenQueries",
     "RelayerApi",

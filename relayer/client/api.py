@@ -1,7 +1,7 @@
 """A relayer's API over HTTP and WebSocket: typed and thin. What its answers are worth, others check."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from types import TracebackType
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -41,8 +41,10 @@ from relayer.api.bodies import (
     WebhookBody,
     WebhookCall,
 )
-from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall
+from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall, QueryBody
+from relayer.api.subscription_bodies import SubscriptionBody, SubscriptionCall
 from relayer.asking.asker import PROOF_TIMEOUT_S
+from relayer.client.events import END, ServerEvent, read_events
 
 T = TypeVar("T")
 
@@ -52,6 +54,9 @@ HEARTBEAT_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MAX_TOLD_CHARS: Final = 1_000
 """Of what a relayer says in its own words."""
+SILENCE_S: Final = 60.0
+"""A stream that says nothing for so long is lost: a sign of life comes every 15 seconds."""
+NO_CONTENT: Final = 204
 EVERY_SWAP: Final = "*"
 CHANNEL: Final = "swap.update"
 
@@ -146,6 +151,33 @@ class RelayerApi:
         """Evidence for questions to chains. Verify it (`relayer.client.ProvenQueries` does): nothing here is proven."""
         return await self._call("POST", "/v1/queries", QueriesBody, call, timeout_s=QUERY_TIMEOUT_S)
 
+    async def begin_query(self, call: QueriesCall) -> QueryBody:
+        """A query that the relayer keeps open: follow it with `query_events`."""
+        return await self._call("POST", "/v1/queries", QueryBody, call, headers={"Prefer": "respond-async"})
+
+    async def query(self, query_id: str) -> QueryBody:
+        """A query and its answers so far."""
+        return await self._call("GET", f"/v1/queries/{quote(query_id, safe='')}", QueryBody)
+
+    async def subscribe(self, call: SubscriptionCall) -> SubscriptionBody:
+        """Follow questions: see `subscription_events`."""
+        return await self._call("POST", "/v1/subscriptions", SubscriptionBody, call)
+
+    async def subscription(self, subscription_id: str) -> SubscriptionBody:
+        return await self._call("GET", f"/v1/subscriptions/{quote(subscription_id, safe='')}", SubscriptionBody)
+
+    async def unsubscribe(self, subscription_id: str) -> SubscriptionBody:
+        return await self._call("DELETE", f"/v1/subscriptions/{quote(subscription_id, safe='')}", SubscriptionBody)
+
+    def query_events(self, query_id: str, last: str = "") -> AsyncGenerator[ServerEvent, None]:
+        """The events of a query behind the event `last`. Ends with the event `end`, or at once if that is behind us;
+        raises `RetryableError` when the connection is lost before."""
+        return self._events(f"/v1/queries/{quote(query_id, safe='')}/events", last)
+
+    def subscription_events(self, subscription_id: str, last: str = "") -> AsyncGenerator[ServerEvent, None]:
+        """The events of a subscription, as `query_events`."""
+        return self._events(f"/v1/subscriptions/{quote(subscription_id, safe='')}/events", last)
+
     async def watch(self, call: WatchCall) -> SwapBody:
         """Register a swap of two other parties with this relayer's watchtower; again is harmless."""
         return await self._call("POST", "/v1/watches", SwapBody, call)
@@ -181,9 +213,10 @@ class RelayerApi:
         body: msgspec.Struct | None = None,
         query: Any = None,
         timeout_s: float = TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
     ) -> T:
         data = None if body is None else msgspec.json.encode(body)
-        headers = {"Content-Type": "application/json"} if data is not None else {}
+        headers = {**(headers or {}), **({"Content-Type": "application/json"} if data is not None else {})}
         try:
             async with (
                 asyncio.timeout(timeout_s),
@@ -196,6 +229,24 @@ class RelayerApi:
         if response.status >= 400:
             raise _refusal(_document(raw, response.status))
         return _decoded(raw, into)
+
+    async def _events(self, path: str, last: str) -> AsyncGenerator[ServerEvent, None]:
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
+        timeout = aiohttp.ClientTimeout(sock_connect=TIMEOUT_S, sock_read=SILENCE_S)
+        try:
+            async with self._http().get(self._url + path, headers=headers, timeout=timeout) as response:
+                if response.status == NO_CONTENT:
+                    return
+                if response.status >= 400:
+                    raise _refusal(_document(await _bounded(response), response.status))
+                async for event in read_events(response.content.iter_any(), MAX_ANSWER_BYTES):
+                    yield event
+                    if event.name == END:
+                        return
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise RetryableError(f"the relayer at {self._url} does not answer: {reason}") from error
+        raise RetryableError(f"the relayer at {self._url} has closed the stream")
 
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None:

@@ -1,95 +1,75 @@
 """Questions to chains whose answers are believed because they are proven."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
 
 from core.model.errors import CausewayError, NotYetFinalError, RejectedError
-from core.model.ports import Prover
 from core.model.questions import Anchor, Evidence, LogQuestion, Question
 from core.model.types import BlockRef, ChainId, Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.errors import InvalidProofError
-from core.proofs.evidence import Verified, Verifier, decode_evidence, encode_evidence, verify
+from core.proofs.evidence import Verified, Verifier, encode_evidence, verify
 from core.runtime.clock import Clock, SystemClock
-from queries.together import MAX_TOGETHER, Answered, ask_together
-from relayer.api.query_bodies import MAX_WAIT_S, QueriesCall
-from relayer.client.api import RelayerApi, error_of
+from queries.together import Answered, check_together
+from relayer.client.provers import ClientProver, Placed
 
 WAIT_S: Final = 30.0
 LOOK_S: Final = 0.5
+OPEN_S: Final = 600.0
+FOLLOW_S: Final = 86_400.0
+MAX_AGE_S: Final = 3_600.0
+"""How old an answer may be that is asked for as of the newest height."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """An answer that is proven under our anchor, and the evidence file, which proves it to others."""
+    """An answer that is proven under our anchor, and the evidence file, which proves it to others. `uri`: the question
+    as it was asked."""
 
     verified: Verified
     file: bytes
-
-
-class RelayerProver:
-    """`Prover` that asks a relayer. What comes back is believed no more than the relayer is: verify it."""
-
-    def __init__(self, api: RelayerApi, wait_s: float = 0) -> None:
-        self._api = api
-        self._wait_s = min(wait_s, MAX_WAIT_S)
-
-    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
-        [answer] = await self.together([Asked(question, at)], trusted)
-        if isinstance(answer, CausewayError):
-            raise answer
-        return answer
-
-    async def together(self, asked: Sequence[Asked], trusted: Height | None) -> list[Answered]:
-        """As `queries.together.ask_together`, in one request."""
-        uris = tuple(print_uri(one.question, one.at) for one in asked)
-        found = await self._api.queries(QueriesCall(questions=uris, trusted_height=trusted, wait_s=self._wait_s))
-        if [one.uri for one in found.answers] != list(uris):
-            raise RejectedError("the relayer answers other questions than were asked")
-        return [
-            error_of(one.problem or "", one.detail or "the relayer gives no reason")
-            if one.file is None
-            else _decoded(one.file)
-            for one in found.answers
-        ]
+    uri: str = ""
 
 
 class ProvenQueries:
     """Asks a prover and verifies against an anchor that came from elsewhere, before anything is believed.
 
-    `verifiers`: by kind of evidence, None for those that are built in.
+    `verifiers`: by kind of evidence, None for those that are built in. `max_age_s`: an answer as of the newest height
+    may not be older, by the clock, whatever its proof says: what was true once can be proven for ever. Answers at a
+    height that was asked for, and logs, may be of any age.
     """
 
     def __init__(
         self,
-        prover: Prover,
+        prover: ClientProver,
         anchor: Anchor,
         clock: Clock | None = None,
         verifiers: Mapping[str, Verifier] | None = None,
+        max_age_s: float = MAX_AGE_S,
     ) -> None:
         self._prover = prover
         self._anchor = anchor
         self._clock = clock or SystemClock()
         self._verifiers = verifiers
+        self._max_age_s = max_age_s
 
     async def ask(self, question: Question, at: Height | None = None, wait_s: float = WAIT_S) -> Evidence:
         """Verified evidence that answers exactly this question, at a finalized height (None: the newest provable).
 
         Waits up to `wait_s` for a height that cannot be proven yet; then raises `NotYetFinalError`. Raise a
-        `ProofError` if the proof does not hold, `RejectedError` if it answers another question.
+        `ProofError` if the proof does not hold, `RejectedError` if it answers another question, or is too old.
         """
-        until = self._clock.monotonic() + wait_s
+        until, asked = self._clock.monotonic() + wait_s, Asked(question, at)
         while True:
-            try:
-                evidence = await self._prover.prove(question, at, trusted=self._anchor.trusted_height)
-                break
-            except NotYetFinalError:
-                if self._clock.monotonic() >= until:
-                    raise
+            [answer] = await self._prover.together([asked], self._anchor.trusted_height)
+            if isinstance(answer, Evidence):
+                self._check(asked, answer)
+                return answer
+            if not isinstance(answer, NotYetFinalError) or self._clock.monotonic() >= until:
+                raise answer
             await self._clock.sleep(LOOK_S)
-        self._check(Asked(question, at), evidence)
-        return evidence
 
     async def answer(self, uri: str) -> Proven:
         """The proven answer to one question, by its URI. Raise as `ask`."""
@@ -104,17 +84,52 @@ class ProvenQueries:
         Raise `RejectedError` for a URI that is wrong or too many of them, and a `ProofError` if answers about one chain
         are as of several blocks.
         """
-        if not 0 < len(uris) <= MAX_TOGETHER:
-            raise RejectedError(f"a request has 1 to {MAX_TOGETHER} questions, not {len(uris)}: split it")
-        asked = [parse_uri(uri) for uri in uris]
-        trusted = self._anchor.trusted_height
-        if isinstance(self._prover, RelayerProver):
-            found = await self._prover.together(asked, trusted)
-        else:
-            found = await ask_together(self._prover, asked, trusted)
+        asked = _read(uris)
+        found = await self._prover.together(asked, self._anchor.trusted_height)
         checked = [self._proven(one, answer) for one, answer in zip(asked, found, strict=True)]
-        _require_one_block(checked)
+        blocks = dict[ChainId, BlockRef]()
+        for one in checked:
+            _require_one_block(one, blocks)
         return checked
+
+    async def in_time(
+        self, uris: Sequence[str], open_s: float = OPEN_S
+    ) -> AsyncGenerator[Proven | CausewayError, None]:
+        """Proven answers as they come, as of one height per chain, or why there is none; one for each question, within
+        `open_s` seconds. An error names its question in `fields["uri"]`. Raise as `answers`, and `RetryableError` if
+        the prover stays away."""
+        asked, blocks = _read(uris), dict[ChainId, BlockRef]()
+        found = self._prover.in_time(asked, self._anchor.trusted_height, open_s)
+        async with aclosing(_generator(found)) as answers:
+            async for place, answer in answers:
+                checked = self._proven(asked[place], answer)
+                _require_one_block(checked, blocks)
+                yield checked
+
+    async def follow(
+        self, uris: Sequence[str], every_s: int = 1, lasts_s: float = FOLLOW_S
+    ) -> AsyncGenerator[Proven | CausewayError, None]:
+        """The proven answer to each question, then again each time that it changes, for `lasts_s` seconds.
+
+        Each push is verified before it comes; one that does not hold, or is older than the one before it, comes as an
+        error in its place, as does the reason why a question has no answer now. An error names its question in
+        `fields["uri"]`. Raise `RejectedError` for a URI that is wrong, too many of them, or a subscription that ends
+        before its time, `RetryableError` if the prover stays away.
+        """
+        asked, heights = _read(uris), dict[int, Height]()
+        found = self._prover.follow(asked, self._anchor.trusted_height, every_s, lasts_s)
+        async with aclosing(_generator(found)) as pushes:
+            async for place, answer in pushes:
+                checked = self._proven(asked[place], answer)
+                if isinstance(checked, Proven):
+                    height, known = checked.verified.as_of.block.height, heights.get(place, Height(0))
+                    if height < known:
+                        checked = _named(
+                            RejectedError(f"the answer as of block {height} is older than that of block {known}"),
+                            asked[place],
+                        )
+                    heights[place] = max(height, known)
+                yield checked
 
     def verify(self, evidence: Evidence) -> Verified:
         """Return what the evidence proves under our anchor, now. Raise a `ProofError` if it proves nothing."""
@@ -122,32 +137,51 @@ class ProvenQueries:
 
     def _proven(self, asked: Asked, answer: Answered) -> Proven | CausewayError:
         if isinstance(answer, CausewayError):
-            return answer
+            return _named(answer, asked)
         try:
-            return Proven(self._check(asked, answer), encode_evidence(answer))
+            verified = self._check(asked, answer)
+            return Proven(verified, encode_evidence(answer), print_uri(asked.question, asked.at))
         except CausewayError as error:
-            return error
+            return _named(error, asked)
 
     def _check(self, asked: Asked, evidence: Evidence) -> Verified:
         verified = self.verify(evidence)
         if evidence.question != asked.question or asked.at not in (None, evidence.as_of.block.height):
             raise RejectedError("the evidence answers another question than was asked")
+        age_s = self._clock.now() - evidence.as_of.time.seconds
+        if asked.at is None and not isinstance(asked.question, LogQuestion) and age_s > self._max_age_s:
+            raise RejectedError(
+                f"the answer is as of block {evidence.as_of.block.height}, {age_s:.0f} s ago: older than the "
+                f"{self._max_age_s:.0f} s that are allowed, so ask somebody else, or allow more"
+            )
         return verified
 
 
-def _decoded(file: bytes) -> Answered:
+def _read(uris: Sequence[str]) -> list[Asked]:
+    asked = [parse_uri(uri) for uri in uris]
+    check_together(asked)
+    return asked
+
+
+def _named(error: CausewayError, asked: Asked) -> CausewayError:
+    error.fields = {**error.fields, "uri": print_uri(asked.question, asked.at)}
+    return error
+
+
+async def _generator(found: AsyncIterator[Placed]) -> AsyncGenerator[Placed, None]:
+    """The same, closed with what it reads from."""
     try:
-        return decode_evidence(file)
-    except CausewayError as error:
-        return error
+        async for one in found:
+            yield one
+    finally:
+        if isinstance(found, AsyncGenerator):
+            await found.aclose()
 
 
-def _require_one_block(answers: Sequence[Proven | CausewayError]) -> None:
-    """A log is as of its own block, whichever that is."""
-    blocks: dict[ChainId, BlockRef] = {}
-    for one in answers:
-        if isinstance(one, CausewayError) or isinstance(one.verified.question, LogQuestion):
-            continue
-        block = one.verified.as_of.block
-        if blocks.setdefault(block.chain, block) != block:
-            raise InvalidProofError(f"answers about {block.chain} are as of several blocks", height=block.height)
+def _require_one_block(one: Proven | CausewayError, blocks: dict[ChainId, BlockRef]) -> None:
+    """Hold an answer against the blocks of its chain's others. A log is as of its own block, whichever that is."""
+    if isinstance(one, CausewayError) or isinstance(one.verified.question, LogQuestion):
+        return
+    block = one.verified.as_of.block
+    if blocks.setdefault(block.chain, block) != block:
+        raise InvalidProofError(f"answers about {block.chain} are as of several blocks", height=block.height)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -292,3 +292,36 @@ def test_evidence_travels_byte_for_byte() -> None:
     sent = msgspec.json.encode(QueriesBody(answers=[body(RECORD, file), AnsweredBody(uri=RECORD, problem="x")]))
     first, second = msgspec.json.decode(sent, type=QueriesBody).answers
     assert (first.file, second.file) == (file, None)
+
+
+# --- in time, and followed -----------------------------------------------------------------------------------------
+
+
+async def test_query_waits_for_an_attestation_and_is_proven(served: Served) -> None:
+    """Ethereum's block is final; the ledger does not attest it yet."""
+    balance = await written(served)
+    await served.both.evm.advance(2)
+    header = (await served.both.evm.access.heads.head()).finalized
+    questions = await served.questions()
+    async with aclosing(questions.in_time([f"{balance}?at={header.height}", RECORD], 600)) as answers:
+        first = await anext(answers)
+        assert isinstance(first, Proven)
+        assert first.uri == RECORD
+        await served.both.attest(header)
+        second = await anext(answers)
+        assert isinstance(second, Proven), second
+        assert second.verified.as_of.block.height == header.height
+
+
+async def test_followed_record_is_proven_at_each_change(served: Served) -> None:
+    author = await served.both.ledger.account()
+    questions = await served.questions()
+    async with aclosing(questions.follow([RECORD], lasts_s=600)) as pushes:
+        for version in range(4):
+            pushed = await anext(pushes)
+            assert isinstance(pushed, Proven), pushed
+            assert isinstance(pushed.verified.answer, RecordAnswer)
+            assert pushed.verified.answer.version == version
+            document = b'{"amount":%d}' % version
+            await served.both.ledger.send(author, write_record(author.account, "charity", "donation-17", document))
+            await served.both.ledger.advance()

@@ -33,7 +33,7 @@ from indexer.follower import Follower
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
 from local_chains.evm import AnvilSettings
 from relayer.api import create_api
-from relayer.client import ClientPolicy, ProvenQueries, RelayerApi, SwapClient, SwapStore
+from relayer.client import ClientPolicy, LocalProver, ProvenQueries, RelayerApi, SwapClient, SwapStore
 from relayer.policy import RelayerPolicy
 from relayer.provider.quoting import Pair, Rate
 from relayer.service import RelayerService, RelayerSetup
@@ -154,7 +154,7 @@ async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path: Path
                 assert await chain.access.state.balance(dapp_key.account, YUAN) == 10**8 + 10**4 - 500
                 assert await evm.access.state.balance(dapp_evm.account, token) == 10**9 + 50_000
 
-                queries = ProvenQueries(chain.prover, await chain.prover.anchor())
+                queries = ProvenQueries(LocalProver(chain.prover), await chain.prover.anchor())
                 place = outcomes[0].participant.lock_id
                 assert place is not None
                 question = LockQuestion(LEDGER, place, there.agreement.participant_leg, None)
@@ -214,9 +214,9 @@ async def refuses_other_answers(queries: ProvenQueries, chain: ConsortiumChain, 
 
     anchor = await chain.prover.anchor()
     with pytest.raises(RejectedError, match="another question"):
-        await ProvenQueries(Elsewhere(), anchor).ask(question)
+        await ProvenQueries(LocalProver(Elsewhere()), anchor).ask(question)
     with pytest.raises(ProofError):
-        await ProvenQueries(chain.prover, replace(anchor, trusted_hash=bytes(32))).ask(question)
+        await ProvenQueries(LocalProver(chain.prover), replace(anchor, trusted_hash=bytes(32))).ask(question)
     assert await queries.ask(question)
 
 
