@@ -55,7 +55,7 @@ MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MAX_TOLD_CHARS: Final = 1_000
 """Of what a relayer says in its own words."""
 SILENCE_S: Final = 60.0
-"""A stream that says nothing for so long is lost: a sign of life comes every 15 seconds."""
+"""Seconds without a byte after which a stream is lost: a sign of life comes every 15 seconds."""
 NO_CONTENT: Final = 204
 EVERY_SWAP: Final = "*"
 CHANNEL: Final = "swap.update"

@@ -148,6 +148,6 @@ def _read(event: ServerEvent, into: type[T]) -> T:
 
 
 async def _quietly(call: Callable[[], Awaitable[object]]) -> None:
-    """What a relayer does not take back ends by itself."""
+    """Make a call that may fail: a subscription that is not taken back ends by itself."""
     with suppress(RetryableError, NotFoundError):
         await call()

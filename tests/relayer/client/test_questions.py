@@ -227,7 +227,7 @@ async def test_answers_in_time_are_as_of_one_block(chains: Written) -> None:
 
 
 async def test_old_answer_is_refused_unless_its_height_was_asked_for(chains: Written) -> None:
-    """What was true once can be proven for ever: a relayer may not show it as the newest."""
+    """A relayer may not show what was true once as the newest, although its proof holds for ever."""
     clock = ManualClock()
     old = await at(chains, A, 7)
     queries = ProvenQueries(Liar((0, old)), ANCHOR, clock, {"test": believing})
