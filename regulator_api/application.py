@@ -17,6 +17,7 @@ from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.reading import routes as reading
+from regulator_api.rules import routes as rules
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
 
@@ -78,6 +79,7 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *_value_routes(service),
         *_record_routes(service),
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
+        *rules.routes(rules.Rules(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
         *access.routes(),

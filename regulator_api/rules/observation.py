@@ -30,7 +30,8 @@ class Observation(NamedTuple):
     """A rule's condition held at the move `trigger`.
 
     `figures` are what was measured and the thresholds it passed, in the units that `docs/supervising/methods.md` gives
-    for each rule. `since_s` is the time of the oldest move that counted, `others` further accounts that take part.
+    for each rule, sorted by name. `since_s` is the time of the oldest move that counted, `others` further accounts that
+    take part.
     """
 
     rule: str
@@ -141,7 +142,7 @@ def observation_of(document: Mapping[str, Any]) -> Observation:
         since_s=int(document["since_s"]),
         moves=tuple(Reference(Place(*one[:5]), one[5]) for one in document["moves"]),
         others=tuple(document["others"]),
-        figures=tuple((str(name), int(value)) for name, value in document["figures"].items()),
+        figures=tuple(sorted((str(name), int(value)) for name, value in document["figures"].items())),
     )
 
 

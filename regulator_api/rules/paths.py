@@ -119,5 +119,5 @@ def _observed(rule: str, part: Path, subject: str, figures: tuple[tuple[str, int
         since_s=first.arrived.time_s,
         moves=shown(moves),
         others=tuple(account for account in accounts if account),
-        figures=(*figures, ("value_in", first.value_in), ("value_out", last.value_out)),
+        figures=tuple(sorted((*figures, ("value_in", first.value_in), ("value_out", last.value_out)))),
     )

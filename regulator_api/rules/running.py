@@ -59,7 +59,7 @@ class SubjectRun:
         if not m.own.isdisjoint(rule.exempt) or not self._rules.applies(rule, self.subject.jurisdiction, m.time_s):
             return
         for anchor, since_s, moves, others, figures in self._found:
-            place = m.place
+            place, figures = m.place, tuple(sorted(figures))
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )

@@ -145,6 +145,23 @@ def links_by(connection: Connection, passages: Collection[str], *, after: bool) 
     ]
 
 
+def link_of(connection: Connection, seen: Observation) -> Link | None:
+    """Return the link that an observation of a path ended in, None if it is not there any more."""
+    place = seen.trigger
+    query = sa.select(observations.c.link).where(
+        observations.c.subject == seen.subject,
+        observations.c.trigger_s == place.time_s,
+        observations.c.trigger_chain == place.chain,
+        observations.c.trigger_height == place.height,
+        observations.c.trigger_index == place.event_index,
+        observations.c.trigger_direction == place.direction,
+        observations.c.rule == seen.rule,
+        observations.c.anchor == seen.anchor,
+    )
+    passage = connection.execute(query).scalar()
+    return next(iter(links_by(connection, [passage], after=True)), None) if passage else None
+
+
 def replace_links(connection: Connection, removed: Collection[str], added: Iterable[Link]) -> None:
     """Delete links by their passages, and store others."""
     if removed:

@@ -25,8 +25,11 @@ SCOPES = {
     "overseer": {"audit"},
     "librarian": {"read", "lists"},
     "officer": {"orders"},
+    "analyst": {"read", "cases", "evidence", "rules"},
+    "chief": {"read", "cases", "rules"},
+    "swiss-analyst": {"read", "cases", "rules"},
 }
-JURISDICTIONS = {"swiss": frozenset({"CH"})}
+JURISDICTIONS = {"swiss": frozenset({"CH"}), "swiss-analyst": frozenset({"CH"})}
 """Callers that see some only."""
 
 
