@@ -11,6 +11,10 @@ question to its file. Leaves that were proven as of a height are not asked for a
 consortium chain (sparse Merkle tree), a storage word of a contract on Ethereum (Merkle Patricia tries). `file_per_s` is
 the whole of `causeway verify`: the file parsed, its headers and signatures verified, too. Verification is measured in
 this process's own CPU time, answers by the clock.
+
+`push_blocks` are the blocks of the asking chain from a request to its answer, whose height is final by then, through
+the running relayer: of `PUSHES` questions that a contract asks about the ledger (`…_ethereum`) and as many that the
+ledger asks about Ethereum (`…_ledger`), one after the other, the one that took the most.
 """
 
 import argparse
@@ -27,7 +31,9 @@ from typing import Any, Final
 
 from adapters.consortium.messages import write_record
 from adapters.registry import joined_prover
-from core.model.questions import Anchor, Evidence, RecordQuestion
+from core.model.consortium import record_key
+from core.model.identifiers import parse_account, parse_asset
+from core.model.questions import Anchor, BalanceQuestion, Evidence, RecordQuestion
 from core.model.uris import parse_uri
 from core.proofs import ethereum
 from core.proofs.evidence import decode_anchor, decode_evidence, encode_evidence, verify
@@ -36,6 +42,7 @@ from core.proofs.evidence.state import ProvenState, answer_from_state
 from core.proofs.evidence.verification import decode_consortium_proof
 from gateway import wiring
 from gateway.devnet import Devnet, DevnetSettings
+from gateway.devnet.asking import DevnetAsker
 from gateway.devnet.info import DevnetInfo
 from gateway.sending import send
 
@@ -43,6 +50,7 @@ RECORDS: Final = 20
 QUESTIONS: Final = 1_500
 AT_ONCE: Final = 8
 ROUNDS: Final = 2_000
+PUSHES: Final = 8
 PATIENCE_S: Final = 60.0
 NAMESPACE: Final = "bench"
 
@@ -106,6 +114,22 @@ def measure_verification(record: Evidence, word: Evidence, anchor: Anchor) -> di
     }
 
 
+async def measure_push(info: DevnetInfo, chains: Any) -> dict[str, float]:
+    asker = DevnetAsker(info, chains)
+    holder, token = parse_account(info.user("alice").ethereum_account), parse_asset(info.token)
+    balance = BalanceQuestion(info.ethereum, holder, token)
+    heard, kept = [], []
+    for number in range(PUSHES):
+        heard.append((await asker.contract(record_key(NAMESPACE, f"record-{number}", 1))).blocks)
+        kept.append((await asker.ledger(balance)).blocks)
+    return {
+        "push_blocks": max(heard + kept),
+        "push_blocks_ethereum": max(heard),
+        "push_blocks_ledger": max(kept),
+        "push_blocks_mean": statistics.mean(heard + kept),
+    }
+
+
 async def measure_devnet(directory: Path) -> dict[str, float]:
     async with Devnet(DevnetSettings(directory, ["relayer-a"])) as devnet:
         info = devnet.info
@@ -118,6 +142,7 @@ async def measure_devnet(directory: Path) -> dict[str, float]:
             await measure_pull(prover, questions[: QUESTIONS // 10])  # what is slower the first time
             figures, record = await measure_pull(prover, questions)
             word = await proven_word(prover, info)
+            figures |= await measure_push(info, chains)
     anchor = decode_anchor(await asyncio.to_thread(Path(info.anchor).read_bytes))
     return {**figures, **measure_verification(record, word, anchor)}
 
