@@ -108,6 +108,11 @@ async def fetched_keys(url: str) -> bytes:
 # --- the issuer that comes with Causeway, for development and small houses -------------------------------------------
 
 
+def issuer_seed(keystore: Path, passphrase: str) -> bytes:
+    """The issuer's key. Raise `NotFoundError` if the keystore has none: tokens come from another issuer then."""
+    return read_keystore(keystore, passphrase).key(ISSUER_KEY).expose()
+
+
 def issued_token(
     seed: bytes,
     tokens: TokensConfig,

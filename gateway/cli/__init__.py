@@ -84,6 +84,7 @@ EXIT_TRY_AGAIN: Final = 75
 def main() -> None:
     """Run the command line; an expected error becomes one plain sentence and an exit code that says who acts."""
     # They register their commands.
+    import gateway.cli.audits
     import gateway.cli.contracts
     import gateway.cli.daemons
     import gateway.cli.devnet
@@ -97,6 +98,7 @@ def main() -> None:
     import gateway.cli.queries
     import gateway.cli.rotation
     import gateway.cli.setup
+    import gateway.cli.supervising
     import gateway.cli.swap_views
     import gateway.cli.swaps
     import gateway.cli.switches

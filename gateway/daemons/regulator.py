@@ -1,7 +1,13 @@
 """The supervision API as a daemon."""
 
-from collections.abc import Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from adapters.registry import ConnectedChain, joined_prover
 from console.application import mount_console
@@ -13,17 +19,20 @@ from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Worker
 from core.runtime.version import VERSION
+from gateway.audits import record_writer
 from gateway.config import RegulatorConfig
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import check_starts, following, make_followers
-from gateway.supervision import callers_of, limiter_of, signer_of
+from gateway.supervision import callers_of, limiter_of, signing_seed
 from indexer.feed import FactSignal
+from regulator_api.anchoring import Anchorer
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.ordering import OrderDesk
 from regulator_api.rules.engine import PAUSE_S, RulesEngine
 from regulator_api.rules.versions import store_rates
 from regulator_api.service import RegulatorService, SupervisedChain
+from regulator_api.signing import Signer
 from regulator_api.values import read_rates_file
 
 
@@ -34,7 +43,9 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     """
     clock, metrics = SystemClock(), Metrics()
     bridge = None if config.bridge is None else ChainId(config.bridge)
-    callers, limiter, signer = callers_of(config, base, clock), limiter_of(config, clock), signer_of(config, base)
+    callers, limiter = callers_of(config, base, clock), limiter_of(config, clock)
+    seed = None if config.signing is None else signing_seed(config, base)
+    signer = None if seed is None else Signer(seed)
     secrets = SystemSecrets()
     cursors, sessions = secrets.token_bytes(32), Sessions(clock, secrets, secure=False)
     rates = [] if config.rates is None else read_rates_file(base / config.rates)
@@ -54,6 +65,11 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         supervisor = following(followers, clock, metrics)
         engine = RulesEngine(database, clock)
         supervisor.add(Worker("rules", engine.step, pause_s=PAUSE_S, contained=True))
+        parts: list[Callable[[], Awaitable[None]]] = [supervisor.run]
+        anchorer = _anchorer(config, database, chains, seed)
+        if anchorer is not None:
+            supervisor.add(Worker("anchoring", anchorer.run, contained=True))
+            parts.append(partial(trigger_every, config.anchoring.every_s if config.anchoring else 0, anchorer.trigger))
         app = create_app(
             service,
             auditor,
@@ -71,7 +87,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
                 await database.write(lambda connection: store_rates(connection, rates))
 
         mount_console(app, lambda: life.front.url, sessions, clock, secrets, config.name)
-        return Work(app, (supervisor.run,), opened)
+        return Work(app, tuple(parts), opened)
 
     setting = Setting(
         kind="regulator",
@@ -84,6 +100,33 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     )
     life = Life(setting, admit, begin, clock, metrics)
     await life.run()
+
+
+def _anchorer(
+    config: RegulatorConfig, database: Database, chains: Mapping[ChainId, ConnectedChain], seed: bytes | None
+) -> Anchorer | None:
+    """Who writes the end of the audit log into a record, if that is configured and the chain is there."""
+    anchoring = config.anchoring
+    if anchoring is None or seed is None or ChainId(anchoring.chain) not in chains:
+        return None
+    write = record_writer(chains[ChainId(anchoring.chain)].access, anchoring, seed)
+    return Anchorer(database, config.name, Signer(seed).public_key, write)
+
+
+async def trigger_every(every_s: int, enqueue: Callable[[], None]) -> None:
+    """Enqueue at once and every so often, until it is cancelled."""
+
+    async def trigger() -> None:  # a coroutine, since the scheduler runs plain functions on a thread
+        enqueue()
+
+    scheduler = AsyncIOScheduler(timezone="UTC")
+    options: dict[str, Any] = {"trigger": "interval", "coalesce": True, "max_instances": 1}
+    scheduler.add_job(trigger, seconds=every_s, next_run_time=datetime.now(UTC), **options)
+    scheduler.start()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        scheduler.shutdown(wait=False)
 
 
 def _desk(access: ChainAccess) -> OrderDesk | None:

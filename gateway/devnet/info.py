@@ -27,12 +27,14 @@ class Keys(msgspec.Struct, frozen=True):
 
 
 class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """URLs and identifiers of a devnet. `regulator_key` reads and asks for evidence."""
+    """URLs and identifiers of a devnet. `regulator_key` reads and asks for evidence; `regulator_tokens` are access
+    tokens by role."""
 
     chains: tuple[ChainConfig, ...]
     relayers: dict[str, str]
     regulator: str
     regulator_key: str
+    regulator_tokens: dict[str, str]
     anchor: str
     users: tuple[Keys, ...]
     ether: str

@@ -27,18 +27,22 @@ from core.runtime.clock import SystemClock
 from core.runtime.retry import retrying
 from core.runtime.sockets import HOST, free_port, is_free
 from core.runtime.web.cors import ANYBODY
+from gateway import regulator_setup
 from gateway.config import (
     AccountConfig,
     ApiKeyConfig,
     AttestConfig,
     ChainConfig,
+    ClientConfig,
     EndpointConfig,
     OpeningConfig,
     PairConfig,
     RegulatorConfig,
     RelayerConfig,
     ReportConfig,
+    SigningConfig,
     TimingConfig,
+    TokensConfig,
     WatchtowerConfig,
     to_toml,
 )
@@ -47,16 +51,20 @@ from gateway.devnet.directory import claimed
 from gateway.devnet.ethereum import furnish, furnish_questions
 from gateway.devnet.info import DevnetInfo, store_info
 from gateway.processes import Daemon
+from gateway.supervision import ISSUER_KEY, issued_token, issuer_key_set
 from gateway.wiring import CONNECT
 from local_chains.consortium.cometbft import NodeAddress, init_network
 from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, load_operator_keys
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
+from regulator_api.access.roles import EVERYWHERE
 from relayer.keys.keystore import QUOTE_KEY, new_key, write_keystore
 
 ETHEREUM: Final = ChainId("eip155:31337")
 CONSORTIUM_REFERENCE: Final = "devnet-1"
 PASSPHRASE_VARIABLE: Final = "CAUSEWAY_DEVNET_PASSPHRASE"
 REPORT_KEY_VARIABLE: Final = "CAUSEWAY_DEVNET_REPORT_KEY"
+TOKEN_LIFE_S: Final = 7 * 24 * 3_600
+"""A devnet's tokens are good for as long as anybody leaves one running."""
 PREFERRED_PORTS: Final = {
     "ethereum": 8545,
     "consortium": 26657,
@@ -245,9 +253,10 @@ class Devnet:
         ports = {name: self._port(name) or free_port() for name in (*self.settings.relayers, "regulator")}
         secrets_for_children = {PASSPHRASE_VARIABLE: passphrase, REPORT_KEY_VARIABLE: report_key}
         daemons, regulator = [], None
+        tokens: dict[str, str] = {}
         if self.settings.supervised:
-            file = self._write_regulator(chains, ports["regulator"], read_key, report_key)
-            regulator = self._daemon("regulator", ["regulator", "run", "--config", str(file)])
+            file, tokens = self._write_regulator(chains, ports["regulator"], passphrase, read_key, report_key)
+            regulator = self._daemon("regulator", ["regulator", "run", "--config", str(file)], secrets_for_children)
             daemons.append(regulator)
         for index, name in enumerate(self.settings.relayers):
             # One process stands in for the four operators' attestors: there is one machine to run them on.
@@ -267,6 +276,7 @@ class Devnet:
             relayers={name: daemon.url for name, daemon in self.relayers.items()},
             regulator="" if regulator is None else regulator.url,
             regulator_key=read_key,
+            regulator_tokens=tokens,
             anchor=str(directory / "anchor.json"),
             users=tuple(actors[name].keys for name in self.settings.users),
             ether=ethereum.assets[0],
@@ -326,11 +336,25 @@ class Devnet:
         self,
         chains: tuple[ChainConfig, ChainConfig],
         port: int,
+        passphrase: str,
         read_key: str,
         report_key: str,
-    ) -> Path:
+    ) -> tuple[Path, dict[str, str]]:
+        """Write the regulator's configuration and keys; return the former's path, and a token for each role."""
         directory = self.settings.directory / "regulator"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        issuer = new_key()
+        keys = {regulator_setup.SIGNING_KEY: new_key(), ISSUER_KEY: issuer}
+        write_keystore(directory / regulator_setup.KEYSTORE, passphrase, keys)
+        (directory / regulator_setup.KEY_SET).write_bytes(issuer_key_set(issuer))
+        tokens = TokensConfig(
+            "urn:causeway:issuer:devnet",
+            "devnet",
+            keys_file=regulator_setup.KEY_SET,
+            max_life_s=TOKEN_LIFE_S,
+            allow_keys=True,
+        )
+        roles = regulator_setup.ROLES_OF_CLIENTS
         configuration = RegulatorConfig(
             name="regulator",
             listen=f"{HOST}:{port}",
@@ -341,12 +365,17 @@ class Devnet:
                 ApiKeyConfig("relayers", _digest(report_key), ("report",)),
             ),
             bridge=chains[1].id,
-            rates="rates.csv",
+            tokens=tokens,
+            clients=tuple(ClientConfig(name, (EVERYWHERE,), scopes) for name, scopes in roles.items()),
+            signing=SigningConfig(regulator_setup.KEYSTORE, PASSPHRASE_VARIABLE, regulator_setup.SIGNING_KEY),
         )
-        (directory / "rates.csv").write_text(_rates(chains))
         file = directory / "regulator.toml"
         file.write_text(to_toml(configuration))
-        return file
+        issued = {
+            name: issued_token(issuer, tokens, name, scopes, (EVERYWHERE,), TOKEN_LIFE_S)
+            for name, scopes in roles.items()
+        }
+        return file, issued
 
     # --- processes -----------------------------------------------------------------------------------------------
 

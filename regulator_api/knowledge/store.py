@@ -148,10 +148,12 @@ def import_list(
     who: str,
     now_ns: int,
     corrects: bool = False,
+    shrinks: bool = False,
 ) -> tuple[ListVersion, ListDiff]:
     """Make `statements` the list's newest version, and return it with what changed.
 
-    Raise `ConflictError` if a later one was imported before; `RejectedError` for a name of our own.
+    Raise `ConflictError` if a later version or one of another kind was imported before, or if more than half of the
+    list would be gone and `shrinks` does not say that this is right; `RejectedError` for a name of our own.
     """
     parsed_word(name, "a list's name")
     if name == OWN_LIST:
@@ -163,7 +165,15 @@ def import_list(
             f"a version of {name} that was published later is known already: nothing was taken",
             published_s=newest[0].published_s,
         )
+    if newest and newest[0].kind != kind:
+        raise ConflictError(f"{name} is a list of the kind {newest[0].kind}: import this one under another name")
     diff = diff_list(connection, name, statements, corrects)
+    if 2 * len(diff.removed) > len(diff.removed) + len(statements) - len(diff.added) and not shrinks:
+        raise ConflictError(
+            f"{len(diff.removed)} entries of {name}, more than half, are not in it any more: is it the whole list? "
+            "Nothing was taken",
+            removed=len(diff.removed),
+        )
     _forget(connection, (*diff.former, *diff.removed), known_ns)
     ended = [] if corrects else [_ended(tag, published_s) for tag in diff.removed]
     _insert(connection, name, version, known_ns, [*diff.added, *diff.changed, *ended])

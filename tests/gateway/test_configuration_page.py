@@ -72,7 +72,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[webhooks]`": WebhooksConfig,
     "`[attest]`": AttestConfig,
     "The supervision API": RegulatorConfig,
-    "`[tokens]`": TokensConfig,
+    "Access tokens, `[tokens]`": TokensConfig,
     "`[[clients]]`": ClientConfig,
     "`[[keys]]`": ApiKeyConfig,
     "`[usage]`": UsageConfig,

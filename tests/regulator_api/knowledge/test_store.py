@@ -129,6 +129,21 @@ async def test_older_list_is_refused(database: Database) -> None:
     assert (await known(database)).version == 1
 
 
+async def test_half_a_list_and_a_list_of_another_kind_are_refused(database: Database) -> None:
+    await take(database, 10, A, B, C)
+    with pytest.raises(ConflictError, match="is it the whole list"):
+        await take(database, 20, A)
+
+    def other(connection: Connection) -> Taken:
+        return import_list(
+            connection, "ofac", "tagpack", [listed(A, 20)], sha256=bytes(32), published_s=20 * DAY_S, who="", now_ns=1
+        )
+
+    with pytest.raises(ConflictError, match="of the kind ofac"):
+        await database.write(other)
+    assert (await known(database)).version == 1
+
+
 async def test_unknown_label_version_is_refused(database: Database) -> None:
     with pytest.raises(NotFoundError, match="no label version 7"):
         await known(database, 7)
