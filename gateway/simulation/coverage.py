@@ -29,6 +29,7 @@ LEDGER: Final = (
     *("node-full", "node-no-index", "node-no-results", "said-no-index", "said-no-results"),
     *("refused-already-settled", "refused-insufficient-funds", "refused-unknown-lock"),
     *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence", "refused-bad-signature"),
+    *("refused-held", "refused-same-officer"),
 )
 """The events on the consortium ledger and its nodes."""
 

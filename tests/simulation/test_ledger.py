@@ -20,7 +20,7 @@ from core.model.types import Asset, BaseUnits, ChainId, ChainTime, Hashlock, Hei
 from core.runtime.clock import VirtualClock, run_virtually
 from gateway.simulation.campaign import report
 from gateway.simulation.drawing import draw
-from gateway.simulation.ledger import PlayedLedger, Settings
+from gateway.simulation.ledger import PlayedLedger, Settings, officers
 from gateway.simulation.ledger.node import Node
 from gateway.simulation.ledger.rules import LIVES, broken, lasting
 from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
@@ -28,7 +28,7 @@ from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style
 from gateway.simulation.story import play
 from gateway.simulation.wire import Wire
 from local_chains.consortium.engine.mempool import Mempool
-from local_chains.consortium.ledger import execution, htlc
+from local_chains.consortium.ledger import bank, execution, htlc, orders
 from local_chains.consortium.ledger.context import Refusal
 from tests.simulation.test_seeds import deal, plan
 
@@ -414,5 +414,78 @@ def test_batch_holds_together_or_not_at_all() -> None:
         assert found is not None
         assert found.status is LockStatus.LOCKED
         assert town.ledger.balance(town.ours.account, COIN) == 700
+
+    run_virtually(story())
+
+
+async def hold(town: Town, held: Signer, until_s: int | None = None) -> None:
+    """Both officers, in two blocks."""
+    order = officers.order(held.account, int(town.clock.now()) + 60 if until_s is None else until_s)
+    first, second = (town.ledger.signer(name) for name in officers.NAMES)
+    town.access = town.ledger.access()
+    await town.send(first, officers.prepared(B, first.account, order))
+    town.mine()
+    await town.send(second, officers.approved(B, second.account, 1, order))
+    town.mine()
+
+
+def test_held_account_is_paid_and_pays_nothing() -> None:
+    async def story() -> None:
+        town = Town()
+        legs, terms = town.access.legs, town.terms()
+        place = await legs.lock_id(terms)
+        await town.lock(terms)
+        await hold(town, town.theirs)
+        with pytest.raises(RevertedError, match="held"):
+            await town.send(town.theirs, town.ledger.harmless(town.theirs.account, COIN))
+        with pytest.raises(RevertedError, match="held"):
+            await town.lock(replace(terms, hashlock=Hashlock(b"\x02" * 32)))
+        await town.send(town.theirs, legs.claim(terms, place, PREIMAGE, town.theirs.account))
+        town.mine()
+        assert town.ledger.balance(town.theirs.account, COIN) == 1_300
+        assert list(broken(town.ledger)) == []
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken_rule"),
+    [
+        ("require_free_sender", "which is held, sends 1 cb"),
+        ("require_free_receiver", "is made, and"),
+        ("_require_second", "is in force by one officer alone"),
+    ],
+)
+def test_broken_rule_of_orders_is_noticed(monkeypatch: pytest.MonkeyPatch, fault: str, broken_rule: str) -> None:
+    async def story() -> None:
+        town = Town()
+        if fault == "_require_second":
+            monkeypatch.setattr(officers, "NAMES", (officers.NAMES[0],) * 2)
+        await hold(town, town.theirs)
+        if fault == "require_free_sender":
+            await town.send(town.theirs, town.ledger.harmless(town.theirs.account, COIN))
+        elif fault == "require_free_receiver":
+            await town.lock(town.terms())
+        town.mine()
+        assert any(broken_rule in problem for problem in broken(town.ledger))
+
+    for module in (bank, htlc, orders):
+        monkeypatch.setattr(module, fault, lambda *_: None, raising=False)
+    run_virtually(story())
+
+
+def test_exit_that_an_order_holds_up_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        town = Town()
+        terms = town.terms()
+        place = await town.access.legs.lock_id(terms)
+        await town.lock(terms)
+        claim = town.access.legs.claim(terms, place, PREIMAGE, town.theirs.account)
+        waiting = await town.sign(town.theirs, claim)
+        await hold(town, town.theirs)
+        monkeypatch.setitem(execution._HANDLERS, Claim, lambda context, _: orders.require_free_sender(context))
+        monkeypatch.setattr(Mempool, "reap", lambda pool, _: [waiting.raw])
+        town.mine()
+        assert any("an order holds up claims and refunds" in problem for problem in broken(town.ledger))
 
     run_virtually(story())

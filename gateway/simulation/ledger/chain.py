@@ -70,6 +70,7 @@ from core.model.types import (
 from core.proofs.evidence import ledger_code_hash
 from core.runtime.clock import Clock
 from gateway.simulation.chains import Body, LockState, Payment
+from gateway.simulation.ledger import officers
 from gateway.simulation.ledger.engine import TownEngine
 from gateway.simulation.ledger.node import Node, Settings
 from gateway.simulation.ledger.ports import ToldHeads, ToldLocks
@@ -107,7 +108,8 @@ class PlayedLedger:
         self.committed: list[CommittedBlock] = []
         self._by_hash: dict[bytes, int] = {}
         symbols = [asset_symbol(asset) for asset in assets]
-        self.engine = TownEngine(self._reference, clock, symbols, raw_address(self._issuer), counts)
+        issuer, supervisors = raw_address(self._issuer), officers.addresses(chain)
+        self.engine = TownEngine(self._reference, clock, symbols, issuer, supervisors, counts)
         self._history.put(0, {(key,): leaf for key, leaf in self.engine.state.leaves.items()})
         genesis = BlockRef(chain, Height(0), self.engine.genesis.hash)
         self._blocks.append(Block(BlockHeader(genesis, b"", ChainTime(chain, int(clock.now()))), ()))

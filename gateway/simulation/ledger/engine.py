@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from core.model.consortium import ResultCode, decode_transaction, encode_clock, transaction_hash
+from core.model.consortium import Claim, Refund, ResultCode, decode_transaction, encode_clock, transaction_hash
+from core.model.consortium_orders import OFFICER
 from core.model.errors import FatalError
 from core.proofs.cometbft.types import KeyKind
 from core.runtime.clock import Clock
@@ -23,7 +24,7 @@ from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import genesis_tip
 from local_chains.consortium.engine.rendering import decode
 from local_chains.consortium.ledger.execution import Result, process_proposal, proposer_clock_ms
-from local_chains.consortium.ledger.genesis import GenesisAsset, genesis_writes
+from local_chains.consortium.ledger.genesis import GenesisAsset, GenesisMember, genesis_writes
 from local_chains.consortium.state.ledger_state import KEPT_ROOTS, LedgerState
 from local_chains.consortium.state.marks import may_hold
 from local_chains.consortium.state.store import BlockHead, Changes, Store, StoredBlock
@@ -129,11 +130,18 @@ class TownEngine(EmbeddedEngine):
     """
 
     def __init__(
-        self, reference: str, clock: Clock, symbols: Sequence[str], issuer: bytes, counts: Counter[str]
+        self,
+        reference: str,
+        clock: Clock,
+        symbols: Sequence[str],
+        issuer: bytes,
+        officers: Sequence[bytes],
+        counts: Counter[str],
     ) -> None:
-        """`reference`: CometBFT's chain id. `issuer`: the address that may issue the assets called `symbols`."""
+        """`reference`: CometBFT's chain id. `issuer`: the address that may issue the assets called `symbols`;
+        `officers`: those that sign orders."""
         key = ValidatorKey(KeyKind.ED25519, hashlib.sha256(f"{reference}/validator".encode()).digest())
-        genesis = _genesis(reference, clock.now_ns(), key, symbols, issuer)
+        genesis = _genesis(reference, clock.now_ns(), key, symbols, issuer, officers)
         writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // NS_PER_MS)
         leaves = {name: leaf for name, leaf in writes.items() if leaf is not None}
         state = LedgerState(0, leaves, build(leaves))
@@ -147,11 +155,15 @@ class TownEngine(EmbeddedEngine):
         self.written: Mapping[bytes, bytes | None] = {}
         """The changes of the newest block, None for what it deleted."""
         self.counts = counts
+        self.held_up = 0
+        """Claims and refunds that were not taken since an order holds somebody."""
 
     def submit(self, raw: bytes) -> Result:
         result = super().submit(raw)
         if result.code is not ResultCode.OK:
             self.counts[f"ledger-refused-{result.code.word}"] += 1
+        if result.code is ResultCode.HELD and is_exit(raw):
+            self.held_up += 1
         return result
 
     def produce(self, accept: Callable[[bytes], bool]) -> CommittedBlock:
@@ -192,6 +204,11 @@ class TownEngine(EmbeddedEngine):
                 self.counts["ledger-expired" if expired else "ledger-became-void"] += 1
 
 
+def is_exit(raw: bytes) -> bool:
+    """Return true for a transaction of nothing but claims and refunds."""
+    return all(isinstance(message, Claim | Refund) for message in decode_transaction(raw).body.messages)
+
+
 def _taken(waiting: dict[bytes, None], accept: Callable[[bytes], bool]) -> list[bytes]:
     taken, held = [], set[bytes]()
     for raw in waiting:
@@ -203,7 +220,11 @@ def _taken(waiting: dict[bytes, None], accept: Callable[[bytes], bool]) -> list[
     return taken
 
 
-def _genesis(reference: str, time_ns: int, key: ValidatorKey, symbols: Sequence[str], issuer: bytes) -> Genesis:
+def _genesis(
+    reference: str, time_ns: int, key: ValidatorKey, symbols: Sequence[str], issuer: bytes, officers: Sequence[bytes]
+) -> Genesis:
     operator = OperatorKey(hashlib.sha256(f"{reference}/operator".encode()).digest())
     assets = [GenesisAsset(symbol, issuer.hex(), 0) for symbol in symbols]
-    return parse_genesis(create_genesis(reference, time_ns, [(key.public_key, operator.public_key, POWER)], assets))
+    others = [GenesisMember(f"officer-{n}", account.hex(), (OFFICER,)) for n, account in enumerate(officers)]
+    validators = [(key.public_key, operator.public_key, POWER)]
+    return parse_genesis(create_genesis(reference, time_ns, validators, assets, others=others))

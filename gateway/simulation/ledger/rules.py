@@ -2,7 +2,8 @@
 
 From the docstrings of the messages: a failed gate changes nothing, a failed message leaves a used sequence; a claim is
 strictly before the timelock by ledger time, a refund at or after it; a sender uses a hashlock once; nothing is made or
-lost.
+lost. Two officers hold an address; while it is held it sends and locks nothing, nobody locks for it, and claims and
+refunds execute all the same.
 """
 
 import hashlib
@@ -28,8 +29,10 @@ from core.model.consortium import (
     lock_id,
     sign_bytes,
 )
+from core.model.consortium_orders import AddressHeld, AddressReleased, OrderPrepared
 from core.model.types import ChainId, LockId
 from gateway.simulation.ledger.chain import PlayedLedger
+from gateway.simulation.ledger.engine import is_exit
 from gateway.simulation.wire import Sent
 from local_chains.consortium.engine.feed import CommittedBlock
 from local_chains.consortium.state.tree import build, root_hash
@@ -49,6 +52,11 @@ class _Books:
     held: Counter[tuple[bytes, str]] = field(default_factory=Counter)
     open: dict[LockId, LockCreated] = field(default_factory=dict)
     ever: set[LockId] = field(default_factory=set)
+    prepared: dict[int, bytes] = field(default_factory=dict)
+    until: dict[bytes, int] = field(default_factory=dict)
+
+    def is_held(self, address: bytes) -> bool:
+        return self.time_ms < self.until.get(address, 0) * MS_PER_S
 
 
 def broken(ledger: PlayedLedger) -> Iterator[str]:
@@ -56,6 +64,8 @@ def broken(ledger: PlayedLedger) -> Iterator[str]:
     books = _Books(ledger)
     for committed in ledger.committed:
         yield from _in_block(books, committed)
+    if ledger.engine.held_up:
+        yield f"an order held up claims and refunds {ledger.engine.held_up} times"
     for (account, symbol), amount in books.held.items():
         has = ledger.balance(caip_account(ledger.chain, account), caip_asset(ledger.chain, symbol))
         if has != amount:
@@ -89,6 +99,8 @@ def _in_block(books: _Books, committed: CommittedBlock) -> Iterator[str]:
             yield f"block {height}: {body.sender} uses sequence {body.sequence}, not {books.used[body.sender]}"
         books.used[body.sender] += 1
         messages = decode_transaction(raw).body.messages
+        if result.code is ResultCode.HELD and is_exit(raw):
+            yield f"block {height}: an order holds up claims and refunds of {body.sender}"
         if len(result.events) != (
             0 if result.code else len(messages)
         ):  # each message of a town has one event of its own
@@ -111,6 +123,8 @@ def _of_event(books: _Books, height: int, event: LedgerEvent) -> Iterator[str]:
     chain = books.ledger.chain
     match event:
         case AssetMoved():
+            if books.is_held(event.sender):
+                yield f"block {height}: {event.sender.hex()}, which is held, sends {event.amount} {event.asset}"
             if event.sender:
                 books.held[event.sender, event.asset] -= event.amount
             if event.receiver:
@@ -121,11 +135,22 @@ def _of_event(books: _Books, height: int, event: LedgerEvent) -> Iterator[str]:
                 yield f"block {height}: lock {place} is made a second time"
             if event.timelock * MS_PER_S <= books.time_ms:
                 yield f"block {height}: lock {place} is made after its timelock"
+            for party in (event.sender, event.receiver):
+                if books.is_held(party):
+                    yield f"block {height}: lock {place} is made, and {party.hex()} is held"
             books.ever.add(place)
             books.open[place] = event
             books.held[event.sender, event.asset] -= event.amount
         case LockClaimed() | LockRefunded():
             yield from _of_exit(books, height, event)
+        case OrderPrepared():
+            books.prepared[event.order] = event.officer
+        case AddressHeld():
+            if books.prepared.get(event.order, event.officer) == event.officer:
+                yield f"block {height}: order {event.order} is in force by one officer alone"
+            books.until[event.address] = event.expires
+        case AddressReleased():
+            books.until.pop(event.address, None)
         case _:
             pass
 

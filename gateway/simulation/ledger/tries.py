@@ -11,6 +11,7 @@ from core.model.ports import Signer
 from core.model.transactions import SignedTransaction, UnsignedTransaction
 from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage
 from gateway.simulation import hands
+from gateway.simulation.ledger import officers
 from gateway.simulation.ledger.strangers import lock_that_fails
 from gateway.simulation.plan import MAX_BLOCK_TIME_S, MAX_PENDING_S, MAX_SKEW_S, B
 from gateway.simulation.world import COIN, World
@@ -18,14 +19,14 @@ from gateway.simulation.world import COIN, World
 AMOUNT: Final = 5
 SIGNATURE_BYTES: Final = 64
 SOON_S: Final = 30
+LATER_S: Final = 3_600
 SEEN_S: Final = 2 * MAX_BLOCK_TIME_S + MAX_PENDING_S
 """In this time a transaction that was taken is in a block."""
 
 
 async def try_rules(world: World) -> None:
     """Refund too early, lock again, claim too late, settle twice, pay for another, do half of something, send what
-    has expired; count each try
-    as `ledger-try`."""
+    has expired, pay and be paid while an order holds them; count each try as `ledger-try`."""
     signer, payee = (world.signer(name, B) for name in ("trier", "trier-payee"))
     legs = world.chains[B].access().legs
     preimage = Preimage.generate(world.secrets("trier").token_bytes)
@@ -43,6 +44,26 @@ async def try_rules(world: World) -> None:
     await _try(world, payee, legs.claim(terms, place, preimage, payee.account))
     await hands.send(world, signer, refund)
     await _try(world, signer, refund)
+    await _try_while_held(world, signer, payee)
+
+
+async def _try_while_held(world: World, held: Signer, other: Signer) -> None:
+    """Two officers hold an account: it tries to pay, and others to lock for it; what was locked before is claimed."""
+    legs, clock = world.chains[B].access().legs, world.clock
+    preimage = Preimage.generate(world.secrets("held").token_bytes)
+    timelock = ChainTime(B, int(clock.now()) + LATER_S)
+    terms = LockTerms(COIN[B], BaseUnits(AMOUNT), other.account, held.account, preimage.hashlock(), timelock)
+    place = await hands.lock(world, other, terms)
+    first, second = (world.signer(name, B) for name in officers.NAMES)
+    order = officers.order(held.account, int(clock.now()) + LATER_S)
+    await _try(world, first, officers.approved(B, first.account, 1, order))
+    await hands.send(world, first, officers.prepared(B, first.account, order))
+    await _try(world, first, officers.approved(B, first.account, 1, order))
+    await hands.send(world, second, officers.approved(B, second.account, 1, order))
+    await _try(world, held, world.chains[B].harmless(held.account, COIN[B]))
+    again = replace(terms, hashlock=Preimage.generate(world.secrets("again").token_bytes).hashlock())
+    await _try(world, other, legs.lock(again, await legs.lock_id(again)))
+    await hands.send(world, held, legs.claim(terms, place, preimage, held.account))
 
 
 async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None) -> None:

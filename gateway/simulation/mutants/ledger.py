@@ -5,7 +5,9 @@ from typing import Final
 from gateway.simulation.mutants.planting import plant
 
 LEGS, FACTS, TRANSACTIONS = (f"adapters/consortium/{name}.py" for name in ("legs", "facts", "transactions"))
-HTLC, EXECUTION = (f"local_chains/consortium/ledger/{name}.py" for name in ("htlc", "execution"))
+HTLC, EXECUTION, ORDERS, BANK = (
+    f"local_chains/consortium/ledger/{name}.py" for name in ("htlc", "execution", "orders", "bank")
+)
 
 ADAPTING: Final = (
     plant(
@@ -104,5 +106,36 @@ RULES: Final = (
             "        return Result(refusal.result, refusal.message, (), cost)\n"
         ),
         "        pass\n",
+    ),
+    plant(
+        "ledger-held-address-sends",
+        "An address that officers hold moves its money away.",
+        BANK,
+        "    require_free_sender(context)\n    move(context",
+        "    move(context",
+    ),
+    plant(
+        "ledger-locks-for-the-held",
+        "A new lock may pay an address that officers hold.",
+        HTLC,
+        "    require_free_receiver(context, message.receiver)\n",
+        "",
+    ),
+    plant(
+        "ledger-one-officer-holds",
+        "An officer approves their own order.",
+        ORDERS,
+        "    if context.sender == first.officer:",
+        "    if False:",
+    ),
+    plant(
+        "ledger-hold-stops-claims",
+        "An open lock is not claimed while its receiver is held, and the other party has both legs.",
+        HTLC,
+        '    _settle(context, held, held.receiver, "claimed", message.preimage)\n',
+        (
+            "    require_free_receiver(context, held.receiver)\n"
+            '    _settle(context, held, held.receiver, "claimed", message.preimage)\n'
+        ),
     ),
 )
