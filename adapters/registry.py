@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from adapters.endpoints import FailoverBridgeBuilder, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
 from adapters.observed import RpcMetrics
 from adapters.signing_rules import SigningLimits, SigningRules
+from adapters.synced import FinalBlocks, SyncedStateProver
 from adapters.traits import TokenTrait
+from core.model.beacon import BeaconAnchor
 from core.model.boards import QueryBoard
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
@@ -26,6 +28,9 @@ from core.proofs.cometbft.clients import HeaderClient, SignedHeaders
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
 from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
+
+if TYPE_CHECKING:
+    from adapters.beacon import Follower
 
 T = TypeVar("T")
 
@@ -78,6 +83,10 @@ class ChainSpec:
     metrics: Metrics | None = None
     queries: AccountId | None = None
     """A contract that asks about a consortium chain, on EVM chains."""
+    beacon: BeaconAnchor | None = None
+    """The block from which sync committees are followed, on EVM chains that have them."""
+    beacons: tuple[str, ...] = ()
+    """URLs of beacon nodes, for `beacon`."""
 
 
 class EndpointReport(Protocol):
@@ -115,6 +124,8 @@ class ConnectedChain:
     prover: Prover | None = None
     bridge: BridgeBuilder | None = None
     states: StateProofs | None = None
+    blocks: FinalBlocks | None = None
+    """Blocks of this chain that its sync committees call final, if they are followed."""
     questions: QueryBoard | None = None
     """Questions that accounts ask on this chain, if its kind has them."""
     questions_about: Callable[[ChainId], QueryBoard] | None = None
@@ -155,7 +166,8 @@ def installed_factories() -> dict[str, Factory]:
 def joined_prover(
     chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | None, layouts: Layouts = REVIEWED_LAYOUTS
 ) -> Prover:
-    """One prover for all chains: each that can proves itself, the others through attestations on `bridge`.
+    """One prover for all chains: each that can proves itself, the others through attestations on `bridge`, and by
+    their sync committees where these are followed.
 
     `layouts`: of the tokens whose balances can be asked for.
     """
@@ -164,8 +176,13 @@ def joined_prover(
     for chain, connected in chains.items():
         if connected.prover is not None:
             provers[chain] = connected.prover
-        elif connected.states is not None and home is not None and home.attested_by is not None:
-            provers[chain] = home.attested_by(connected.states, layouts)
+        elif connected.states is not None:
+            by = None if home is None else home.attested_by
+            attested = None if by is None else by(connected.states, layouts)
+            if connected.blocks is not None:
+                provers[chain] = SyncedStateProver(connected.states, connected.blocks, attested, layouts)
+            elif attested is not None:
+                provers[chain] = attested
     return ProverByChain(provers)
 
 
@@ -181,6 +198,8 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
 
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
+    if spec.beacon is not None or spec.beacons:
+        raise RejectedError(f"{spec.chain} has no beacon chain: leave out its beacon_anchor and beacons")
     if spec.native is not NativeTransfers.NONE:
         raise RejectedError(f"{spec.chain} reports every transfer as an event: leave out its native_transfers")
     observed = None if spec.metrics is None else RpcMetrics(spec.metrics, spec.chain)
@@ -265,7 +284,14 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         native=spec.native,
         genesis_hash=spec.genesis_hash,
     )
+    blocks = _beacon(spec)
     chain = await EvmChain.connect(settings, spec.metrics)
+
+    async def close() -> None:
+        await chain.close()
+        if blocks is not None:
+            await blocks.close()
+
     members = [
         Member(endpoint.operator or endpoint.url, one.access, one.locks)
         for endpoint, one in zip(spec.endpoints, chain.apart(), strict=True)
@@ -273,8 +299,9 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     return ConnectedChain(
         access=combine(members),
         signer=lambda secret: LocalSigner(spec.chain, secret),
-        close=chain.close,
+        close=close,
         states=chain.proofs,
+        blocks=blocks,
         questions_about=None if spec.queries is None else partial(chain.query_board, spec.queries),
         header_client=None if spec.queries is None else chain.light_client(spec.queries),
         reports=chain.reports,
@@ -289,6 +316,19 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
             None if spec.queries is None else evm_address(spec.queries),
         ),
     )
+
+
+def _beacon(spec: ChainSpec) -> "Follower | None":
+    from adapters.beacon import BeaconApi, Follower
+
+    if spec.beacon is None:
+        if spec.beacons:
+            raise RejectedError(f"{spec.chain} has beacon nodes and no anchor to follow them from: add beacon_anchor")
+        return None
+    if spec.beacon.chain != spec.chain:
+        raise RejectedError(f"the beacon anchor is of {spec.beacon.chain}, not of {spec.chain}: name another")
+    observed = None if spec.metrics is None else RpcMetrics(spec.metrics, spec.chain)
+    return Follower(spec.beacon, [BeaconApi(url, spec.beacon.network, observed) for url in spec.beacons])
 
 
 def _token(asset: AssetId) -> AccountId:

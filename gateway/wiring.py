@@ -10,11 +10,13 @@ from nacl.signing import SigningKey
 
 from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
 from adapters.signing_rules import SigningLimits, guarded
+from core.model.beacon import BeaconAnchor
 from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainTiming, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, Seconds, chain_of
+from core.proofs.evidence import decode_beacon_anchor
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
@@ -60,7 +62,17 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | 
         native=NATIVE[config.native_transfers],
         metrics=metrics,
         queries=None if config.queries is None else parse_account(config.queries),
+        beacon=None if config.beacon_anchor is None else read_beacon_anchor(Path(config.beacon_anchor)),
+        beacons=config.beacons,
     )
+
+
+def read_beacon_anchor(path: Path) -> BeaconAnchor:
+    """Raise `RejectedError` for a file that is missing or not a beacon anchor."""
+    try:
+        return decode_beacon_anchor(path.read_bytes())
+    except OSError as error:
+        raise RejectedError(f"cannot read the beacon anchor {path}: {error.strerror}") from None
 
 
 def chain_timing(config: TimingConfig) -> ChainTiming:

@@ -51,7 +51,18 @@ def cases(handler: str) -> list[Path]:
     """Folders of this handler's cases whose forks are known here, none on a machine without vectors."""
     forks = [fork.name.lower() for fork in BeaconFork]
     found = (case for fork in forks for case in FOLDER.glob(f"{PRESET}/{fork}/light_client/{handler}/*/*"))
-    return sorted(case for case in found if case.is_dir())
+    return sorted(case for case in found if case.is_dir() and not _is_beyond(case))
+
+
+def _is_beyond(case: Path) -> bool:
+    """Return True for a case that goes on through a fork that is not known here."""
+    config = case / "config.yaml"
+    return config.exists() and any(
+        name.endswith("_FORK_EPOCH")
+        and int(epoch) < FAR
+        and name.removesuffix("_FORK_EPOCH") not in BeaconFork.__members__
+        for name, epoch in read_yaml(config).items()
+    )
 
 
 # --- files -------------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ NATIVE_REFERENCE: Final = "slip44:60"
 NOBODY: Final = (f":0x{'0' * 40}", f":{'0' * 40}")
 """The ends of accounts that nothing can be at: on an EVM chain, on a consortium chain."""
 MAX_ENDPOINTS: Final = 32
+MAX_BEACONS: Final = 8
 MAX_TIMING_S: Final = 14 * 24 * 3600
 """As long as the longest timelock (`htlc.timelocks.MAX_PLAN_S`)."""
 MAX_CALLS_PER_S: Final = 100_000.0
@@ -83,6 +84,7 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
     if chain.headers_per_day_wei is not None and not 0 <= chain.headers_per_day_wei <= MAX_HEADERS_WEI:
         amount = f"{chain.headers_per_day_wei} is not an amount of wei: write 0 to {MAX_HEADERS_WEI:,}"
         faults.add(f"{place}.headers_per_day_wei", amount)
+    _check_beacons(chain, place, faults)
     if chain.kind == CONSORTIUM:
         _refuse_idle(chain, place, faults)
     return msgspec.structs.replace(
@@ -95,6 +97,20 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
         queries=None if chain.queries is None else _account_on(name, chain.queries, f"{place}.queries", faults),
         contracts=_contracts(chain.contracts, name, f"{place}.contracts", faults),
     )
+
+
+def _check_beacons(chain: ChainConfig, place: str, faults: Faults) -> None:
+    if chain.kind == CONSORTIUM and (chain.beacon_anchor is not None or chain.beacons):
+        name = "beacons" if chain.beacon_anchor is None else "beacon_anchor"
+        faults.add(f"{place}.{name}", "a consortium chain has no beacon chain: leave it out")
+        return
+    if chain.beacon_anchor is None and chain.beacons:
+        faults.add(f"{place}.beacons", "nothing says from where to follow them: add beacon_anchor")
+    if chain.beacon_anchor is not None and not 0 < len(chain.beacons) <= MAX_BEACONS:
+        faults.add(f"{place}.beacons", f"{len(chain.beacons)} beacon nodes: write 1 to {MAX_BEACONS}")
+    for number, url in enumerate(chain.beacons[:MAX_BEACONS]):
+        check_http_url(url, f"{place}.beacons[{number}]", faults)
+    refuse_twins((url.rstrip("/") for url in chain.beacons), lambda n: f"{place}.beacons[{n}]", "URL", faults)
 
 
 def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:

@@ -52,7 +52,9 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `native_transfers` indexes payments of the native coin of an EVM chain: true those that transactions make,
     "traced" those inside of calls, too. `queries` is a CrossChainQuery contract whose questions about the consortium
     chain are answered; `headers_per_day_wei` is the most that keeping its light client may cost in 24 hours, next to
-    the headers that answers bring. `max_fee_gwei` is the most that a transaction there offers per unit of gas
+    the headers that answers bring. `beacon_anchor` is the file of a beacon anchor, from which sync committees are
+    followed over the beacon nodes at `beacons` (URLs). `max_fee_gwei` is the most that a transaction there offers per
+    unit of gas
     (an exit near its deadline up to five times it).
     """
 
@@ -68,6 +70,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     native_transfers: bool | Literal["traced"] = False
     queries: str | None = None
     headers_per_day_wei: int | None = None
+    beacon_anchor: str | None = None
+    beacons: tuple[str, ...] = ()
     max_fee_gwei: int | None = None
 
 

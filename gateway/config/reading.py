@@ -102,7 +102,23 @@ def _with_abis(chain: ChainConfig, number: int, base: Path, faults: Faults) -> C
         with faults.at(f"chains[{number}].contracts[{index}]"):
             contract = _with_abi(contract, base)
         made.append(contract)
-    return msgspec.structs.replace(chain, contracts=tuple(made))
+    anchor = chain.beacon_anchor
+    if anchor is not None:
+        with faults.at(f"chains[{number}].beacon_anchor"):
+            anchor = _beacon_anchor(chain, base)
+    return msgspec.structs.replace(chain, contracts=tuple(made), beacon_anchor=anchor)
+
+
+def _beacon_anchor(chain: ChainConfig, base: Path) -> str:
+    """The absolute path of the chain's beacon anchor. Raise `RejectedError` if it is not one of this chain."""
+    from core.proofs.evidence import decode_beacon_anchor
+
+    assert chain.beacon_anchor is not None
+    path = (base / chain.beacon_anchor).resolve()
+    found = decode_beacon_anchor(_read(path, "the beacon anchor", "change beacon_anchor").encode())
+    if found.chain != chain.id:
+        raise RejectedError(f"{path} is of {found.chain}: name an anchor of {chain.id[:80]}")
+    return str(path)
 
 
 def _with_abi(contract: ContractConfig, base: Path) -> ContractConfig:

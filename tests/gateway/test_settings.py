@@ -159,6 +159,8 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t["chains"][1].update(contract="x"), "chains[1].contract", "leave it out"),
         (lambda t: t["chains"][1].update(native_transfers=True), "chains[1].native_transfers", "leave it out"),
         (lambda t: t["chains"][1].update(queries="x"), "chains[1].queries", "leave it out"),
+        (lambda t: t["chains"][1].update(beacons=["http://b"]), "chains[1].beacons", "leave it out"),
+        (lambda t: t["chains"][0].update(beacons=["http://b"]), "chains[0].beacons", "add beacon_anchor"),
         (lambda t: t["chains"][0].update(queries=f"eip155:1:{TOKEN}"), "chains[0].queries", "eip155:31337"),
         (lambda t: t["chains"][1].update(headers_per_day_wei=1), "chains[1].headers_per_day_wei", "leave it out"),
         (
