@@ -16,7 +16,6 @@ from indexer.moves import MoveKey
 from indexer.projections import histories
 from indexer.projections.histories import Changed, Crossing, MovePlace, StoredMove
 from indexer.projections.moves import keepers
-from indexer.reading import chains
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import NO_TAGS, NO_VALUE, Kind, Seen, Subject
@@ -98,7 +97,7 @@ class Reader:
 
     def prepare(self, connection: Connection) -> None:
         """Look again which accounts keep locks."""
-        self._keepers = keepers(connection, chains(connection))
+        self._keepers = keepers(connection)
 
     def is_keeper(self, account: str) -> bool:
         return account in self._keepers
