@@ -20,6 +20,7 @@ from regulator_api.reading import routes as reading
 from regulator_api.rules import routes as rules
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
+from regulator_api.tracing import routes as tracing
 
 TITLE: Final = "Causeway supervision API"
 
@@ -83,6 +84,7 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *_order_routes(service.orders),
         *reading.routes(service.reading),
         *access.routes(),
+        *tracing.routes(service.reading, service.database, service.clock),
     ]
     idempotency = Idempotency(service.database, service.clock)
     return [_logged(route, auditor, idempotency) for route in supervision] + [

@@ -13,13 +13,14 @@ import msgspec
 
 from core.model.errors import RejectedError
 from regulator_api.rules import bundles as rules
+from regulator_api.tracing import bundle as tracing
 
 MAX_BUNDLE_BYTES: Final = 1 << 20
 PREFIX: Final = b"causeway bundle v1\0"
 
 Check = Callable[[Mapping[str, Any]], str]
 """Run a bundle's function again. Return what was found in one sentence. Raise `RejectedError` if it differs."""
-CHECKS: Final[Mapping[str, Check]] = {rules.KIND: rules.check}
+CHECKS: Final[Mapping[str, Check]] = {rules.KIND: rules.check, tracing.KIND: tracing.check}
 """By the bundle's `kind`."""
 
 

@@ -194,5 +194,6 @@ def _moves_sql(dialect: sa.Dialect, many: int, way: Way) -> str:
         )
         values = [sa.bindparam(f"{name}_{place}", type_=sa.BigInteger) for name in names]
         query = sa.select(*_columns(sa.literal_column(str(place)))).select_from(tables.moves)
-        parts.append(_bounded(query, way, values).subquery().select())
+        # SQLAlchemy writes the offset for SQLite always: as a value it would be one more to give.
+        parts.append(_bounded(query, way, values).offset(sa.literal_column("0")).subquery().select())
     return str(sa.union_all(*parts).compile(dialect=dialect))
