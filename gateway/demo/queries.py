@@ -10,11 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.consortium.messages import unsigned, write_record
-from adapters.evm.calls import encode_call, unsigned_call
-from adapters.evm.contracts.deployer import send_in_order
-from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.rpc import data_bytes
-from adapters.evm.transactions import EvmTransactionSender
 from adapters.registry import joined_prover
 from core.model.consortium import AskQuery, QueryLeaf, asset_symbol, decode_leaf, quantity, record_key
 from core.model.errors import RetryableError
@@ -31,13 +26,12 @@ from core.model.questions import (
     RecordAnswer,
     RecordQuestion,
 )
-from core.model.types import AccountId, LockId, address_of
+from core.model.types import LockId
 from core.model.uris import print_uri
 from core.proofs.evidence.codec import decode_anchor, encode_evidence
-from core.proofs.lanes import evm_address
 from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
 from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
-from gateway.devnet.info import DevnetInfo
+from gateway.devnet.asking import DevnetAsker
 from gateway.sending import send
 from relayer.client import LocalProver, ProvenQueries, SwapStep
 
@@ -46,9 +40,6 @@ ASKED: Final = "question"
 ASKED_FOR_S: Final = 600
 ASKED_FEE: Final = 5
 """In base units of the ledger's asset."""
-ASKED_WEI: Final = 10**16
-CALLBACK_GAS: Final = 300_000
-ASK_GAS: Final = 500_000
 NAMESPACE: Final = "provenance"
 KEY: Final = "tea-2026-0417"
 DOCUMENT: Final = {"batch": "2026-0417", "farm": "Xihu", "harvested": "2026-04-05", "kilograms": 120}
@@ -111,40 +102,13 @@ async def _ledger_asks(stage: Stage) -> dict[str, Any]:
 
 async def _contract_asks(stage: Stage) -> dict[str, Any]:
     """A contract on Ethereum asks for the record; a relayer answers, and the contract verifies the proof itself."""
-    info = stage.devnet.info
-    connected, user = stage.chains[info.ethereum], info.user("alice")
-    signer, asker = connected.signer(bytes.fromhex(user.ethereum)), parse_account(info.asker)
-    version = record_key(NAMESPACE, KEY, 1)
-    deadline = (await connected.access.heads.head()).head.time.seconds + ASKED_FOR_S
-    data = encode_call("testing/Asker", "ask", version, 1, 2**63, CALLBACK_GAS, deadline)
-    call = unsigned_call(
-        signer.account, evm_address(asker), data, gas=ASK_GAS, value=ASKED_WEI, summary="ask for a record"
+    stage.timeline.show(ASKED, "a contract on Ethereum asks for a record of the ledger")
+    pushed = await DevnetAsker(stage.devnet.info, stage.chains).contract(record_key(NAMESPACE, KEY, 1))
+    heard = b'"farm":"Xihu"' in pushed.answer
+    stage.timeline.show(
+        ASKED, f"its callback got the record, proven under header {pushed.height} by its own light client"
     )
-    sender = EvmTransactionSender(info.ethereum, endpoints := Endpoints([Endpoint(_url(info))]))
-    try:
-        await send_in_order(sender, signer, [call])
-        stage.timeline.show(ASKED, "a contract on Ethereum asks for a record of the ledger")
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                if any(await _read(endpoints, asker, "calls")):
-                    break
-                await asyncio.sleep(LOOK_S)
-        value = await _read(endpoints, asker, "lastValue")
-        height = int.from_bytes(await _read(endpoints, asker, "lastHeight"), "big")
-    finally:
-        await endpoints.close()
-    heard = b'"farm":"Xihu"' in value
-    stage.timeline.show(ASKED, f"its callback got the record, proven under header {height} by its own light client")
-    return {"heard": heard, "header": height}
-
-
-async def _read(endpoints: Endpoints, contract: AccountId, name: str) -> bytes:
-    call = {"to": address_of(contract), "data": f"0x{encode_call('testing/Asker', name).hex()}"}
-    return data_bytes(await endpoints.call("eth_call", call, "latest"))
-
-
-def _url(info: DevnetInfo) -> str:
-    return info.chain("evm").endpoints[0].url
+    return {"heard": heard, "header": pushed.height, "blocks": pushed.blocks}
 
 
 async def _asked(stage: Stage, uri: str) -> tuple[QueryLeaf | None, Evidence]:

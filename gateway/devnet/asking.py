@@ -50,11 +50,13 @@ ANY: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """A question, the blocks of the asking chain with its request and with its answer, and what was answered."""
+    """A question, the blocks of the asking chain with its request and with its answer, and what was answered. `height`:
+    the header under which a contract has it, or the block as of which the ledger does."""
 
     number: int
     asked: Height
     answered: Height
+    height: Height
     answer: Any
 
     @property
@@ -95,7 +97,8 @@ class DevnetAsker:
                 answer = await self._answered(endpoints, asked, number)
             raw = await _read(endpoints, asker, "lastValue")
             value = raw[64 : 64 + int.from_bytes(raw[32:64], "big")]
-            return Pushed(quantity(number), asked, answer, value)
+            header = Height(int.from_bytes(await _read(endpoints, asker, "lastHeight"), "big"))
+            return Pushed(quantity(number), asked, answer, header, value)
         finally:
             await endpoints.close()
 
@@ -116,7 +119,7 @@ class DevnetAsker:
                 while leaf.status != "answered":
                     height = Height(height + 1)
                     leaf = await self._leaf(rpc, number, height)
-            return Pushed(number, asked, height, json.loads(leaf.answer))
+            return Pushed(number, asked, height, Height(leaf.height), json.loads(leaf.answer))
         finally:
             await rpc.close()
 

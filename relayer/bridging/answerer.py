@@ -19,6 +19,8 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal, side_by_side, wait_any
 from relayer.bridging.answering import Answering, Keep
+from relayer.bridging.proving import Proving
+from relayer.bridging.queue import QuestionQueue
 from relayer.bridging.watching import Watch
 from relayer.metrics import RelayerMetrics
 from relayer.transactions.pipeline import Pipeline
@@ -60,8 +62,10 @@ class Answerer:
         self._moved = moved
         self._head: HeadUpdate | None = None
         self.watch = Watch(database, home, board, heads, timing, answering, clock)
+        self._queue = QuestionQueue(database, home, board, self.watch, clock, metrics, need_header)
+        proving = Proving(board, prover, self._queue, timing)
         self._answering = Answering(
-            database, board, prover, self.watch, timing, pipeline, keep, clock, metrics, need_header
+            database, board, self.watch, self._queue, proving, timing, pipeline, keep, clock, metrics
         )
 
     async def run(self) -> None:
@@ -105,6 +109,6 @@ class Answerer:
 
     async def _idle_s(self) -> float:
         """Until the next effect is due; what stays due although it was tried is tried with the next look."""
-        _, next_ns = await self._answering.due()
+        _, next_ns = await self._queue.due()
         wait_ns = 0 if next_ns is None else next_ns - self._clock.now_ns()
         return min(LOOK_S, wait_ns / NS_PER_S) if wait_ns > 0 else LOOK_S

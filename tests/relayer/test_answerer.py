@@ -23,9 +23,9 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from queries.model import MAX_TRIES
-from relayer.bridging import answering
+from relayer.bridging import queue
 from relayer.bridging.answerer import Answerer
-from relayer.bridging.answering import NOT_YET
+from relayer.bridging.queue import NOT_YET
 from relayer.bridging.watching import AGAIN_S
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
@@ -174,7 +174,7 @@ async def test_unanswerable_question_is_tried_a_few_times_only(stage: Stage) -> 
 
 async def test_questions_that_wait_keep_no_other_waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = await tokens(stage)
-    monkeypatch.setattr(answering, "MAX_A_LOOK", 2)
+    monkeypatch.setattr(queue, "MAX_A_LOOK", 2)
     for first, question in ((2**40, uri), (0, NO_TOKEN), (0, NO_TOKEN), (0, NO_TOKEN), (0, uri)):
         await stage.ask(question, first=first)
     assert sum([await stage.answerer.answer_open() for _ in range(2)]) == 1, "what was not tried comes first"

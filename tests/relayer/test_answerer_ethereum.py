@@ -13,7 +13,7 @@ from core.model.errors import RejectedError
 from core.model.types import AssetId, Height, address_of
 from core.model.uris import parse_uri
 from queries.model import MAX_TRIES
-from relayer.bridging import answering, watching
+from relayer.bridging import queue, watching
 from relayer.bridging.watching import AGAIN_S
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
 from tests.relayer.questions import DOCUMENT, KEY, Stage, asking
@@ -146,7 +146,7 @@ async def test_beyond_the_limit_the_best_paid_are_kept(stage: Stage, monkeypatch
 
 
 async def test_one_look_tries_a_bounded_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answering, "MAX_A_LOOK", 2)
+    monkeypatch.setattr(queue, "MAX_A_LOOK", 2)
     for _ in range(3):
         await stage.ask(KEY)
     assert [await stage.answerer.answer_open() for _ in range(3)] == [2, 1, 0]

@@ -14,9 +14,9 @@ from adapters.evm.query_board import EvmQueryBoard
 from core.model.errors import RejectedError, RetryableError
 from core.model.types import AssetId, Height, address_of
 from core.proofs.cometbft.types import KeyKind
+from core.runtime.retry import EFFECT
 from gateway.doctor import Level, client_findings
 from relayer.bridging import headers
-from relayer.bridging.answering import NOT_YET
 from relayer.bridging.headers import RENEWED_AT, HeadersSpentError
 from relayer.transactions import records
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
@@ -57,7 +57,7 @@ async def test_client_is_brought_through_a_change_for_answers(stage: Stage, tmp_
     assert await sent(stage) == 0
     await stage.mined(stage.headers.step())
     assert updates(stage, "answer") == 2, "the set is introduced, and its announcement proven: once for both"
-    await stage.clock.advance(NOT_YET.delays_s[0])
+    await stage.clock.advance(EFFECT.delays_s[0])
     assert await stage.answerer.answer_open() == 2
     assert (await stage.heard())[0] == 2
     assert await sent(stage) == 3

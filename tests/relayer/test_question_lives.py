@@ -22,7 +22,7 @@ from core.runtime.database import Database, InlineDatabase, create_schema
 from queries import engine
 from queries.model import MAX_TRIES, Phase
 from relayer.bridging import asked
-from relayer.bridging.answering import UNPAID
+from relayer.bridging.queue import UNPAID
 from relayer.bridging.watching import AGAIN_S
 from relayer.transactions import records
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
@@ -250,7 +250,8 @@ async def test_dead_process_answers_once_at_any_write(stage: Stage) -> None:
         await inner.write(create_schema)
         signer = await stage.both.evm.account()
         before = (await stage.heard())[0]
-        await stage.ask(KEY)
+        for _ in range(2):
+            await stage.ask(KEY)
         mortal = MortalDatabase(inner, fatal, after_commit=bool(fatal % 2))
         try:
             await stage.open(mortal, signer)
@@ -264,8 +265,8 @@ async def test_dead_process_answers_once_at_any_write(stage: Stage) -> None:
             await stage.open(inner, signer)
             await stage.answerer.answer_open()
             await stage.until_over()
-        assert (await stage.heard())[0] == before + 1
-        assert await sent(stage) == 1
+        assert (await stage.heard())[0] == before + 2
+        assert await sent(stage) in (1, 2), "in one transaction, or each in its own"
         streams = await inner.read(lambda c: [one.stream for one in journal.snapshots(c, engine.STREAM_PREFIX)])
         for stream in streams:
             await inner.read(partial(engine.check_replay, stream=stream))
