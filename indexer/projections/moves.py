@@ -8,7 +8,7 @@ or settles the same asset are the same value a second time: they are marked as c
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -23,7 +23,7 @@ from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.contracts import holders
 from indexer.projections.numbers import known_numbers, numbers
 from indexer.projections.settled import Settled, settled_locks
-from indexer.tables import accounts, asset_numbers, blocks, events, facts, htlc_reports, moves
+from indexer.tables import accounts, asset_numbers, blocks, chains, events, facts, htlc_reports, moves
 from indexer.writing import insert_rows
 
 CHUNK: Final = 200
@@ -117,10 +117,11 @@ def _keeper_at(chain: ChainId, held: Sequence[tuple[int, AccountId]], height: He
     return next((contract for since, contract in reversed(held) if since <= height), ledger_keeper(chain))
 
 
-def keepers(connection: Connection, followed: Iterable[ChainId]) -> frozenset[AccountId]:
-    """Return every account that keeps, or kept, the locks of these chains: value only passes through it."""
+def keepers(connection: Connection) -> frozenset[AccountId]:
+    """Return every account that keeps, or kept, the locks of a chain: value only passes through it."""
     reported = connection.execute(sa.select(htlc_reports.c.contract)).scalars()
-    return frozenset(map(AccountId, reported)) | {ledger_keeper(chain) for chain in followed}
+    followed = connection.execute(sa.select(chains.c.chain)).scalars()
+    return frozenset(map(AccountId, reported)) | {ledger_keeper(ChainId(chain)) for chain in followed}
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Where value came from: one pass over the edges of a network, from the newest to the oldest.
+"""The way back, to where value came from: one pass over the edges of a network, from the newest to the oldest.
 
 The rules are those of the way forward, read backwards. FIFO: the units that leave are those that stand at the same
 place of the queue as they came in. Haircut: what a ledger is asked for comes from each inflow by its share of what
@@ -29,7 +29,7 @@ def backward(network: Network, method: Method) -> Trace:
 
 @dataclass(slots=True)
 class _Ends:
-    """Where the target came from so far."""
+    """The origins of the target that are known so far."""
 
     held: dict[Ledger, int] = field(default_factory=lambda: defaultdict(int))
     stopped: dict[Ledger, int] = field(default_factory=lambda: defaultdict(int))

@@ -63,7 +63,7 @@ class LedgerView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndView(msgspec.Struct, frozen=True, kw_only=True):
-    """Where value is in the end (backward: came from). `taint` is in base units of the source; by poison, of the
+    """A ledger that has value in the end (backward: gave it). `taint` is in base units of the source; by poison, of the
     ledger's own asset. `stop` says why the trace does not go on there, null if nothing went on."""
 
     ledger: LedgerView

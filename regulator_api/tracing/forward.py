@@ -1,4 +1,4 @@
-"""Where value went: one pass over the edges of a network, in order."""
+"""The way forward, to where value went: one pass over the edges of a network, in order."""
 
 from regulator_api.tracing.methods import Holdings, Part, holdings_of
 from regulator_api.tracing.model import Edge, Flow, Ledger, Method, Network, Sums, Trace, ordered_ends

@@ -1,4 +1,4 @@
-"""What a ledger holds of traced value, by FIFO, haircut and poison: pure integer arithmetic.
+"""Ledgers and the traced value on them, by FIFO, haircut and poison: pure integer arithmetic.
 
 FIFO: what came in first leaves first (Clayton's Case, 1816). Haircut: what leaves carries its share of all that is
 there; shares are rounded down, and what rounding leaves stays where it is, so that sums are exact. Poison: a ledger

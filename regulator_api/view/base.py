@@ -107,5 +107,5 @@ class View:
     def keepers(self) -> frozenset[AccountId]:
         """The accounts that keep locks: value passes through them."""
         if self._keepers is None:
-            self._keepers = keepers(self.connection, self.as_of.chains)
+            self._keepers = keepers(self.connection)
         return self._keepers

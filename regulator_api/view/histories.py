@@ -184,7 +184,7 @@ def _bounded(query: sa.Select[Any], way: Way, values: Sequence[Any]) -> sa.Selec
 
 @lru_cache(maxsize=16)
 def _moves_sql(dialect: sa.Dialect, many: int, way: Way) -> str:
-    """For the driver: compiled once for so many ledgers, each with a limit of its own."""
+    """For the driver: compiled once for a number of ledgers, each with a limit of its own."""
     parts = []
     for place in range(many):
         names = (

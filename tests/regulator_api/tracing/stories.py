@@ -18,7 +18,7 @@ def ledger(name: str, asset: AssetId = COIN) -> Ledger:
 
 @dataclass
 class Story:
-    """Edges as they are told, one block each; and the services among the accounts."""
+    """Edges in their order, one block each; and the services among the accounts."""
 
     edges: list[Edge] = field(default_factory=list)
     openings: dict[Ledger, int] = field(default_factory=dict)

@@ -18,7 +18,7 @@ def run(network: Network, method: Method) -> Trace:
 
 
 def ends(trace: Trace) -> dict[str, int]:
-    """What is where, by the account's name; in flight by `~` and the name of who locked it."""
+    """Return what each account has, by its name; in flight by `~` and the name of who locked it."""
     return {
         ("~" if one.lock else "") + one.account.rpartition(":")[2] + ("*" if one.asset == GOLD else ""): taint
         for one, taint in trace.ends
