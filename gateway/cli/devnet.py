@@ -70,6 +70,7 @@ def _show(devnet: Any, directory: Path, as_json: bool) -> None:
     lines += [("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")]
     lines += [(nickname, info.asset(nickname), "") for nickname in ("eth", "usdx", "cnyd")]
     lines += [(user.name, user.ethereum_account, user.consortium_account) for user in info.users]
+    lines += [(name, account, "officer: causeway supervise hold …") for name, account in info.officers.items()]
     lines += [(role, "", f"Authorization: Bearer {token}") for role, token in info.regulator_tokens.items()]
     # Plain lines, so that addresses are never cut and can be copied.
     for name, first, second in lines:

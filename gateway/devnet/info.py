@@ -42,6 +42,8 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
     yuan: str
     asker: str
     """A contract on Ethereum that asks questions about the consortium chain, for anybody."""
+    officers: dict[str, str]
+    """Accounts of a supervisor's officers on the consortium chain; `officers/<name>.json` has the key of each."""
 
     def chain(self, kind: str) -> ChainConfig:
         return next(chain for chain in self.chains if chain.kind == kind)

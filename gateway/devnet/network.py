@@ -16,7 +16,7 @@ from adapters.evm.chain import EvmChain, EvmChainSettings
 from adapters.evm.contracts.deployer import DeployedContracts
 from adapters.evm.endpoints import Endpoint
 from adapters.evm.names import native_asset, token_account, token_asset
-from core.model.consortium import caip_asset, caip_chain, raw_address
+from core.model.consortium import caip_account, caip_asset, caip_chain, raw_address
 from core.model.errors import FatalError
 from core.model.ports import ChainTiming
 from core.model.types import AccountId, ChainId, Seconds
@@ -46,7 +46,7 @@ from gateway.config import (
     WatchtowerConfig,
     to_toml,
 )
-from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, new_actor
+from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, make_officers, new_actor
 from gateway.devnet.directory import claimed
 from gateway.devnet.ethereum import furnish, furnish_questions
 from gateway.devnet.info import DevnetInfo, store_info
@@ -122,6 +122,7 @@ class Devnet:
     relayers: dict[str, Daemon] = field(default_factory=dict)
     _daemons: list[Daemon] = field(default_factory=list)
     _info: DevnetInfo | None = None
+    _officers: dict[str, AccountId] = field(default_factory=dict)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -185,16 +186,21 @@ class Devnet:
         home = self.settings.directory / "consortium"
         assets = [GenesisAsset(YUAN, raw_address(actors[0].consortium.account).hex(), YUAN_DECIMALS)]
         accounts = [actor.genesis_account() for actor in actors]
+        officers = await asyncio.to_thread(make_officers, self.settings.directory / "officers")
+        chain = caip_chain(CONSORTIUM_REFERENCE)
+        self._officers = {one.name: caip_account(chain, bytes.fromhex(one.address)) for one in officers}
         run = ["chain", "run", str(home)]
         if self.settings.comet_nodes:
             rpc_ports = [self._port("consortium"), *(0 for _ in range(self.settings.comet_nodes - 1))]
             places = [NodeAddress(peer_port=free_port(), rpc_port=port or free_port()) for port in rpc_ports]
             kind, count = KeyKind.SECP256K1_ETH, len(places)
             await asyncio.to_thread(
-                init_network, home, CONSORTIUM_REFERENCE, count, kind, assets, accounts, addresses=places
+                init_network, home, CONSORTIUM_REFERENCE, count, kind, assets, accounts, places, others=officers
             )
         else:
-            await asyncio.to_thread(init_home, home, CONSORTIUM_REFERENCE, assets=assets, accounts=accounts)
+            await asyncio.to_thread(
+                init_home, home, CONSORTIUM_REFERENCE, assets=assets, accounts=accounts, others=officers
+            )
             run += ["--listen", f"{HOST}:{self._port('consortium')}"]
         daemon = self._daemon("consortium", run)
         await self._run(daemon)
@@ -283,6 +289,7 @@ class Devnet:
             token=ethereum.assets[1],
             yuan=consortium.assets[0],
             asker=asker,
+            officers=dict(self._officers),
         )
         store_info(directory, self._info)
         self._stack.callback((directory / "devnet.json").unlink, missing_ok=True)

@@ -34,7 +34,7 @@ from local_chains.consortium.engine.home import (
     load_consensus_key,
     write_secret,
 )
-from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
+from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset, GenesisMember
 
 NODE_KEY_FILE: Final = "config/node_key.json"
 LOOPBACK: Final = "127.0.0.1"
@@ -147,18 +147,19 @@ def init_network(
     addresses: Sequence[NodeAddress] | None = None,
     block_time_ms: int = BLOCK_TIME_MS,
     time_ns: int | None = None,
+    others: Sequence[GenesisMember] = (),
 ) -> Genesis:
     """Make the homes of a new network with fresh keys; on this machine unless `addresses` says otherwise.
 
-    A block comes about `block_time_ms` after the one before, plus the time the vote takes. Raise `RejectedError` if
-    there is a network or chain already, or if the chain could not start.
+    `others` are organisations without a validator. A block comes about `block_time_ms` after the one before, plus the
+    time the vote takes. Raise `RejectedError` if there is a network or chain already, or if the chain could not start.
     """
     places = local_addresses(validators) if addresses is None else tuple(addresses)
     if len(places) != validators:
         raise RejectedError(f"{validators} validators have {validators} addresses, not {len(places)}")
     if not 0 < block_time_ms <= 60_000:
         raise RejectedError("blocks are 1 ms to 60 s apart")
-    genesis = init_home(directory, chain_id, validators, key_type, assets, accounts, time_ns)
+    genesis = init_home(directory, chain_id, validators, key_type, assets, accounts, time_ns, others)
     raw = (directory / GENESIS_FILE).read_bytes()
     node_keys = [ValidatorKey(KeyKind.ED25519, secrets.token_bytes(32)) for _ in places]
     peers = [
@@ -166,9 +167,9 @@ def init_network(
         for key, place in zip(node_keys, places, strict=True)
     ]
     for index, (key, place) in enumerate(zip(node_keys, places, strict=True)):
-        others = ",".join(peers[:index] + peers[index + 1 :])
+        other_peers = ",".join(peers[:index] + peers[index + 1 :])
         home = node_home(directory, index)
-        write_node(home, node_config(f"{chain_id}-{index}", place, others, block_time_ms), key)
+        write_node(home, node_config(f"{chain_id}-{index}", place, other_peers, block_time_ms), key)
         replace_file(home / "config" / GENESIS_FILE, raw, 0o644)
     (directory / GENESIS_FILE).unlink()
     return genesis
