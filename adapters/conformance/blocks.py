@@ -22,7 +22,7 @@ from adapters.conformance.harness import (
 )
 from core.model.errors import NotFoundError, NotYetFinalError, RejectedError
 from core.model.facts import Block, Claimed, HeadUpdate, Locked, LoggedEvent, Refunded
-from core.model.types import Height, LockId, PublicPreimage
+from core.model.types import AccountId, Height, LockId, PublicPreimage
 
 PATIENCE_S = 30
 BEYOND = 100_000
@@ -184,6 +184,22 @@ class StateConformance:
         """On chains that keep records."""
         if (records := harness.access.records) is not None:
             assert await records.record("conformance", "absent") is None
+
+    async def test_nobody_is_held_without_an_order(self, harness: ChainHarness) -> None:
+        """On chains that have orders."""
+        if (orders := harness.access.orders) is None:
+            return
+        account = (await harness.account()).account
+        assert await orders.held(account) is None
+        assert await orders.officer(account) is None
+        page = await orders.orders(10)
+        assert (page.count, page.orders) == (0, ())
+        assert page.time_ms > 0
+        for number in (-1, 0, 1, 2**63):
+            with pytest.raises(NotFoundError):
+                await orders.order(number)
+        with pytest.raises(RejectedError):
+            await orders.held(AccountId(f"eip155:1:0x{'ab' * 20}"))
 
 
 async def _funded(harness: ChainHarness, leg: Leg) -> int:

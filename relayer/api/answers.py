@@ -142,6 +142,8 @@ class Answers:
                 if call.participant_amount is None
                 else parse_base_units(call.participant_amount, "participant_amount")
             ),
+            initiator_sender=None if call.initiator_sender is None else parse_account(call.initiator_sender),
+            initiator_receiver=None if call.initiator_receiver is None else parse_account(call.initiator_receiver),
         )
         if call.pair_hash is not None:
             self._check_pair(request, wire.bytes_from(call.pair_hash, 32, "pair_hash"))

@@ -195,13 +195,16 @@ class RelayerBody(msgspec.Struct, frozen=True, kw_only=True):
 
 class QuoteCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Ask for a price: exactly one of the two amounts. With `pair_hash` (of `/v1/pairs`) a pair that has changed since
-    is refused."""
+    is refused. `initiator_sender` and `initiator_receiver`: your accounts, so that a relayer that makes no swap with
+    them says so now and not at the opening."""
 
     initiator_asset: AssetName
     participant_asset: AssetName
     initiator_amount: Amount | None = None
     participant_amount: Amount | None = None
     pair_hash: Hex32 | None = None
+    initiator_sender: Account | None = None
+    initiator_receiver: Account | None = None
 
 
 class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -146,6 +146,7 @@ class SwapDesk:
         self._switches.check_offer(*assets)
         amounts(pair, request)
         if self._screening is not None:
+            await self._screening.check(request.parties)
             await self._screening.check_ours({self._accounts[chain_of(asset)] for asset in assets})
         now_s = true_seconds(self._clock.now_ns())
         t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)

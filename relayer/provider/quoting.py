@@ -65,14 +65,28 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class QuoteRequest:
-    """A dApp's request: exactly one of the two amounts; the other follows from the rate."""
+    """A dApp's request: exactly one of the two amounts; the other follows from the rate. The initiator's accounts, if
+    they are named, are on the chains of the two assets."""
 
     initiator_asset: AssetId
     participant_asset: AssetId
     initiator_amount: BaseUnits | None = None
     participant_amount: BaseUnits | None = None
+    initiator_sender: AccountId | None = None
+    initiator_receiver: AccountId | None = None
+
+    @property
+    def parties(self) -> tuple[AccountId, ...]:
+        """The initiator's accounts, as far as they are named."""
+        return tuple(one for one in (self.initiator_sender, self.initiator_receiver) if one is not None)
 
     def __post_init__(self) -> None:
+        for account, asset in (
+            (self.initiator_sender, self.initiator_asset),
+            (self.initiator_receiver, self.participant_asset),
+        ):
+            if account is not None and chain_of(account) != chain_of(asset):
+                raise RejectedError(f"{account} is not on {chain_of(asset)}: name the initiator's account there")
         if (self.initiator_amount is None) == (self.participant_amount is None):
             raise RejectedError("ask for an initiator amount or for a participant amount, one of the two")
 

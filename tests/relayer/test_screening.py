@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from core.model.addresses import checksummed
 from core.model.errors import RejectedError
 from core.model.facts import Locked
-from core.model.types import AccountId, ChainId
+from core.model.types import AccountId, BaseUnits, ChainId
 from core.runtime.clock import ManualClock
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapFilter
 from relayer.provider.lists import MAX_LIST_BYTES, MAX_LISTED, parse_list
+from relayer.provider.quoting import QuoteRequest
 from relayer.provider.screening import LIST_AGE_S, MAX_LISTS, Screening
-from tests.relayer.house import A, B, House, told
+from tests.relayer.house import COIN, A, B, House, told
 
 raw20 = st.binary(min_size=20, max_size=20)
 BAD = "ab" * 20
@@ -153,6 +154,12 @@ def test_listed_party_opens_no_swap(chain: ChainId, tmp_path: Path) -> None:
         with pytest.raises(RejectedError, match="makes no swap with"):
             await house.open()
         assert not await house.service.desk.swaps(SwapFilter())
+        gives, gets = house.initiator[A].account, house.initiator[B].account
+        named = QuoteRequest(COIN[A], COIN[B], BaseUnits(1_000), initiator_sender=gives, initiator_receiver=gets)
+        with pytest.raises(RejectedError, match="makes no swap with"):
+            await house.service.desk.quote(named)
+        with pytest.raises(RejectedError, match="is not on"):
+            QuoteRequest(COIN[A], COIN[B], BaseUnits(1_000), initiator_sender=gets)
 
     told(story)
 

@@ -40,7 +40,16 @@ from core.model.consortium import (
     open_locks_key,
     quantity,
 )
-from core.model.consortium_members import MAX_VALIDATORS, Admit, Organisation, Propose, Vote
+from core.model.consortium_members import (
+    MAX_VALIDATORS,
+    Admit,
+    Organisation,
+    Propose,
+    Vote,
+    organisation_key,
+    organisation_of_key,
+)
+from core.model.consortium_orders import MAX_REASON_BYTES, ApproveOrder, OrderTerms, PrepareOrder
 from core.proofs.ethereum import EthereumHeader, Log, Receipt, encode_header, encode_receipt, index_key
 from core.proofs.evidence.bare import BareLog, BareState
 from core.proofs.keccak import keccak256
@@ -316,6 +325,39 @@ def appointments() -> tuple[World, list[bytes]]:
     return world, filled(world, world.operators, some)
 
 
+def orders() -> tuple[World, list[bytes]]:
+    """Each by an officer who has as many waiting as possible, of which all are looked at."""
+    world = World(operators=MAX_VALIDATORS)
+    officers = _officers(world, 64)
+    terms = OrderTerms(bytes(20), "x" * MAX_REASON_BYTES, bytes(32), START_S + 9_999)
+    for one in officers:
+        for _ in range(2):
+            run(world, [world.signed(one, [PrepareOrder(terms)] * 31)])
+    return world, filled(world, officers, (PrepareOrder(terms) for _ in count()), most=1)
+
+
+def approvals() -> tuple[World, list[bytes]]:
+    """Each renews the order before it."""
+    world = World()
+    officers = _officers(world, 65)
+    terms = OrderTerms(bytes(20), "x" * MAX_REASON_BYTES, bytes(32), START_S + 9_999)
+    for one in officers[1:]:
+        for _ in range(2):
+            run(world, [world.signed(one, [PrepareOrder(terms)] * 32)])
+    some = (ApproveOrder(1 + n, terms) for n in range(64 * 64))
+    return world, filled(world, officers[:1], some)
+
+
+def _officers(world: World, number: int) -> list[Actor]:
+    found = [Actor(f"officer {n}") for n in range(number)]
+    for n, one in enumerate(found):
+        terms = Organisation(f"officer{n}", one.address, ("regulator",))
+        world.leaves[organisation_key(terms.name)] = encode_leaf(terms)
+        world.leaves[organisation_of_key(one.address)] = terms.name.encode()
+        world.sequences[one.address] = 0
+    return found
+
+
 def nonsense() -> tuple[World, list[bytes]]:
     """As many entries as CometBFT carries, which are nothing at all."""
     return World(), [b""] * (MAX_BLOCK_BYTES // 2)
@@ -355,6 +397,8 @@ KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
     votes,
     new_assets,
     admissions,
+    orders,
+    approvals,
     nonsense,
     long_nonsense,
     forged,
