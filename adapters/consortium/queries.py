@@ -20,6 +20,7 @@ from core.model.consortium import (
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import HeadUpdate
 from core.model.questions import Evidence
+from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height
 from core.proofs.evidence.bare import bare_of
 
@@ -77,6 +78,9 @@ class ConsortiumQueryBoard:
         transaction = unsigned(self._chain, sender, (message,), f"answer question {query.number}")
         return AnswerDraft(transaction, BaseUnits(0), (BaseUnits(0),))
 
+    async def check(self, transaction: UnsignedTransaction) -> None:
+        """The ledger takes no fees: what it refuses costs nothing."""
+
     async def _leaf(self, number: int) -> QueryLeaf:
         leaf = await read_leaf(self._rpc, query_key(number), QueryLeaf)
         if leaf is None:
@@ -111,6 +115,9 @@ class FailoverQueryBoard:
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
         return await self._boards[0].draft(answers, sender)
+
+    async def check(self, transaction: UnsignedTransaction) -> None:
+        await self._boards[0].check(transaction)
 
     async def _first(self, ask: Callable[[ConsortiumQueryBoard], Awaitable[T]]) -> T:
         """Raise what the last board raises."""

@@ -9,7 +9,7 @@ from adapters.evm import light_client
 from adapters.evm.calls import body_of, encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
-from adapters.evm.rpc import data_bytes, quantity
+from adapters.evm.rpc import RpcClient, data_bytes, quantity
 from core.model.errors import RejectedError, RetryableError, RevertedError
 from core.model.transactions import FeeMarket, UnsignedTransaction
 from core.model.types import AccountId, Height
@@ -119,7 +119,11 @@ class LightClientState:
         return [raw[place * size : (place + 1) * size] for place in range(words)]
 
     async def status_of(self, number: int) -> int:
-        """Return `statusOf` a question."""
+        """Return `statusOf` a question, as a quorum has it."""
         data = encode_call(light_client.QUERIES, "statusOf", number)
         call = {"to": hex_address(self._queries), "data": f"0x{data.hex()}"}
-        return quantity(await self._endpoints.call("eth_call", call, "latest"))
+
+        async def ask(client: RpcClient) -> int:
+            return quantity(await client.call("eth_call", call, "latest"))
+
+        return await self._endpoints.agreed(ask)

@@ -9,15 +9,16 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from adapters.evm import light_client
-from adapters.evm.calls import MAX_CALL_BYTES, unsigned_call
+from adapters.evm.calls import MAX_CALL_BYTES, body_of, rpc_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.light_client_state import GAS_A_BYTE, GAS_A_VALIDATOR, LightClientState, Market
 from adapters.evm.names import account, hex_address, native_asset
 from adapters.evm.rpc import RpcClient, data_bytes, quantity
 from core.model.boards import AnswerDraft, ChainQuery, QueryEnd, QueryNews
-from core.model.errors import CausewayError, RejectedError, UntrustedHeaderError
+from core.model.errors import CausewayError, RejectedError, RevertedError, UntrustedHeaderError
 from core.model.facts import HeadUpdate
 from core.model.questions import Evidence, LeafQuestion
+from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height
 from core.model.uris import print_uri
 from core.proofs.cometbft.types import LightBlock
@@ -244,6 +245,20 @@ class EvmQueryBoard:
             BaseUnits(shared * price),
             tuple(BaseUnits(one.gas * price) for one in ready),
         )
+
+    async def check(self, transaction: UnsignedTransaction) -> None:
+        call = rpc_call(body_of(transaction))
+
+        async def ask(client: RpcClient) -> str | None:
+            try:
+                await client.call("eth_call", call, "latest")
+            except RevertedError as error:
+                return error.message
+            return None
+
+        reason = await self._endpoints.agreed(ask)
+        if reason is not None:
+            raise RevertedError(reason, reason=reason)
 
     async def _under(self, block: LightBlock, items: Sequence[light_client.Argument]) -> tuple[bytes, int]:
         """The call, and the gas that the answers share: under a header that is proven, or with it.

@@ -87,7 +87,7 @@ class QueryBoard(Protocol):
         """
 
     async def is_open(self, number: int) -> bool:
-        """Return false once the question is answered or over."""
+        """Return false once the question is answered or over; by a quorum, where answers cost anything."""
 
     async def least_cost(self, query: ChainQuery) -> BaseUnits:
         """Return what the shortest answer may cost if others pay for all that they share; 0 if there are no fees."""
@@ -97,3 +97,8 @@ class QueryBoard(Protocol):
 
         Raise `RejectedError` for evidence that the chain cannot take.
         """
+
+    async def check(self, transaction: UnsignedTransaction) -> None:
+        """Return if these answers would be taken now, by a quorum, where answers cost anything: one endpoint that makes
+        questions or fees up must not have us pay. Raise `RevertedError` with the chain's reason if they would not be,
+        `DisagreementError` without a quorum."""

@@ -183,6 +183,7 @@ class Answering:
             if not group:
                 return group
             draft = await self._draft(group)
+        await self._board.check(draft.transaction)
         # Whoever asks and then answers first lets us pay for a transaction that reverts. No exit may miss that gas.
         keep = await self._keep() if draft.shared + sum(draft.each) else {}
         gate = partial(_gate, ready=tuple(group))

@@ -3,18 +3,21 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapters.consortium import write_record
-from adapters.evm.query_board import ASKED_TOPIC, MAX_TOGETHER, RawLog
+from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.query_board import ASKED_TOPIC, MAX_TOGETHER, EvmQueryBoard, RawLog
 from core.model.consortium import record_key
-from core.model.errors import RejectedError
+from core.model.errors import RejectedError, RevertedError
 from core.model.types import AssetId, Height, address_of
 from core.model.uris import parse_uri
 from queries.model import MAX_TRIES
 from relayer.bridging import queue, watching
 from relayer.bridging.watching import AGAIN_S
+from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
 from tests.relayer.questions import DOCUMENT, KEY, Stage, asking
 
@@ -150,3 +153,26 @@ async def test_one_look_tries_a_bounded_number(stage: Stage, monkeypatch: pytest
     for _ in range(3):
         await stage.ask(KEY)
     assert [await stage.answerer.answer_open() for _ in range(3)] == [2, 1, 0]
+
+
+async def test_endpoint_that_makes_questions_up_is_outvoted(stage: Stage) -> None:
+    """It says that question 9 is open, that question 1 pays a lot, and that the contract would take both."""
+    await stage.ask(KEY, fee=1)
+    [query] = await stage.seen()
+    evidence = await stage.both.ledger.chain.prover.prove(parse_uri(query.uri).question)
+    words = int.from_bytes(query.terms[32:64], "big") + (10**17 << 8)
+    dear = replace(query, terms=query.terms[:32] + words.to_bytes(32, "big") + query.terms[64:])
+    pool = Endpoints([Endpoint(stage.both.evm.anvil.rpc_url, operator) for operator in ("liar", "one", "two")])
+    honest = pool.clients[0].call
+
+    async def lie(method: str, *params: Any, into: Any = str) -> Any:
+        return f"0x{1:064x}" if method == "eth_call" else await honest(method, *params, into=into)
+
+    pool.clients[0].call = lie  # type: ignore[method-assign]
+    board = EvmQueryBoard(ETHEREUM, pool, stage.queries, LEDGER, stage.both.evm.access.transactions.fee_market)
+    assert [await board.is_open(number) for number in (1, 9)] == [True, False]
+    account = stage.pipeline.account
+    await board.check((await stage.board.draft([(query, evidence)], account)).transaction)
+    with pytest.raises(RevertedError, match="WrongQuestion"):
+        await board.check((await stage.board.draft([(dear, evidence)], account)).transaction)
+    await pool.close()

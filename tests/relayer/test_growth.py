@@ -13,6 +13,7 @@ from core.model.types import AccountId, ChainId, Hashlock, Height, SwapId
 from core.runtime import journal
 from core.runtime.database import InlineDatabase, create_schema
 from indexer import feed
+from relayer.bridging import asked
 from relayer.pump import places, promises, set_aside, tables
 from relayer.transactions import accounts, records, sequences
 
@@ -20,6 +21,7 @@ CHAIN, ACCOUNT = ChainId("eip155:1"), AccountId("eip155:1:0x01")
 GROWING = {
     *("relayer_swaps", "relayer_locks", "relayer_transactions", "relayer_transaction_attempts"),
     *("relayer_reservations", "relayer_batch_items", "journal", "journal_state", "outbox"),
+    *("relayer_questions", "relayer_question_proofs"),
     *("indexer_facts", "indexer_events", "indexer_blocks", "indexer_locks", "indexer_swaps", "indexer_agreements"),
 }
 PARTIAL = "ix_relayer_transactions_unreported"
@@ -56,6 +58,11 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "hashlock seen": lambda c: feed.hashlock_seen(c, Hashlock(bytes(32))),
     "public preimage": lambda c: feed.public_preimage(c, Hashlock(bytes(32))),
     "set aside": set_aside.standing,
+    "due of questions": lambda c: journal.pending_effects(c, 7, 500, queue="questions"),
+    "next due of questions": lambda c: journal.next_due_ns(c, "questions"),
+    "open questions": lambda c: asked.open_on(c, CHAIN),
+    "ended questions": lambda c: asked.prune(c, 7, 100),
+    "answers on their way": lambda c: records.by_each_effect(c, ["query-1:2:deliver"]),
 }
 
 
