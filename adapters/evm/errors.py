@@ -174,7 +174,7 @@ def revert_reason(data: bytes) -> str | None:
 def _custom_errors() -> dict[bytes, tuple[str, list[str]]]:
     named = [
         (str(entry["name"]), [str(item["type"]) for item in entry["inputs"]])
-        for contract in ("HashedTimelock", "TestToken")
+        for contract in ("HashedTimelock", "TestToken", "ConsortiumLightClient", "CrossChainQuery")
         for entry in load_artifact(contract).abi
         if entry["type"] == "error"
     ]
