@@ -9,12 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from adapters.consortium import Ed25519Signer
 from adapters.consortium.messages import write_record
 from adapters.registry import ConnectedChain
 from core.model.consortium import RecordLeaf, caip_account, decode_leaf
 from core.model.errors import FatalError, NotFoundError, RejectedError
-from core.model.ports import ChainAccess
 from core.model.questions import MAX_LIST_ENTRIES, Anchor, Evidence, ListAnswer, ListQuestion
 from core.model.types import ChainId
 from core.proofs.evidence import verify
@@ -135,9 +133,9 @@ def anchoring_of(config: RegulatorConfig) -> AnchoringConfig:
     return config.anchoring
 
 
-def record_writer(access: ChainAccess, anchoring: AnchoringConfig, seed: bytes) -> Write:
+def record_writer(chain: ConnectedChain, anchoring: AnchoringConfig, seed: bytes) -> Write:
     """Writes versions of the record with the account of the signing key."""
-    signer = Ed25519Signer(access.chain, seed)
+    access, signer = chain.access, chain.signer(seed)
 
     async def write(document: bytes) -> object:
         transaction = write_record(signer.account, anchoring.namespace, RECORD, document)
@@ -153,7 +151,7 @@ async def anchor_now(config: RegulatorConfig, base: Path) -> AuditAnchor | None:
     """
     anchoring, seed = anchoring_of(config), signing_seed(config, base)
     async with _chain(config, anchoring) as chain, existing_database(config.database, base, ABSENT) as database:
-        write = record_writer(chain.access, anchoring, seed)
+        write = record_writer(chain, anchoring, seed)
         return await Anchorer(database, config.name, Signer(seed).public_key, write).anchor_newest()
 
 

@@ -109,7 +109,7 @@ def _anchorer(
     anchoring = config.anchoring
     if anchoring is None or seed is None or ChainId(anchoring.chain) not in chains:
         return None
-    write = record_writer(chains[ChainId(anchoring.chain)].access, anchoring, seed)
+    write = record_writer(chains[ChainId(anchoring.chain)], anchoring, seed)
     return Anchorer(database, config.name, Signer(seed).public_key, write)
 
 

@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from adapters.consortium.chain import FIRST, ConsortiumChain
 from adapters.consortium.chain import connect as connect_consortium
+from adapters.consortium.signing import Ed25519Signer
 from adapters.evm.chain import EvmChain, EvmChainSettings
 from adapters.evm.contracts.deployer import DeployedContracts
 from adapters.evm.endpoints import Endpoint
@@ -30,6 +31,7 @@ from core.runtime.web.cors import ANYBODY
 from gateway import regulator_setup
 from gateway.config import (
     AccountConfig,
+    AnchoringConfig,
     ApiKeyConfig,
     AttestConfig,
     ChainConfig,
@@ -54,7 +56,7 @@ from gateway.processes import Daemon
 from gateway.supervision import ISSUER_KEY, issued_token, issuer_key_set
 from gateway.wiring import CONNECT
 from local_chains.consortium.cometbft import NodeAddress, init_network
-from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, load_operator_keys
+from local_chains.consortium.node import GenesisAccount, GenesisAsset, OperatorKey, init_home, load_operator_keys
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
 from regulator_api.access.roles import EVERYWHERE
 from relayer.keys.keystore import QUOTE_KEY, new_key, write_keystore
@@ -63,6 +65,7 @@ ETHEREUM: Final = ChainId("eip155:31337")
 CONSORTIUM_REFERENCE: Final = "devnet-1"
 PASSPHRASE_VARIABLE: Final = "CAUSEWAY_DEVNET_PASSPHRASE"
 REPORT_KEY_VARIABLE: Final = "CAUSEWAY_DEVNET_REPORT_KEY"
+ANCHOR_EVERY_S: Final = 60
 TOKEN_LIFE_S: Final = 7 * 24 * 3_600
 """A devnet's tokens are good for as long as anybody leaves one running."""
 PREFERRED_PORTS: Final = {
@@ -123,6 +126,7 @@ class Devnet:
     _daemons: list[Daemon] = field(default_factory=list)
     _info: DevnetInfo | None = None
     _officers: dict[str, AccountId] = field(default_factory=dict)
+    _regulator_seed: bytes = field(default_factory=new_key, repr=False)
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
@@ -189,6 +193,9 @@ class Devnet:
         officers = await asyncio.to_thread(make_officers, self.settings.directory / "officers")
         chain = caip_chain(CONSORTIUM_REFERENCE)
         self._officers = {one.name: caip_account(chain, bytes.fromhex(one.address)) for one in officers}
+        if self.settings.supervised:
+            regulator = Ed25519Signer(caip_chain(CONSORTIUM_REFERENCE), self._regulator_seed)
+            accounts.append(GenesisAccount(raw_address(regulator.account).hex(), {}))
         run = ["chain", "run", str(home)]
         if self.settings.comet_nodes:
             rpc_ports = [self._port("consortium"), *(0 for _ in range(self.settings.comet_nodes - 1))]
@@ -351,7 +358,7 @@ class Devnet:
         directory = self.settings.directory / "regulator"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         issuer = new_key()
-        keys = {regulator_setup.SIGNING_KEY: new_key(), ISSUER_KEY: issuer}
+        keys = {regulator_setup.SIGNING_KEY: self._regulator_seed, ISSUER_KEY: issuer}
         write_keystore(directory / regulator_setup.KEYSTORE, passphrase, keys)
         (directory / regulator_setup.KEY_SET).write_bytes(issuer_key_set(issuer))
         tokens = TokensConfig(
@@ -375,6 +382,7 @@ class Devnet:
             tokens=tokens,
             clients=tuple(ClientConfig(name, (EVERYWHERE,), scopes) for name, scopes in roles.items()),
             signing=SigningConfig(regulator_setup.KEYSTORE, PASSPHRASE_VARIABLE, regulator_setup.SIGNING_KEY),
+            anchoring=AnchoringConfig(chains[1].id, "supervision", every_s=ANCHOR_EVERY_S),
         )
         file = directory / "regulator.toml"
         file.write_text(to_toml(configuration))
