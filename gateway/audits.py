@@ -80,7 +80,7 @@ async def export(config: RegulatorConfig, base: Path, write: Callable[[bytes], o
     count = behind = 0
     async with existing_database(config.database, base, ABSENT) as database:
         while entries := await database.read(_page(behind)):
-            write(b"".join(msgspec.json.encode(_exported(entry)) + b"\n" for entry in entries))
+            write(b"".join(line_of(exported(entry)) for entry in entries))
             behind, count = entries[-1].seq, count + len(entries)
     return count
 
@@ -89,7 +89,11 @@ def _page(behind: int) -> Callable[[Any], list[AuditEntry]]:
     return lambda connection: audit.read_entries(connection, behind, PAGE)
 
 
-def _exported(entry: AuditEntry) -> ExportedEntry:
+def line_of(entry: ExportedEntry) -> bytes:
+    return msgspec.json.encode(entry) + b"\n"
+
+
+def exported(entry: AuditEntry) -> ExportedEntry:
     members = {name: getattr(entry.access, name) for name in Access.__dataclass_fields__}
     return ExportedEntry(
         seq=entry.seq,
@@ -166,7 +170,7 @@ async def read_anchors(
     `ProofError` for a proof that does not hold.
     """
     anchoring = anchoring_of(config)
-    async with _chain(config, anchoring) as chain:
+    async with _chain(config, anchoring, 1 if trust is None else trust.trusted_height) as chain:
         found: list[AuditAnchor] = []
         first, count = 1, 1
         while first <= count:
@@ -202,7 +206,9 @@ def _anchor(entry: bytes, chain: ChainId, author: bytes | None) -> AuditAnchor:
 
 
 @asynccontextmanager
-async def _chain(config: RegulatorConfig, anchoring: AnchoringConfig) -> AsyncIterator[ConnectedChain]:
+async def _chain(
+    config: RegulatorConfig, anchoring: AnchoringConfig, trusted_height: int = 1
+) -> AsyncIterator[ConnectedChain]:
     [wanted] = [one for one in config.chains if one.id == anchoring.chain]
-    async with wiring.connected([wanted]) as chains:
+    async with wiring.connected([wanted], trusted_height) as chains:
         yield chains[ChainId(anchoring.chain)]

@@ -86,7 +86,7 @@ def audit_export(
     out: Annotated[Path, typer.Argument(help="The file that is made; it must not exist.")],
     config: Config = DEFAULT,
 ) -> None:
-    """Write the whole log as JSON lines, for an overseer: `causeway audit verify --file` checks it."""
+    """Write the whole log as JSON lines, for an overseer: `causeway audit verify --file FILE` checks it."""
     from gateway import audits
     from gateway import config as settings
 

@@ -1,6 +1,5 @@
-"""`causeway audit` and `causeway regulator init|token|lists` as people type them, the anchors on a running chain."""
+"""The audit log and its anchors on a running chain; `causeway regulator init|token|key|lists` as people type them."""
 
-import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncIterator
@@ -10,23 +9,42 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from typer.testing import CliRunner
 
+import gateway.cli.audits
+import gateway.cli.daemons
+import gateway.cli.supervising  # noqa: F401  # they register their commands
+from core.model.errors import CausewayError, NotFoundError
 from core.proofs.evidence.codec import encode_anchor
 from core.runtime.database import create_schema, open_database
-from gateway import keyring, regulator_setup
+from gateway import audits, keyring, regulator_setup
 from gateway.anchors import fetch_anchor
+from gateway.cli import app
+from gateway.cli.verification import read_anchor
 from gateway.config import AnchoringConfig, RegulatorConfig, load
+from gateway.regulator_setup import WantedSupervision
 from gateway.supervision import signing_seed
 from local_chains.consortium.node import ConsortiumNode, GenesisAccount, GenesisAsset, Pace, init_home
 from regulator_api import audit
 from regulator_api.audit import Access
 from regulator_api.signing import Signer
-from tests.gateway.test_cli import causeway
 from tests.support import eventually
 
 PASSPHRASE = "correct horse battery"
-SECRET = {"CAUSEWAY_PASSPHRASE": PASSPHRASE}
 ADDRESS = "ab" * 20
+SPOKEN = keyring.Passphrase(None, "CAUSEWAY_PASSPHRASE")
+INDEX = """\
+database = "sqlite:///index.sqlite"
+
+[[chains]]
+kind = "evm"
+id = "eip155:31337"
+genesis = "6f1d2c3b4a5968778695a4b3c2d1e0ff0e1d2c3b4a5968778695a4b3c2d1e0ff"
+contract = "eip155:31337:0x5c9e7ba1b8c2a0c3b0c8d2f6f3a7d9e4b1a2c3d4"
+assets = ["eip155:31337/slip44:60"]
+endpoints = [{url = "http://127.0.0.1:1", operator = "nobody"}]
+timing = {block_time_s = 1, inclusion_s = 8, finality_s = 2, observation_s = 30, lead_s = 10, lag_s = 10}
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -37,9 +55,7 @@ def _passphrase(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest_asyncio.fixture
 async def node(tmp_path: Path) -> AsyncIterator[ConsortiumNode]:
     """A chain on which the regulator's account is admitted, whose keystore is in `tmp_path`."""
-    keys = keyring.complete(
-        tmp_path / "keystore.json", regulator_setup.KEYS, keyring.Passphrase(None, "CAUSEWAY_PASSPHRASE")
-    )
+    keys = keyring.complete(tmp_path / "keystore.json", regulator_setup.KEYS, SPOKEN)
     account = GenesisAccount(keys[regulator_setup.SIGNING_KEY]["consortium"], {})
     init_home(tmp_path / "home", "test-1", assets=[GenesisAsset("cnyd", ADDRESS, 2)], accounts=[account])
     async with ConsortiumNode(tmp_path / "home", pace=Pace(interval_s=0.1)) as running:
@@ -51,30 +67,22 @@ async def node(tmp_path: Path) -> AsyncIterator[ConsortiumNode]:
         yield running
 
 
-async def run(cwd: Path, *arguments: str) -> Any:
-    """The JSON that a command prints, or its status and its words."""
-    ended = await asyncio.to_thread(causeway, *arguments, cwd=cwd, **SECRET)
-    if ended.returncode == 0:
-        return json.loads(ended.stdout)
-    assert "Traceback" not in ended.stderr, ended.stderr
-    return ended.returncode, ended.stdout + ended.stderr
-
-
-async def set_up(node: ConsortiumNode, tmp_path: Path) -> RegulatorConfig:
-    started = ["regulator", "init", ".", "--consortium", node.rpc_url, "--asset", "cnyd"]
-    ended = await asyncio.to_thread(causeway, *started, cwd=tmp_path, **SECRET)
-    assert ended.returncode == 0, ended.stderr
-    file = tmp_path / "regulator.toml"
-    text = file.read_text().replace(
-        "[signing]", '[anchoring]\nchain = "causeway:test-1"\nnamespace = "audit"\n\n[signing]'
+async def set_up(node: ConsortiumNode, folder: Path) -> RegulatorConfig:
+    wanted = WantedSupervision(
+        "supervision",
+        "127.0.0.1:8490",
+        "sqlite:///regulator.sqlite",
+        consortium=[node.rpc_url],
+        symbols=["cnyd"],
     )
-    file.write_text(text)
+    file = regulator_setup.write(folder, await regulator_setup.draft(wanted), SPOKEN)
+    anchoring = '[anchoring]\nchain = "causeway:test-1"\nnamespace = "audit"\n\n[signing]'
+    file.write_text(file.read_text().replace("[signing]", anchoring))
     return load(file, RegulatorConfig)
 
 
-async def log_reads(config: RegulatorConfig, base: Path, count: int) -> None:
-    database = open_database(f"sqlite:///{base}/regulator.sqlite")
-    signer = Signer(signing_seed(config, base))
+async def log_reads(folder: Path, signer: Signer, count: int) -> None:
+    database = open_database(f"sqlite:///{folder}/regulator.sqlite")
 
     def fill(connection: Any) -> None:
         create_schema(connection)
@@ -87,71 +95,102 @@ async def log_reads(config: RegulatorConfig, base: Path, count: int) -> None:
     await database.close()
 
 
-async def test_log_is_anchored_and_held_against_its_anchors(node: ConsortiumNode, tmp_path: Path) -> None:
+async def test_log_is_held_against_its_anchors(node: ConsortiumNode, tmp_path: Path) -> None:
     config = await set_up(node, tmp_path)
     assert config.anchoring == AnchoringConfig("causeway:test-1", "audit")
-    await log_reads(config, tmp_path, 5)
-    assert (await run(tmp_path, "audit", "verify", "--anchors", "--json"))[0] == 1  # nothing was anchored yet
-    first = await run(tmp_path, "audit", "anchor", "--json")
-    assert isinstance(first, dict), first
-    assert first["seq"] == 5
-    await log_reads(config, tmp_path, 3)
-    await run(tmp_path, "audit", "anchor", "--json")
+    signer = Signer(signing_seed(config, tmp_path))
+    key = signer.public_key
+    await log_reads(tmp_path, signer, 5)
+    with pytest.raises(NotFoundError, match="nothing was anchored yet"):
+        await audits.read_anchors(config, key, None)
+    first = await audits.anchor_now(config, tmp_path)
+    await log_reads(tmp_path, signer, 3)
+    second = await audits.anchor_now(config, tmp_path)
+    assert [one.seq for one in (first, second) if one is not None] == [5, 8]
     trusted = tmp_path / "anchor.json"
     trusted.write_bytes(encode_anchor(await fetch_anchor([node.rpc_url])))
-    found = await run(tmp_path, "audit", "verify", "--anchor", str(trusted), "--json")
-    assert isinstance(found, dict), found
-    assert (found["ok"], found["entries"], found["held"], found["anchors"]) == (True, 8, 2, 2)
-    export = tmp_path / "audit.jsonl"
-    assert (await asyncio.to_thread(causeway, "audit", "export", str(export), cwd=tmp_path, **SECRET)).returncode == 0
-    key = Signer(signing_seed(config, tmp_path)).public_key.hex()
-    kept = f"{first['seq']}:{first['hash']}"
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    alone = ["audit", "verify", "--file", str(export), "--key", key, "--known", kept, "--json"]
-    assert (await run(elsewhere, *alone))["ok"]
-    export.write_text(export.read_text().replace("/v1/tags", "/v1/swap", 1))
-    assert (await run(elsewhere, *alone))[0] == 2
+    known, versions = await audits.read_anchors(config, key, read_anchor(trusted))
+    assert (versions, sorted(known)) == (2, [5, 8])
+    found = await audits.verify_database(config, tmp_path, known, [key])
+    assert (found.ok, found.entries, found.held, found.unsigned) == (True, 8, 2, 0)
+
+    export = bytearray()
+    assert await audits.export(config, tmp_path, export.extend) == 8
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(export)
+    assert audits.verify_file(file, known, [key]).ok
+    file.write_bytes(export.replace(b"/v1/tags", b"/v1/swap", 1))
+    assert audits.verify_file(file, known, [key]).wrong == "entry 1 was changed, or an entry before it"
+
     with closing(sqlite3.connect(tmp_path / "regulator.sqlite")) as connection, connection:
         connection.execute("DELETE FROM regulator_audit WHERE seq > 6")
         hash_of_6 = connection.execute("SELECT hash FROM regulator_audit WHERE seq = 6").fetchone()[0]
         connection.execute("UPDATE regulator_audit_head SET seq = 6, hash = ?", (hash_of_6,))
-    assert (await run(tmp_path, "audit", "verify", "--json"))["ok"]  # the log itself cannot show it
-    status, words = await run(tmp_path, "audit", "verify", "--anchor", str(trusted), "--json")
-    assert status == 2
-    assert "entries after 6 are missing" in words
+    assert (await audits.verify_database(config, tmp_path, {}, [key])).ok  # the log itself cannot show it
+    cut = await audits.verify_database(config, tmp_path, known, [key])
+    assert cut.wrong == "entries after 6 are missing"
 
 
-async def test_lists_and_tokens_by_the_command_line(node: ConsortiumNode, tmp_path: Path) -> None:
-    config = await set_up(node, tmp_path)
+def run(*arguments: str) -> Any:
+    """The JSON that a command prints; raise what it raises."""
+    ended = CliRunner().invoke(app, list(arguments))
+    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+        raise ended.exception
+    return (ended.exit_code, ended.stdout) if ended.exit_code else json.loads(ended.stdout)
+
+
+def test_two_minutes_by_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "index.toml").write_text(INDEX)
+    assert CliRunner().invoke(app, ["regulator", "init", ".", "--from", "index.toml"]).exit_code == 0
+    config = load(tmp_path / "regulator.toml", RegulatorConfig)
     assert config.tokens is not None
     assert config.tokens.keys_file == "issuer-keys.json"
-    token = (await run(tmp_path, "regulator", "token", "analyst", "--jurisdiction", "CH", "--json"))["access_token"]
-    assert token.count(".") == 2
-    assert (await run(tmp_path, "regulator", "token", "analyst", "--scope", "everything", "--json"))[0] == 1
-    assert (await run(tmp_path, "regulator", "token", "analyst", "--life", "999999", "--json"))[0] == 1
-    entry = (await run(tmp_path, "regulator", "key", "relayers", "--scope", "report", "--json"))["entry"]
-    assert entry["scopes"] == ["report"]
+    assert CliRunner().invoke(app, ["regulator", "check"]).exit_code == 0
+    assert run("regulator", "token", "analyst", "--jurisdiction", "CH", "--json")["access_token"].count(".") == 2
+    for wrong in (["--scope", "everything"], ["--life", "999999"], ["--jurisdiction", "Mars"]):
+        with pytest.raises(CausewayError):
+            run("regulator", "token", "analyst", *wrong, "--json")
+    assert run("regulator", "key", "relayers", "--scope", "report", "--json")["entry"]["scopes"] == ["report"]
+
     listed = tmp_path / "sanctioned_addresses_ETH.json"
     listed.write_text(json.dumps([f"0x{digit * 40}" for digit in "123"]))
     taken = ["regulator", "lists", "import", "ofac", str(listed), "--published", "2024-09-27", "--json"]
-    assert (await run(tmp_path, *taken))["added"] == 3
+    assert run(*taken)["added"] == 6  # on Ethereum, and on the chain that is configured
     listed.write_text('[\n"0x1111111111111111111111111111111111111111",\n"junk"\n]')
-    status, words = await run(tmp_path, *taken)
-    assert status == 1
-    assert "line 3" in words
+    with pytest.raises(CausewayError, match="line 3"):
+        run(*taken)
     listed.write_text(json.dumps([f"0x{digit * 40}" for digit in "12"]))
-    changes = await run(tmp_path, "regulator", "lists", "diff", "ofac", str(listed), "--json")
-    assert (changes["added"]["count"], changes["removed"]["count"]) == (0, 1)
-    versions = await run(tmp_path, "regulator", "lists", "show", "--json")
-    assert [(one["list"], one["entries"]) for one in versions] == [("ofac", 3)]
-    stated = await run(tmp_path, "regulator", "lists", "show", "1", "--json")
-    assert {one["subject"] for one in stated} == {f"eip155:1:0x{digit * 40}" for digit in "123"}
+    changes = run("regulator", "lists", "diff", "ofac", str(listed), "--json")
+    assert (changes["added"]["count"], changes["removed"]["count"]) == (0, 2)
+    assert [(one["list"], one["entries"]) for one in run("regulator", "lists", "show", "--json")] == [("ofac", 6)]
+    stated = run("regulator", "lists", "show", "1", "--json")
+    assert {one["subject"] for one in stated} == {
+        f"{chain}:0x{digit * 40}" for digit in "123" for chain in ("eip155:1", "eip155:31337")
+    }
 
 
-def test_init_without_a_chain_that_answers_writes_nothing(tmp_path: Path) -> None:
-    ended = causeway("regulator", "init", "here", "--evm", "anvil", cwd=tmp_path, **SECRET)
-    assert ended.returncode == 1
-    assert "--rpc and --contract" in ended.stderr
-    assert causeway("regulator", "init", "here", cwd=tmp_path, **SECRET).returncode == 1
+def test_audit_verify_ends_with_its_verdict(tmp_path: Path) -> None:
+    signer, previous, lines = Signer(b"\x07" * 32), audit.FIRST_HASH, []
+    for number in (1, 2):
+        read = Access(number, "client:analyst", "GET", "/v1/tags", "", f"request-{number}", 200, bytes(32))
+        previous = audit.entry_hash(number, read, previous)
+        entry = audits.exported(audit.AuditEntry(number, read, previous, signer.sign_entry(previous)))
+        lines.append(audits.line_of(entry))
+    file = tmp_path / "audit.jsonl"
+    file.write_bytes(b"".join(lines))
+    alone = ["audit", "verify", "--file", str(file), "--key", signer.public_key.hex(), "--json"]
+    assert run(*alone)["ok"]
+    assert run(*alone, "--known", f"2:{previous.hex()}")["held"] == 1
+    code, said = run(*alone, "--known", f"3:{previous.hex()}")
+    assert (code, json.loads(said)["wrong"]) == (2, "entries after 2 are missing")
+    for known in ("x", "0:" + "a" * 64, "1:abc"):
+        with pytest.raises(CausewayError, match="number and hash"):
+            run(*alone, "--known", known)
+
+
+def test_init_without_a_chain_writes_nothing(tmp_path: Path) -> None:
+    for options in (["--evm", "anvil"], []):
+        with pytest.raises(CausewayError):
+            run("regulator", "init", str(tmp_path / "here"), *options)
     assert list(tmp_path.rglob("*.json")) == list(tmp_path.rglob("*.toml")) == []
