@@ -9,14 +9,22 @@ from core.model.errors import RejectedError
 from core.model.questions import (
     Answer,
     BalanceAnswer,
+    BalanceQuestion,
     LaneAnswer,
+    LaneQuestion,
     LeafAnswer,
     LeafQuestion,
     ListAnswer,
+    ListQuestion,
     LockAnswer,
+    LockQuestion,
     LogAnswer,
+    LogQuestion,
+    Question,
     RecordAnswer,
+    RecordQuestion,
     StorageAnswer,
+    StorageQuestion,
 )
 from core.model.uris import print_uri
 from core.proofs.evidence import ETHEREUM_LOG, ETHEREUM_TOKEN, Trusted, Verified
@@ -37,7 +45,8 @@ OLD_S: Final = 60
 
 
 def document(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int) -> dict[str, Any]:
-    """The JSON of a proven answer: its parts as in the evidence, its URI if it has one, and sentences about them.
+    """The JSON of a proven answer: its parts as in the evidence, its URI if it has one, and sentences about them: who
+    or what was asked about, what the answer is, as of when, and on whose word.
 
     `at_s`: the time by which it was verified; `now_s`: the real one.
     """
@@ -52,16 +61,17 @@ def document(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int
 
 
 def sentences(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int) -> dict[str, str]:
-    """`what`, `when` and `trust`, and `caution` for what cannot be said any more."""
+    """`about`, `what`, `when` and `trust`, and `caution` for what cannot be said any more."""
     found = {
+        "about": about(proven.question),
         "what": _hold(proven) or what(proven.answer),
         "when": when(proven, at_s),
         "trust": trust(proven, anchor, kind),
     }
     if at_s < now_s - OLD_S:
         found["caution"] = (
-            f"verified by the time {_time(at_s)}, which is past: whoever holds keys of that day's validators today can "
-            "make such a file now. It proves something only if you know that it existed then"
+            f"verified by the time {show_time(at_s)}, which is past: whoever holds keys of that day's validators today "
+            "can make such a file now. It proves something only if you know that it existed then"
         )
     return found
 
@@ -72,6 +82,30 @@ def uri_of(proven: Verified) -> str | None:
         return print_uri(proven.question)
     except RejectedError:
         return None
+
+
+def about(question: Question) -> str:
+    """The question in words: whose record, balance or lock, and where."""
+    match question:
+        case RecordQuestion():
+            return f"the record {question.key} of {question.namespace} on {question.chain}"
+        case BalanceQuestion():
+            return f"the balance of {question.account} in {question.asset}, locks excluded"
+        case LockQuestion():
+            terms, holder = question.terms, "" if question.holder is None else f" in {question.holder}"
+            return (
+                f"the lock of {terms.amount} base units of {terms.asset} by {terms.sender} for {terms.receiver}{holder}"
+            )
+        case ListQuestion():
+            return f"places {question.first} to {question.last} of the list {question.name} on {question.chain}"
+        case LeafQuestion():
+            return f"the leaf {_text(question.key)} of the state of {question.chain}"
+        case StorageQuestion():
+            return f"storage slot {question.slot:#x} of {question.contract}"
+        case LaneQuestion():
+            return f"lane {question.lane} of {question.sender} in {question.holder}"
+        case LogQuestion():
+            return f"log {question.index} of transaction 0x{question.transaction.hex()} on {question.chain}"
 
 
 def what(answer: Answer) -> str:
@@ -123,15 +157,15 @@ def _hold(proven: Verified) -> str:
     except RejectedError:
         return ""
     if proven.as_of.time.seconds < leaf.until:
-        return f"order {leaf.order} holds {account} until {_time(leaf.until)}"
-    return f"no order holds {account} any more: order {leaf.order} expired at {_time(leaf.until)}"
+        return f"order {leaf.order} holds {account} until {show_time(leaf.until)}"
+    return f"no order holds {account} any more: order {leaf.order} expired at {show_time(leaf.until)}"
 
 
 def when(proven: Verified, at_s: int) -> str:
     """The block, its time, and how long before `at_s` that was."""
     block, time = proven.as_of.block, proven.as_of.time.seconds
-    age = f"{at_s - time} s before the time of this check" if at_s >= time else "by its own chain's clock"
-    return f"as of block {block.height} of {block.chain}, {_time(time)}, {age}"
+    age = f"{_span(at_s - time)} before" if at_s >= time else f"by that chain's clock {_span(time - at_s)} after"
+    return f"as of block {block.height} of {block.chain}, {show_time(time)}, {age} the time of this check"
 
 
 def trust(proven: Verified, anchor: Trusted, kind: str) -> str:
@@ -184,6 +218,15 @@ def _block(kind: str) -> str:
     return "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
 
 
+def _span(seconds: int) -> str:
+    """A time span in its two largest units."""
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, left = divmod(rest, 60)
+    parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (minutes, "min"), (left, "s")) if n]
+    return " ".join(parts[:2]) or "0 s"
+
+
 def _outcome(answer: LogAnswer) -> str:
     return "succeeded" if answer.succeeded else "was reverted"
 
@@ -198,7 +241,8 @@ def _text(raw: bytes) -> str:
     return shown if len(shown) <= MAX_SHOWN_CHARS else f"{shown[:MAX_SHOWN_CHARS]}… ({len(raw)} bytes)"
 
 
-def _time(seconds: int) -> str:
+def show_time(seconds: int) -> str:
+    """Unix seconds as people read them."""
     try:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, ValueError, OSError):

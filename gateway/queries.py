@@ -12,6 +12,7 @@ from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts, installed_verifiers
 from gateway import wiring
 from gateway.config import ChainConfig
 from relayer.client import LocalProver, ProvenQueries, RelayerApi, RelayerProver
+from relayer.client.queries import MAX_AGE_S
 
 
 def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS) -> Prover | None:
@@ -25,20 +26,25 @@ def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIE
 
 @asynccontextmanager
 async def through_relayer(
-    url: str, anchor: Anchor, wait_s: float, layouts: Layouts = REVIEWED_LAYOUTS
+    url: str, anchor: Anchor, wait_s: float, layouts: Layouts = REVIEWED_LAYOUTS, max_age_s: float = MAX_AGE_S
 ) -> AsyncIterator[ProvenQueries]:
     """Questions to the relayer at `url`, whose answers are verified under `anchor`."""
+    verifiers = installed_verifiers(layouts)
     async with RelayerApi(url) as api:
-        yield ProvenQueries(RelayerProver(api, wait_s), anchor, verifiers=installed_verifiers(layouts))
+        yield ProvenQueries(RelayerProver(api, wait_s), anchor, verifiers=verifiers, max_age_s=max_age_s)
 
 
 @asynccontextmanager
 async def through_chains(
-    configs: Sequence[ChainConfig], anchor: Anchor, layouts: Layouts = REVIEWED_LAYOUTS
+    configs: Sequence[ChainConfig],
+    anchor: Anchor,
+    layouts: Layouts = REVIEWED_LAYOUTS,
+    max_age_s: float = MAX_AGE_S,
 ) -> AsyncIterator[ProvenQueries]:
     """Questions to the chains themselves. Raise `RejectedError` if none of them proves anything."""
     async with wiring.connected(configs, anchor.trusted_height) as chains:
         prover = prover_of(chains, layouts)
         if prover is None:
             raise RejectedError("no consortium chain is configured, by which answers are proven: add one")
-        yield ProvenQueries(LocalProver(prover), anchor, verifiers=installed_verifiers(layouts))
+        verifiers = installed_verifiers(layouts)
+        yield ProvenQueries(LocalProver(prover), anchor, verifiers=verifiers, max_age_s=max_age_s)

@@ -57,7 +57,7 @@ class NotEnoughTrustError(LightClientError):
 
 
 class TrustExpiredError(LightClientError):
-    """The trusted header is outside its trusting period."""
+    """The trusted header is outside its trusting period, which ended at `fields['until_s']`."""
 
     code = "trust-expired"
 

@@ -2,17 +2,18 @@
 
 import asyncio
 import time
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from core.model.errors import CausewayError, ConflictError
 from gateway.cli import app
 from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
 from gateway.cli.options import AsJson
-from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, refusal, show
+from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, refusal, show, show_one
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
@@ -42,21 +43,35 @@ def query(
     layouts: LayoutsFile = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the evidence here, one answer a line.")] = None,
     wait_s: Annotated[
-        float, typer.Option("--wait-s", min=0, max=20, help="How long a relayer waits for a height to be provable.")
+        float, typer.Option("--wait-s", min=0, max=86_400, help="How long to wait for heights to be provable.")
     ] = 10.0,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Show each answer again whenever it changes, until Ctrl-C.")
+    ] = False,
+    every_s: Annotated[
+        int, typer.Option("--every-s", min=1, max=86_400, help="With --follow: the least time between two changes.")
+    ] = 1,
+    max_age_s: Annotated[
+        float, typer.Option("--max-age-s", min=0, help="How old an answer as of the newest height may be.")
+    ] = 3_600.0,
     directory: Directory = DEFAULT_DIRECTORY,
     as_json: AsJson = False,
 ) -> None:
     """Ask chains, as of one height for each, and verify the answers under your anchor before they are shown.
 
-    Exit code 0: all are proven. 2: one is not, with the reason.
+    Exit code 0: all are proven. 2: one is not, with the reason. With --follow each change is one line of JSON, or a
+    table; the evidence is added to the file, and a push that does not hold is shown with its reason.
     """
     from core.runtime.files import replace_file
     from core.runtime.logging import configure_logging
 
     configure_logging(level="error", form="console")
-    ground, opened = _asked_of(relayer, config, anchor, directory, wait_s, read_layouts(layouts))
-    answers = asyncio.run(_answers(opened, questions))
+    ground, opened = _asked_of(relayer, config, anchor, directory, wait_s, max_age_s, read_layouts(layouts))
+    if follow:
+        with suppress(KeyboardInterrupt):
+            asyncio.run(_follow(opened, questions, every_s, ground, out, as_json))
+        return
+    answers = asyncio.run(_answers(opened, questions, wait_s))
     found = [one for one in answers if not isinstance(one, CausewayError)]
     if out is not None and found:
         replace_file(out, b"\n".join(one.file for one in found))
@@ -65,7 +80,13 @@ def query(
 
 
 def _asked_of(
-    relayer: str | None, config: Path | None, anchor: Path | None, directory: Path, wait_s: float, layouts: "Layouts"
+    relayer: str | None,
+    config: Path | None,
+    anchor: Path | None,
+    directory: Path,
+    wait_s: float,
+    max_age_s: float,
+    layouts: "Layouts",
 ) -> "tuple[Anchor, AbstractAsyncContextManager[ProvenQueries]]":
     from gateway import config as settings
     from gateway import queries
@@ -80,16 +101,55 @@ def _asked_of(
     ground = read_anchor(anchor)
     if config is not None:
         chains = settings.load(config, settings.SwapConfig).chains
-        return ground, queries.through_chains(chains, ground, layouts)
+        return ground, queries.through_chains(chains, ground, layouts, max_age_s)
     assert relayer is not None
-    return ground, queries.through_relayer(relayer, ground, wait_s, layouts)
+    return ground, queries.through_relayer(relayer, ground, wait_s, layouts, max_age_s)
 
 
 async def _answers(
-    opened: "AbstractAsyncContextManager[ProvenQueries]", questions: list[str]
+    opened: "AbstractAsyncContextManager[ProvenQueries]", questions: list[str], wait_s: float
 ) -> "list[Proven | CausewayError]":
+    """The answers in the order of the questions. What takes longer than a call is waited for in the open."""
+    from core.model.uris import parse_uri, print_uri
+    from relayer.api.query_bodies import MAX_WAIT_S
+
     async with opened as asking:
-        return await asking.answers(questions)
+        if wait_s <= MAX_WAIT_S:
+            with Console(stderr=True).status("asking"):
+                return await asking.answers(questions)
+        places: dict[str, list[int]] = {}
+        for place, uri in enumerate(questions):
+            asked = parse_uri(uri)
+            places.setdefault(print_uri(asked.question, asked.at), []).append(place)
+        found: dict[int, Proven | CausewayError] = {}
+        with Console(stderr=True).status(f"waiting for {len(questions)} answers") as status:
+            async with aclosing(asking.in_time(questions, wait_s)) as answers:
+                async for answer in answers:
+                    uri = str(answer.fields["uri"]) if isinstance(answer, CausewayError) else answer.uri
+                    found[places[uri].pop(0)] = answer
+                    left = len(questions) - len(found)
+                    status.update(f"waiting for {left} of {len(questions)} answers, for {wait_s:.0f} s at most")
+        return [found[place] for place in range(len(questions))]
+
+
+async def _follow(
+    opened: "AbstractAsyncContextManager[ProvenQueries]",
+    questions: list[str],
+    every_s: int,
+    ground: "Anchor",
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Show each change until it is interrupted; a subscription is renewed at its end."""
+    async with opened as asking:
+        while True:
+            async with aclosing(asking.follow(questions, every_s)) as pushes:
+                async for answer in pushes:
+                    uri = str(answer.fields["uri"]) if isinstance(answer, CausewayError) else answer.uri
+                    if out is not None and not isinstance(answer, CausewayError):
+                        with out.open("ab") as file:
+                            file.write(answer.file + b"\n")
+                    show_one(_verdict(uri, answer, ground), uri, as_json)
 
 
 def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Anchor") -> dict[str, Any]:

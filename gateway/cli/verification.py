@@ -24,6 +24,8 @@ MAX_EVIDENCE_FILE_BYTES: Final = 16 * MAX_FILE_BYTES
 """Evidence for as many questions as one request asks."""
 MAX_UNIX_DIGITS: Final = 11
 """Of seconds up to the year 5138: what is longer counts something else, such as milliseconds."""
+MAX_DATED_S: Final = 253_402_300_799
+"""The last second of the year 9999."""
 EXIT_NOT_PROVEN: Final = 2
 
 AnchorFiles = Annotated[
@@ -58,12 +60,14 @@ def verify(
     from core.proofs.errors import ProofError
     from core.proofs.evidence import decode_trusted, joined_anchors
 
-    raw, files = _read(file, MAX_EVIDENCE_FILE_BYTES), [_read(one) for one in anchor or [Path("anchor.json")]]
+    raw, paths = _read(file, MAX_EVIDENCE_FILE_BYTES), anchor or [Path("anchor.json")]
     at_s, reviewed = moment(now), read_layouts(layouts)
-    try:
-        anchors = [decode_trusted(one) for one in files]
-    except ProofError as error:
-        _refuse(file, error, as_json)
+    anchors = []
+    for path in paths:
+        try:
+            anchors.append(decode_trusted(_read(path)))
+        except ProofError as error:
+            show([refusal(RejectedError(f"{path} is not an anchor: {error.message}"))], str(file), as_json)
     ground = joined_anchors(anchors)
     verdicts = [_verdict(line, ground, at_s, reviewed) for line in raw.splitlines() or [b""]]
     show(verdicts, str(file), as_json)
@@ -76,10 +80,21 @@ def show(verdicts: list[dict[str, Any]], title: str, as_json: bool) -> None:
         body = verdicts[0] if len(verdicts) == 1 else {"verified": proven, "answers": verdicts}
         typer.echo(json.dumps({"file": title, **body}))
     else:
-        for one in verdicts:
-            _print(one, title)
+        for place, one in enumerate(verdicts, 1):
+            _print(one, title if len(verdicts) == 1 else f"{title}, answer {place} of {len(verdicts)}")
+        if len(verdicts) > 1:
+            count = sum(one["verified"] for one in verdicts)
+            Console(stderr=not proven).print(f"{count} of {len(verdicts)} answers are proven", highlight=False)
     if not proven:
         sys.exit(EXIT_NOT_PROVEN)
+
+
+def show_one(verdict: dict[str, Any], title: str, as_json: bool) -> None:
+    """Print one verdict of several that come one after the other, proven or not."""
+    if as_json:
+        typer.echo(json.dumps(verdict))
+    else:
+        _print(verdict, title)
 
 
 def read_anchor(path: Path) -> "Anchor":
@@ -116,21 +131,31 @@ def _verdict(raw: bytes, anchor: "Trusted", at_s: int, layouts: "Layouts") -> di
 
     try:
         evidence = decode_evidence(raw)
+    except RejectedError as error:
+        return refusal(RejectedError(f"this is not evidence, or not all of it: {error.message}"))
+    try:
         proven = verify_evidence(evidence, anchor, at_s, installed_verifiers(layouts))
     except RejectedError as error:
-        return refusal(error)
+        return refusal(error, dated_s=evidence.as_of.time.seconds)
     return {"verified": True, **document(proven, anchor, evidence.kind, at_s, int(time.time()))}
 
 
-def refusal(error: CausewayError, uri: str | None = None) -> dict[str, Any]:
-    """The verdict about something that is not proven. Expired trust gets a way on."""
+def refusal(error: CausewayError, uri: str | None = None, dated_s: int | None = None) -> dict[str, Any]:
+    """The verdict about something that is not proven. Expired trust gets a way on; `dated_s`: the time, in Unix
+    seconds, that the evidence says it is of."""
     from core.proofs.errors import TrustExpiredError
+    from gateway.proven import show_time
 
     reason = error.message
     if isinstance(error, TrustExpiredError):
+        until_s, dated = error.fields.get("until_s"), "the time it is from"
+        over = f", which ended {show_time(until_s)}" if isinstance(until_s, int) else ""
+        if dated_s is not None:
+            dated = f"{datetime.fromtimestamp(min(max(dated_s, 0), MAX_DATED_S), UTC):%Y-%m-%dT%H:%M:%SZ}"
         reason += (
-            ". Take a newer anchor, and ask again; or verify the file by the time it is from (--now), if you know that "
-            "it existed then"
+            f"{over}. Whoever holds keys of that day's validators could have made this file since. Take a newer anchor "
+            f"and ask again; or verify the file with the anchor of its own day by that time (--now {dated}), if you "
+            "know that the file existed then"
         )
     named = {} if uri is None else {"uri": uri}
     return {"verified": False, **named, "reason": reason}
@@ -144,15 +169,14 @@ def _print(verdict: dict[str, Any], title: str) -> None:
         )
         return
     table = Table(title=f"[bold green]proven[/]  {escape(title)}", show_header=False, title_justify="left")
+    table.add_column()
+    # An address that is cut could be any other.
+    table.add_column(overflow="fold")
     parts = [("asked", verdict["uri"] or json.dumps(verdict["question"], indent=2))]
-    parts += [(name, verdict[name]) for name in ("what", "when", "trust", "caution") if name in verdict]
+    parts += [(name, verdict[name]) for name in ("about", "what", "when", "trust", "caution") if name in verdict]
     for name, value in parts:
         table.add_row(name, escape(value))
     Console().print(table)
-
-
-def _refuse(file: Path, error: CausewayError, as_json: bool) -> None:
-    show([refusal(error)], str(file), as_json)
 
 
 def _read(path: Path, most: int = MAX_FILE_BYTES) -> bytes:

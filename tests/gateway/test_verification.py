@@ -1,8 +1,10 @@
 """`causeway verify` in this process, over files of toy chains: what it says, and when it does not believe."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from core.model.questions import Evidence
 from core.proofs.evidence import encode_anchor, encode_beacon_anchor, encode_evidence, encode_layouts
+from gateway import proven
 from gateway.cli import app, verification  # noqa: F401 (registers the command)
 from gateway.proven import uri_of
 from tests.core.proofs.test_question_evidence import ALL, ANSWERS, EVIDENCE, LAYOUTS
@@ -110,6 +113,67 @@ def test_kept_file_verifies_by_its_own_time_with_a_caution(tmp_path: Path) -> No
     code, said = verify(tmp_path, now="2040-01-01T00:00:00Z")
     assert (code, said["verified"]) == (2, False)
     assert "--now" in said["reason"]
+
+
+def test_expired_trust_is_said_with_its_dates_and_a_way_on(tmp_path: Path) -> None:
+    """The time that it names proves the file again, with the anchor of that day."""
+    files(tmp_path, [EVIDENCE["list"]])
+    code, said = verify(tmp_path, now="2040-01-01T00:00:00Z")
+    assert code == 2
+    ended = re.search(r"ended (\S+ \S+) UTC", said["reason"])
+    assert ended is not None
+    left_s = datetime.fromisoformat(f"{ended[1]}+00:00").timestamp() - ALL.world.now_s
+    assert 0 < left_s < ALL.world.anchor().trusting_period_s
+    assert "could have made this file since" in said["reason"]
+    named = re.search(r"--now (\S+Z)\)", said["reason"])
+    assert named is not None
+    code, said = verify(tmp_path, now=named[1])
+    assert (code, said["verified"], "caution" in said) == (0, True, True)
+
+
+def test_file_that_is_not_evidence_is_named(tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE["list"]])
+    raw = (tmp_path / "answers.json").read_bytes()
+    for wrong in (raw[: len(raw) // 2], b"{}", b"", (tmp_path / "anchor.json").read_bytes(), b"\xff" * 100):
+        (tmp_path / "answers.json").write_bytes(wrong)
+        code, said = verify(tmp_path)
+        assert (code, said["verified"]) == (2, False)
+        assert said["reason"].startswith("this is not evidence, or not all of it")
+    (tmp_path / "anchor.json").write_bytes(raw)
+    code, said = verify(tmp_path)
+    assert (code, said["reason"].startswith(f"{tmp_path / 'anchor.json'} is not an anchor")) == (2, True)
+
+
+def test_table_shows_every_question_whole_and_counts(tmp_path: Path) -> None:
+    """An address that is cut could be any other."""
+    files(tmp_path, [EVIDENCE["token"], EVIDENCE["lane"]])
+    words = ["verify", str(tmp_path / "answers.json"), "--anchor", str(tmp_path / "anchor.json")]
+    words += ["--layouts", str(tmp_path / "layouts.json"), "--now", str(ALL.world.now_s)]
+    shown = CliRunner(env={"COLUMNS": "70"}).invoke(app, words).stdout
+    assert "…" not in shown
+    assert "answer 2 of 2" in shown
+    assert "2 of 2 answers are proven" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("token", "the balance of eip155:31337:0x"),
+        ("list", "places 2 to 4 of the list records/charity on causeway:"),
+        ("leaf", "the leaf records/provenance/crate-7/count of the state of causeway:"),
+        ("storage", "storage slot 0x5 of eip155:31337:0x"),
+        ("lane", "lane 3 of eip155:31337:0x"),
+        ("log", "log 1 of transaction 0x"),
+    ],
+)
+def test_question_is_shown_in_words(name: str, words: str, tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE[name]])
+    assert verify(tmp_path)[1]["about"].startswith(words)
+
+
+def test_times_are_read_as_spans() -> None:
+    spans = [proven._span(seconds) for seconds in (0, 59, 3_600, 3_661, 86_400 + 7_200 + 61, 40 * 86_400)]
+    assert spans == ["0 s", "59 s", "1 h", "1 h 1 min", "1 d 2 h", "40 d"]
 
 
 @pytest.mark.parametrize("now", ["yesterday", "2026-13-01", "-5", "1796000000000", "9" * 400])

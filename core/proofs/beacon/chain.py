@@ -40,8 +40,9 @@ def verify_sync_chain(chain: SyncChain, anchor: BeaconAnchor, now_s: int) -> Lig
         raise MalformedProofError("too many updates", limit=MAX_UPDATES, updates=len(chain.updates))
     network = anchor.network
     store = start(anchor.trusted_root, chain.bootstrap, network)
-    if network.time_of(store.finalized.slot) + anchor.trusting_period_s <= now_s:
-        raise TrustExpiredError("the anchor's beacon block is older than its trusting period")
+    until_s = network.time_of(store.finalized.slot) + anchor.trusting_period_s
+    if until_s <= now_s:
+        raise TrustExpiredError("the anchor's beacon block is older than its trusting period", until_s=until_s)
     current_slot = network.slot_at(now_s + MAX_CLOCK_DRIFT_S)
     for update in chain.updates:
         store = _moved_on(store, update, current_slot, anchor)

@@ -297,8 +297,11 @@ def verify_hash_link(newer: Header, older: Header) -> None:
 
 
 def _verify_times(trusted: Header, header: Header, now: Timestamp, policy: LightClientPolicy) -> None:
-    if trusted.time.to_nanos() + policy.trusting_period_ns <= now.to_nanos():
-        raise TrustExpiredError("trusted header is older than the trusting period", height=trusted.height)
+    until_ns = trusted.time.to_nanos() + policy.trusting_period_ns
+    if until_ns <= now.to_nanos():
+        raise TrustExpiredError(
+            "trusted header is older than the trusting period", height=trusted.height, until_s=until_ns // 10**9
+        )
     if header.time.to_nanos() >= now.to_nanos() + policy.max_clock_drift_ns:
         raise FutureHeaderError("header is from the future", height=header.height)
     if header.height <= trusted.height:
