@@ -101,7 +101,7 @@ class Frame:
     ) -> web.Response:
         menu = [one for one in self._menu if session is not None and (one.scope is None or one.scope in session.scopes)]
         text = self._templates.get_template(template).render(
-            title=title, name=self._name, menu=menu, session=session, place=request.path, query=request.query, **shown
+            title=title, brand=self._name, menu=menu, session=session, place=request.path, query=request.query, **shown
         )
         response = web.Response(text=text, content_type="text/html", status=status, headers=HEADERS)
         response.enable_compression()
@@ -128,9 +128,12 @@ class Frame:
                 return self._trouble(request, session, error.status, str(error))
             except RetryableError as error:
                 return self._trouble(request, session, 503, str(error))
+            except Exception as error:
+                log.error("page failed", path=request.path, exc_info=error)
+                return self._trouble(request, session, 500, "This page cannot be shown: it is a fault of the console.")
 
         return handler
 
     def _trouble(self, request: web.Request, session: Session, status: int, why: str) -> web.Response:
-        titles = {403: "Not for you", 404: "Not there", 422: "That cannot be", 503: "Not now"}
+        titles = {403: "Not for you", 404: "Not there", 422: "That cannot be", 500: "A fault of ours", 503: "Not now"}
         return self.page("trouble.html", titles.get(status, "Refused"), request, session, status, why=why)

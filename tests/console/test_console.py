@@ -1,0 +1,104 @@
+"""The console in a real browser, on a devnet: every page with real data, and nothing from outside."""
+
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import Browser
+
+from gateway.devnet.info import DevnetInfo
+from tests.console.visitor import Visitor
+
+PAGES = ("", "swaps", "transfers", "assets", "contracts", "lists", "entities", "orders", "log", "search", "verify")
+PHONE = {"viewport": {"width": 390, "height": 844}}
+TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+MOST_BYTES = 600 * 1024
+"""Compressed, of a first visit: the page with all that it needs."""
+
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+
+
+async def test_a_supervisor_sees_every_page_and_proves_a_swap(
+    browser: Browser, town: DevnetInfo, tmp_path: Path
+) -> None:
+    visitor = await Visitor.arrives(browser, town.regulator, accept_downloads=True)
+    await turns_strangers_away(visitor)
+    await visitor.signs_in(town.regulator_key)
+    named = f"assets/{quote(town.ether, safe='')}", f"accounts/{quote(town.user('alice').ethereum_account, safe='')}"
+    for page in (*PAGES, *named):
+        assert await visitor.opens(page) == 200, page
+        assert await visitor.faults() == [], page
+    await visitor.page.emulate_media(color_scheme="dark")
+    await visitor.opens("")
+    assert await visitor.faults() == []
+
+    await visitor.opens("swaps")
+    await visitor.page.click("tbody a")
+    assert "claimed" in await visitor.page.inner_text("main")
+    assert await visitor.page.locator(".events li").count() == 6
+    await visitor.page.click("text=Prove both legs")
+    files = []
+    for leg in ("initiator", "participant"):
+        async with visitor.page.expect_download() as download:
+            await visitor.page.click(f"li:has-text('{leg}') >> text=evidence file")
+        files.append(tmp_path / f"{leg}.json")
+        await (await download.value).save_as(files[-1])
+    for file in files:
+        await proves(visitor, file, Path(town.anchor), "Proven")
+        tampered = json.loads(file.read_bytes())
+        tampered["answer"]["terms_match"] = not tampered["answer"].get("terms_match", False)
+        file.write_text(json.dumps(tampered, separators=(",", ":")), encoding="utf-8")
+        await proves(visitor, file, Path(town.anchor), "Not proven")
+
+    await finds(visitor, town)
+    await visitor.page.click("text=Sign out")
+    assert visitor.page.url.endswith("/console/signin")
+    assert visitor.noticed == []
+
+
+async def turns_strangers_away(visitor: Visitor) -> None:
+    """Whatever page they ask for, they come to the door; with a wrong key they stay there."""
+    await visitor.opens("swaps?status=claimed")
+    assert "/console/signin?then=" in visitor.page.url
+    assert await visitor.faults() == []
+    await visitor.page.fill("#secret", "cwk_" + "x" * 43)
+    await visitor.page.click("main form button")
+    assert "refused" in await visitor.page.inner_text("[role=alert]")
+
+
+async def proves(visitor: Visitor, file: Path, anchor: Path, verdict: str) -> None:
+    await visitor.opens("verify")
+    await visitor.page.set_input_files("#file", file)
+    await visitor.page.set_input_files("#anchor", anchor)
+    await visitor.page.click("#verify button")
+    await visitor.page.wait_for_selector(f"#verdict h2:text-is('{verdict}')")
+
+
+async def finds(visitor: Visitor, town: DevnetInfo) -> None:
+    """By whatever name it has; and what is not there is said to be so."""
+    for text, place in (
+        (town.yuan, "/console/assets/"),
+        (town.user("alice").ethereum_account, "/console/accounts/"),
+        ("nobody-at-all", "/console/search"),
+    ):
+        await visitor.page.fill("#q", text)
+        await visitor.page.press("#q", "Enter")
+        await visitor.page.wait_for_url(f"**{place}**")
+    assert "nobody-at-all" in await visitor.page.inner_text("[role=status]")
+
+
+async def test_pages_fit_a_phone_and_a_budget(browser: Browser, town: DevnetInfo) -> None:
+    visitor = await Visitor.arrives(browser, town.regulator, **PHONE)
+    await visitor.signs_in(town.regulator_key)
+    for page in PAGES:
+        await visitor.opens(page)
+        wide = await visitor.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide <= 0, f"{page} is {wide} px too wide for a phone"
+    fresh = await Visitor.arrives(browser, town.regulator)
+    await fresh.signs_in(town.regulator_key)
+    sizes = "performance.getEntries().reduce((sum, one) => sum + (one.encodedBodySize ?? 0), 0)"
+    assert 0 < await fresh.page.evaluate(sizes) < MOST_BYTES
+    assert [*visitor.noticed, *fresh.noticed] == []

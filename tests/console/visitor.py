@@ -1,0 +1,64 @@
+"""A person in front of a browser, who notices whatever a page should not do."""
+
+import json
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+AXE: Final = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+GRAVE: Final = frozenset({"serious", "critical"})
+RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+
+
+class Visitor:
+    """One browser window at `url`. `noticed`: errors on the page, and requests to anywhere else."""
+
+    def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url.rstrip("/")
+        self.noticed: list[str] = []
+        self.received = 0
+        self._context = context
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.noticed.append(f"error: {error}"))
+        page.on("request", self._asked)
+
+    @classmethod
+    async def arrives(cls, browser: Browser, url: str, **options: Any) -> "Visitor":
+        # Axe is put into pages by us, which their own policy would refuse; it holds for everything else.
+        context = await browser.new_context(**options)
+        return cls(context, await context.new_page(), url)
+
+    async def signs_in(self, key: str) -> None:
+        await self.page.goto(f"{self.url}/console/")
+        await self.page.fill("#secret", key)
+        await self.page.click("main form button")
+        await self.page.wait_for_url("**/console/")
+
+    async def opens(self, place: str) -> int:
+        """Go there; return the status."""
+        response = await self.page.goto(f"{self.url}/console/{place}")
+        assert response is not None
+        return response.status
+
+    async def faults(self) -> list[str]:
+        """What axe-core finds grave on the page, each with the first place of it."""
+        session = await self._context.new_cdp_session(self.page)
+        source = AXE.read_text(encoding="utf-8")
+        # By the debugger, since the page's Content-Security-Policy takes no scripts from us.
+        await session.send("Runtime.evaluate", {"expression": source})
+        asked = f"axe.run(document, {{runOnly: {json.dumps(RULES)}}}).then((found) => JSON.stringify(found.violations))"
+        answer = await session.send("Runtime.evaluate", {"expression": asked, "awaitPromise": True})
+        found = json.loads(answer["result"]["value"])
+        return [f"{one['id']}: {one['nodes'][0]['html'][:160]}" for one in found if one["impact"] in GRAVE]
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.noticed.append(f"{message.type}: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.url:
+            self.noticed.append(f"request to {request.url}")
