@@ -7,9 +7,11 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
+from console import casework, regulator
 from console.api import Api
+from console.casework import CaseworkPages
 from console.frame import Frame, redirect
-from console.regulator import PAGES, RegulatorPages
+from console.regulator import RegulatorPages
 from console.rendering import environment
 from console.sessions import Sessions
 from console.signin import Door, Provider
@@ -21,6 +23,7 @@ from core.runtime.version import VERSION
 STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/verify.js")
 MAX_FORM_BYTES: Final = 64 * 1024
+MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *regulator.PAGES[1:])
 A_DAY: Final = "public, max-age=86400"
 
 log = get_logger("console")
@@ -81,11 +84,18 @@ def regulator_console(
     `url`: where browsers find this server, such as behind a proxy.
     """
     outside = Outside()
-    frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, PAGES)
+    frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, MENU)
     door = Door(frame, clock, secrets, outside, provider, url)
     app = web.Application(client_max_size=MAX_FORM_BYTES)
     app.cleanup_ctx.append(outside.opened)
-    app.router.add_routes([*door.routes(), *RegulatorPages(frame).routes(), web.get("/verify", frame.verify)])
+    app.router.add_routes(
+        [
+            *door.routes(),
+            *RegulatorPages(frame).routes(),
+            *CaseworkPages(frame).routes(),
+            web.get("/verify", frame.verify),
+        ]
+    )
     app.router.add_routes([web.get("/static/{file:.+}", static_file)])
     return app
 

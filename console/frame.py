@@ -1,6 +1,6 @@
 """What every page has: who is signed in, the menu, the API behind it, and how errors look."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -9,7 +9,7 @@ from aiohttp import web
 from jinja2 import Environment
 
 from console.api import Api, ApiProblem
-from console.sessions import Session, Sessions
+from console.sessions import Session, Sessions, sent_by_us
 from core.model.errors import RetryableError
 from core.runtime.logging import get_logger
 
@@ -48,6 +48,10 @@ class Visit:
     async def get(self, path: str, **asked: Any) -> dict[str, Any]:
         """As `Api.get`, with this person's credentials."""
         return await self.frame.api.get(path, self.session.credentials, **asked)
+
+    async def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `Api.post`, with this person's credentials."""
+        return await self.frame.api.post(path, self.session.credentials, body)
 
     async def raw(self, path: str, **asked: Any) -> bytes:
         """As `get`, the bytes as they came."""
@@ -133,6 +137,19 @@ class Frame:
                 return self._trouble(request, session, 500, "This page cannot be shown: it is a fault of the console.")
 
         return handler
+
+    def act(self, work: Callable[[Visit, dict[str, str]], Awaitable[web.Response]]) -> Handler:
+        """The handler of a form: one that a page of this session sent."""
+
+        async def act(visit: Visit) -> web.Response:
+            form = {name: str(value).strip() for name, value in (await visit.request.post()).items()}
+            if not sent_by_us(visit.session, form):
+                return self._trouble(
+                    visit.request, visit.session, 403, "This form is not of your session: begin again."
+                )
+            return await work(visit, form)
+
+        return self.signed_in(act)
 
     def _trouble(self, request: web.Request, session: Session, status: int, why: str) -> web.Response:
         titles = {403: "Not for you", 404: "Not there", 422: "That cannot be", 500: "A fault of ours", 503: "Not now"}

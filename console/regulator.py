@@ -79,7 +79,7 @@ class RegulatorPages:
         return web.Response(body=raw, content_type="application/json", headers={**HEADERS, **kept})
 
     async def _transfers(self, visit: Visit) -> web.Response:
-        asked = visit.asked("chain", "asset", "account", "cursor")
+        asked = visit.asked("chain", "asset", "account", "counterparty", "tx", "cursor")
         found = await visit.get("/v1/transfers", limit=SHOWN, **asked)
         return visit.page("transfers.html", "Transfers", found=found, asked=asked)
 
@@ -98,12 +98,24 @@ class RegulatorPages:
 
     async def _account(self, visit: Visit) -> web.Response:
         name = visit.request.match_info["account"]
-        transfers, tags, hold = await asyncio.gather(
-            visit.get("/v1/transfers", account=name, limit=SHOWN, **visit.asked("cursor")),
-            visit.get("/v1/tags", account=name, limit=SHOWN),
+        place, asked = f"/v1/accounts/{segment(name)}", visit.asked("as_of")
+        profile, partners, moves, alerts, hold = await asyncio.gather(
+            visit.get(place, **asked),
+            visit.get(f"{place}/counterparties", limit=FEW, **asked),
+            visit.get(f"{place}/moves", limit=SHOWN, **asked, **visit.asked("cursor")),
+            visit.maybe("/v1/alerts", subject=name, limit=FEW),
             visit.maybe(f"/v1/holds/{segment(name)}"),
         )
-        return visit.page("account.html", "Account", name=name, found=transfers, tags=tags["items"], hold=hold)
+        return visit.page(
+            "account.html",
+            "Account",
+            profile=profile,
+            partners=partners,
+            moves=moves,
+            alerts=alerts,
+            hold=hold,
+            asked=asked,
+        )
 
     async def _contracts(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "cursor")
@@ -138,38 +150,37 @@ class RegulatorPages:
         return visit.page("log.html", "Access log", found=found, asked=asked)
 
     async def _search(self, visit: Visit) -> web.Response:
-        text = visit.request.query.get("q", "").strip()[:256]
-        place = await self._place_of(visit, text) if text else None
-        if place is not None:
-            return redirect(place)
-        return visit.page("search.html", "Search", text=text)
-
-    async def _place_of(self, visit: Visit, text: str) -> str | None:
-        """The page of what this names: an asset, an account, a swap or a hashlock; None if it names nothing here."""
-        for path, asked, place in _places(text):
+        text = visit.request.query.get("q", "").strip()[:512]
+        found: list[dict[str, Any]] = []
+        if text:
             try:
-                found = await visit.get(path, **asked)
-            except ApiProblem:
-                continue
-            named = found.get("entity") or found.get("accounts") if "accounts" in found else found.get("items", True)
-            if named:
-                return place
-        return None
+                found = (await visit.get("/v1/search", q=text))["items"]
+            except ApiProblem as error:
+                if error.status != 422:
+                    raise
+        for one in found:
+            one["place"] = place_of(one)
+        if len(found) == 1:
+            return redirect(found[0]["place"])
+        return visit.page("search.html", "Search", text=text, found=found)
 
 
-def _places(text: str) -> list[tuple[str, dict[str, Any], str]]:
-    """What to ask for this, and the page of what is found."""
-    name = segment(text)
-    if "/" in text:
-        return [(f"/v1/assets/{name}/conservation", {}, f"/console/assets/{name}")]
-    if ":" in text:
-        return [("/v1/transfers", {"account": text, "limit": 1}, f"/console/accounts/{name}")]
-    entity = segment(text.lower())
-    return [
-        (f"/v1/swaps/{name}", {}, f"/console/swaps/{name}"),
-        ("/v1/swaps", {"hashlock": text, "limit": 1}, f"/console/swaps?hashlock={name}"),
-        (f"/v1/entities/{entity}", {}, f"/console/entities/{entity}"),
-    ]
+_PLACES: Final = {
+    "account": "accounts",
+    "contract": "accounts",
+    "swap": "swaps",
+    "asset": "assets",
+    "entity": "entities",
+}
+
+
+def place_of(hit: dict[str, Any]) -> str:
+    """The page of something that the search found."""
+    if hit["kind"] in _PLACES:
+        return f"/console/{_PLACES[hit['kind']]}/{segment(hit['id'])}"
+    if hit["kind"] == "transaction":
+        return f"/console/transfers?tx={segment(hit['id'].rsplit('/', 1)[-1])}"
+    return f"/console/search?q={segment(hit['id'])}"
 
 
 def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:
