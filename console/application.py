@@ -7,7 +7,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from console import casework, regulator
+from console import casework, regulator, tracing
 from console.api import Api
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
@@ -21,9 +21,9 @@ from core.runtime.logging import get_logger
 from core.runtime.version import VERSION
 
 STATIC: Final = Path(__file__).resolve().parent / "static"
-FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/verify.js")
+FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/graph.js", "built/verify.js")
 MAX_FORM_BYTES: Final = 64 * 1024
-MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *regulator.PAGES[1:])
+MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *regulator.PAGES[1:])
 A_DAY: Final = "public, max-age=86400"
 
 log = get_logger("console")

@@ -1,0 +1,95 @@
+"""The graph explorer: where value went, or came from, over hops and chains, by three methods."""
+
+from typing import Any, Final
+
+from aiohttp import web
+
+from console.api import segment
+from console.frame import Frame, Page, Visit, redirect
+
+PAGES: Final[tuple[Page, ...]] = (Page("trace", "Trace", "trace"),)
+
+
+class TracingPages:
+    """Traces of one supervision API. A trace's page has an address of its own, which shows the same again."""
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/trace", self._frame.signed_in(self._ask)),
+            web.post("/trace", self._frame.act(self._make)),
+            web.get("/traces/{id}", self._frame.signed_in(self._show)),
+        ]
+
+    async def _ask(self, visit: Visit) -> web.Response:
+        asked = visit.asked("account", "asset", "chain", "tx", "way", "hops")
+        return visit.page("trace_ask.html", "Trace", asked=asked)
+
+    async def _make(self, visit: Visit, form: dict[str, str]) -> web.Response:
+        made = await visit.post("/v1/traces", question_of(form))
+        return redirect(f"/console/traces/{segment(made['id'])}")
+
+    async def _show(self, visit: Visit) -> web.Response:
+        trace = await visit.get(f"/v1/traces/{segment(visit.request.match_info['id'])}")
+        return visit.page("trace.html", "Trace", trace=trace, graph=graph_of(trace))
+
+
+def question_of(form: dict[str, str]) -> dict[str, Any]:
+    """What the form asks, as `POST /v1/traces` has it."""
+    asked: dict[str, Any] = {"way": "backward" if form.get("way") == "backward" else "forward"}
+    if form.get("hops", "").isascii() and form.get("hops", "").isdigit():
+        asked["hops"] = int(form["hops"][:3])
+    if form.get("tx"):
+        asked["transaction"] = {"chain": form.get("chain", ""), "tx": form["tx"]}
+    else:
+        asked["account"] = {"account": form.get("account", ""), "asset": form.get("asset", "")}
+    return asked
+
+
+def graph_of(trace: dict[str, Any]) -> dict[str, Any]:
+    """The trace as its picture needs it: holdings are nodes in their chains, movements are edges, by method."""
+    nodes: dict[str, dict[str, Any]] = {}
+    methods: dict[str, Any] = {}
+    for one in trace["methods"]:
+        ends = {_node_id(end["ledger"]): end for end in one["ends"]}
+        for flow in one["flows"]:
+            for side in ("sent", "received"):
+                if flow[side] is not None:
+                    nodes.setdefault(_node_id(flow[side]), _node(flow[side]))
+        for name, end in ends.items():
+            nodes.setdefault(name, _node(end["ledger"]))
+        methods[one["method"]] = {
+            "edges": [
+                {
+                    "from": None if flow["sent"] is None else _node_id(flow["sent"]),
+                    "to": None if flow["received"] is None else _node_id(flow["received"]),
+                    "time": flow["time_s"],
+                    "taint": flow["taint"],
+                    "amount": flow["amount"],
+                    "swap": flow["swap"],
+                    "tx": flow["tx_hash"],
+                    "chain": flow["chain"],
+                }
+                for flow in one["flows"]
+            ],
+            "ends": {name: {"taint": end["taint"], "stop": end["stop"]} for name, end in ends.items()},
+        }
+    return {"nodes": list(nodes.values()), "methods": methods, "way": trace["way"]}
+
+
+def _node_id(ledger: dict[str, Any]) -> str:
+    return f"{ledger['account']} {ledger['asset']} {ledger['lock'] or ''}"
+
+
+def _node(ledger: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": _node_id(ledger),
+        "account": ledger["account"],
+        "asset": ledger["asset"],
+        "lock": ledger["lock"],
+        "chain": ledger["account"].rsplit(":", 1)[0],
+        "entity": ledger["entity"],
+        "categories": ledger["categories"],
+    }
