@@ -15,6 +15,7 @@ from console.regulator import RegulatorPages
 from console.rendering import environment
 from console.sessions import Sessions
 from console.signin import Door, Provider
+from console.tracing import TracingPages
 from core.model.errors import RetryableError
 from core.runtime.clock import Clock, SecretSource
 from core.runtime.logging import get_logger
@@ -88,15 +89,9 @@ def regulator_console(
     door = Door(frame, clock, secrets, outside, provider, url)
     app = web.Application(client_max_size=MAX_FORM_BYTES)
     app.cleanup_ctx.append(outside.opened)
-    app.router.add_routes(
-        [
-            *door.routes(),
-            *RegulatorPages(frame).routes(),
-            *CaseworkPages(frame).routes(),
-            web.get("/verify", frame.verify),
-        ]
-    )
-    app.router.add_routes([web.get("/static/{file:.+}", static_file)])
+    rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame))
+    app.router.add_routes([*door.routes(), *(route for room in rooms for route in room.routes())])
+    app.router.add_routes([web.get("/verify", frame.verify), web.get("/static/{file:.+}", static_file)])
     return app
 
 

@@ -54,6 +54,8 @@ class RegulatorPages:
         return [web.get(path, self._frame.signed_in(page)) for path, page in pages]
 
     async def _overview(self, visit: Visit) -> web.Response:
+        if not visit.may("read"):
+            return redirect("/console/log" if visit.may("audit") else "/console/verify")
         summary, swaps = await asyncio.gather(visit.get("/v1/summary"), visit.get("/v1/swaps", limit=FEW))
         return visit.page("overview.html", "Overview", summary=summary, swaps=swaps["items"])
 

@@ -390,6 +390,10 @@ class Devnet:
             name: issued_token(issuer, tokens, name, scopes, (EVERYWHERE,), TOKEN_LIFE_S)
             for name, scopes in roles.items()
         }
+        # What two people have to decide needs another one of the same role.
+        issued["officer-2"] = issued_token(
+            issuer, tokens, "officer", roles["officer"], (EVERYWHERE,), TOKEN_LIFE_S, person="second"
+        )
         return file, issued
 
     # --- processes -----------------------------------------------------------------------------------------------

@@ -4,14 +4,31 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import aiohttp
 import pytest
 from playwright.async_api import Browser
 
 from gateway.devnet.info import DevnetInfo
 from tests.console.visitor import Visitor
 
-PAGES = ("", "swaps", "transfers", "assets", "contracts", "lists", "entities", "orders", "log", "search", "verify")
+PAGES = (
+    "",
+    "alerts",
+    "rules",
+    "trace",
+    "swaps",
+    "transfers",
+    "assets",
+    "contracts",
+    "lists",
+    "entities",
+    "orders",
+    "log",
+    "search",
+    "verify",
+)
 PHONE = {"viewport": {"width": 390, "height": 844}}
+WAITS = 60
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 MOST_BYTES = 600 * 1024
 """Compressed, of a first visit: the page with all that it needs."""
@@ -55,6 +72,100 @@ async def test_a_supervisor_sees_every_page_and_proves_a_swap(
     await visitor.page.click("text=Sign out")
     assert visitor.page.url.endswith("/console/signin")
     assert visitor.noticed == []
+
+
+async def test_two_people_close_a_case_of_a_traced_alert(browser: Browser, town: DevnetInfo) -> None:
+    """A list names the account of the swap: its alert is looked at, its value followed, its case closed by two."""
+    alice = town.user("alice").ethereum_account
+    await listed(town, alice)
+    visitor = await Visitor.arrives(browser, town.regulator, accept_downloads=True)
+    await visitor.signs_in(town.regulator_tokens["officer"])
+    await visitor.opens(f"accounts/{quote(alice, safe='')}")
+    await eventually(visitor, "text=Dealings with a listed account")
+    assert await visitor.faults() == []
+
+    await visitor.opens(f"trace?account={quote(alice)}&asset={quote(town.ether)}")
+    await visitor.page.click("main form button")
+    await visitor.page.wait_for_url("**/console/traces/*")
+    await visitor.page.wait_for_selector("#graph[data-edges]")
+    assert await visitor.faults() == []
+    edges = int(await visitor.page.get_attribute("#graph", "data-edges") or 0)
+    assert edges >= 2, "into the lock, and out of the other one"
+    assert town.yuan in await visitor.page.inner_html("main")
+    await visitor.page.select_option("#method", "poison")
+    assert await visitor.page.locator(".method:visible h2").inner_text() == "Poison"
+    async with visitor.page.expect_download() as download:
+        await visitor.page.click("#csv")
+    assert len(content(await (await download.value).path()).splitlines()) == edges + 1
+    async with visitor.page.expect_download() as download:
+        await visitor.page.click("#png")
+    assert content(await (await download.value).path()).startswith(b"\x89PNG")
+
+    await visitor.opens("alerts")
+    await visitor.page.click("tbody a >> nth=0")
+    await visitor.page.click("text=Open a case")
+    await visitor.page.wait_for_url("**/console/cases/*")
+    place = visitor.page.url
+    await visitor.page.fill("#text", "Looked at the swap: the lists name its initiator.")
+    await visitor.page.click("text=Add the note")
+    await closes(visitor)
+    assert "Somebody else has to agree" in await visitor.page.inner_text("main")
+    await closes(visitor)
+    assert "Closed as" not in await visitor.page.inner_text("main"), "one person closed a case alone"
+
+    other = await Visitor.arrives(browser, town.regulator)
+    await other.signs_in(town.regulator_tokens["officer-2"])
+    await other.page.goto(place)
+    await closes(other)
+    assert "Closed as referred" in await other.page.inner_text("main")
+    assert await other.faults() == []
+    assert other.noticed == []
+
+
+async def listed(town: DevnetInfo, account: str) -> None:
+    body = {"account": account, "label": "A test", "category": "sanctioned", "source": "a test", "confidence": 100}
+    headers = {"Authorization": f"Bearer {town.regulator_tokens['librarian']}", "X-Purpose": "a test"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{town.regulator}/v1/tags", json={**body, "valid_from_s": 1}, headers=headers) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+
+
+def content(file: Path) -> bytes:
+    return Path(file).read_bytes()
+
+
+async def eventually(visitor: Visitor, selector: str) -> None:
+    """Load the page again until it shows this."""
+    for _ in range(WAITS):
+        if await visitor.page.locator(selector).count():
+            return
+        await visitor.page.wait_for_timeout(1_000)
+        await visitor.page.reload()
+    raise AssertionError(f"{selector} does not come: {await visitor.page.inner_text('main')}")
+
+
+async def closes(visitor: Visitor) -> None:
+    await visitor.page.select_option("#outcome", "referred")
+    await visitor.page.fill("#reason", "For others to judge.")
+    await visitor.page.locator("form[action$='/close'] button").click()
+    await visitor.page.wait_for_load_state()
+
+
+async def test_what_a_role_may_not_see_is_absent(browser: Browser, town: DevnetInfo) -> None:
+    visitor = await Visitor.arrives(browser, town.regulator)
+    await visitor.signs_in(town.regulator_tokens["analyst"])
+    menu = await visitor.page.locator("nav").inner_text()
+    assert "Trace" in menu
+    assert not {"Cases", "Access log"} & set(menu.split("\n"))
+    assert await visitor.opens("cases") == 403
+    assert await visitor.opens("log") == 403
+    await visitor.page.click("text=Sign out")
+    await visitor.page.fill("#secret", town.regulator_tokens["overseer"])
+    await visitor.page.click("main form button")
+    await visitor.page.wait_for_url("**/console/log")
+    assert "/v1/cases" in await visitor.page.inner_text("main"), "what was refused is logged, too"
 
 
 async def turns_strangers_away(visitor: Visitor) -> None:
