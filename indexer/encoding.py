@@ -14,6 +14,8 @@ from core.model.facts import (
     ContractEvent,
     HeaderAttested,
     Locked,
+    OrderSigned,
+    OrderStep,
     RecordWritten,
     Refunded,
     Transferred,
@@ -91,6 +93,18 @@ def event_values(event: ChainEvent) -> tuple[Any, ...]:
         case HeaderAttested(foreign):
             payload = _text({"chain": foreign.chain, "height": foreign.height, "hash": foreign.hash.hex()})
             return ("attested", None, None, None, None, None, None, payload)
+        case OrderSigned():
+            payload = _text(
+                {
+                    "order": event.order,
+                    "step": event.step,
+                    "reason": event.reason,
+                    "case": event.case.hex(),
+                    "expires": event.expires,
+                    "renews": event.renews,
+                }
+            )
+            return ("order", None, None, None, event.officer, event.account, None, payload)
         case ContractEvent():
             payload = _text(
                 {
@@ -152,6 +166,12 @@ def _attested(row: Any) -> HeaderAttested:
     return HeaderAttested(BlockRef(ChainId(rest["chain"]), Height(rest["height"]), bytes.fromhex(rest["hash"])))
 
 
+def _order(row: Any) -> OrderSigned:
+    rest = _rest(row)
+    parts = rest["reason"], bytes.fromhex(rest["case"]), rest["expires"], rest["renews"]
+    return OrderSigned(rest["order"], OrderStep(rest["step"]), AccountId(row.receiver), AccountId(row.sender), *parts)
+
+
 def _contract(row: Any) -> ContractEvent:
     rest = _rest(row)
     arguments = tuple((name, _argument(value)) for name, value in rest["arguments"])
@@ -176,6 +196,7 @@ _DECODERS: Final[dict[str, Callable[[Any], ChainEvent]]] = {
     "record": _record,
     "attested": _attested,
     "contract": _contract,
+    "order": _order,
 }
 
 

@@ -373,6 +373,28 @@ records = sa.Table(
 """Projection: every version of every record of the canonical chains."""
 sa.Index("ix_indexer_records_block", records.c.chain, records.c.block_hash)
 
+orders = sa.Table(
+    "indexer_orders",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("order_number", sa.BigInteger, nullable=False),
+    sa.Column("step", sa.String(16), nullable=False),
+    sa.Column("account", IDENTIFIER, nullable=False),
+    sa.Column("officer", IDENTIFIER, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("case_digest", sa.LargeBinary, nullable=False),
+    sa.Column("expires", sa.BigInteger, nullable=False),
+    sa.Column("renews", sa.BigInteger, nullable=False),
+    sa.Column("block_hash", sa.LargeBinary, nullable=False),
+    sa.Column("tx_hash", sa.LargeBinary, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+)
+"""Projection: every half of every hold order of the canonical chains."""
+sa.Index("ix_indexer_orders_account", orders.c.account, orders.c.height, orders.c.event_index)
+sa.Index("ix_indexer_orders_block", orders.c.chain, orders.c.block_hash)
+
 TABLES: Final = (
     fact_order,
     chains,
@@ -399,4 +421,5 @@ TABLES: Final = (
     asset_numbers,
     moves,
     records,
+    orders,
 )

@@ -17,6 +17,7 @@ from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.reading import routes as reading
+from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.rules import routes as rules
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
@@ -238,6 +239,14 @@ def _order_routes(service: orders.Orders) -> list[Route]:
             query=orders.ChainQuery,
         ),
         _scoped("GET", "/v1/holds/{account}", service.get_hold, "Whether an account is held", orders.HoldAnswer),
+        _scoped(
+            "GET",
+            "/v1/holds/{account}/history",
+            service.get_hold_history,
+            "What officers signed about an account",
+            orders.HoldHistory,
+            query=PagedMomentQuery,
+        ),
         _scoped(
             "GET",
             "/v1/holds/{account}/evidence",

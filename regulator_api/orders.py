@@ -14,6 +14,7 @@ from aiohttp import web
 from core.model.consortium import caip_account, raw_address
 from core.model.consortium_orders import CASE_BYTES, OrderStatus, OrderTerms, OrderView, Step, held_key
 from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.facts import OrderStep
 from core.model.identifiers import parse_account, parse_chain
 from core.model.ports import Prover
 from core.model.questions import LeafQuestion
@@ -21,9 +22,16 @@ from core.model.types import MAX_TIMELOCK_S, AccountId, ChainId, chain_of
 from core.proofs.evidence import encode_evidence
 from core.runtime.web import PageCursors, PageQuery, read_body, read_query, respond
 from core.runtime.web.pages import Cursor
+from indexer.projections.orders import OrderRow
+from regulator_api.answers import hex_of
+from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.drafts import Half, OrderDraft, to_draft
 from regulator_api.ordering import OrderDesk, is_about
+from regulator_api.reading.bodies import MomentView
+from regulator_api.reading.common import Frame, Reading, listing_of
+from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.requests import Identifier
+from regulator_api.view.holds import orders_about
 
 PROOF_TIMEOUT_S: Final = 30.0
 MAX_NUMBER: Final = 2**63 - 1
@@ -109,12 +117,40 @@ class HoldAnswer(msgspec.Struct, frozen=True, kw_only=True):
     until: int | None
 
 
+class HalfView(msgspec.Struct, frozen=True, kw_only=True):
+    """An officer's half of an order about the account. `reason` is absent where the step has none of its own."""
+
+    order: int
+    step: Annotated[str, msgspec.Meta(extra_json_schema={"enum": [step.value for step in OrderStep]})]
+    officer: str
+    reason: str | None
+    case: str | None
+    expires: int | None
+    renews: int | None
+    placed: PlacedView
+    index: int
+
+
+class HoldHistory(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that officers signed about an account, the newest first, as of a moment."""
+
+    account: str
+    items: list[HalfView]
+    next: Cursor | None
+    moment: MomentView
+
+
 class Orders:
     """Answers about the orders of those supervised chains that have them. `provers` prove who is held."""
 
     def __init__(
-        self, desks: Mapping[ChainId, OrderDesk], provers: Mapping[ChainId, Prover | None], cursors: PageCursors
+        self,
+        desks: Mapping[ChainId, OrderDesk],
+        provers: Mapping[ChainId, Prover | None],
+        cursors: PageCursors,
+        reading: Reading,
     ) -> None:
+        self._reading = reading
         self._desks = desks
         self._provers = provers
         self._cursors = cursors
@@ -162,6 +198,26 @@ class Orders:
         except TimeoutError:
             raise RetryableError(f"{chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
         return web.Response(body=encode_evidence(evidence), content_type="application/json")
+
+    async def get_hold_history(self, request: web.Request) -> web.Response:
+        query = read_query(request, PagedMomentQuery)
+        account = self._reading.account(request.match_info["account"])
+        listing = listing_of("holds", query, account)
+        moment, sealed = self._reading.opened(listing, query)
+        before = None if sealed is None else (int(sealed[0]), int(sealed[1]))
+        found, frame = await self._reading.read(
+            request, moment, lambda view: orders_about(view, account, query.limit + 1, before)
+        )
+        items = found[: query.limit]
+        after = (items[-1].block.height, items[-1].index) if len(found) > query.limit else None
+        return respond(
+            HoldHistory(
+                account=account,
+                items=[_half_view(one, frame) for one in items],
+                next=self._reading.next(listing, frame, after),
+                moment=frame.view,
+            )
+        )
 
     # --- drafts --------------------------------------------------------------------------------------------------
 
@@ -230,6 +286,24 @@ def order_body(chain: ChainId, order: OrderView) -> OrderBody:
         lift_approved=None if leaf.lift_approved is None else _step(chain, leaf.lift_approved),
         lift_waits=order.lift_waits,
         renewed_by=leaf.renewed_by or None,
+    )
+
+
+def _half_view(row: OrderRow, frame: Frame) -> HalfView:
+    signed, chain = row.signed, row.block.chain
+    block = BlockView(height=row.block.height, hash=hex_of(chain, row.block.hash), time_s=row.time_s)
+    return HalfView(
+        order=signed.order,
+        step=signed.step.value,
+        officer=signed.officer,
+        reason=signed.reason or None,
+        case=signed.case.hex() or None,
+        expires=signed.expires or None,
+        renews=signed.renews or None,
+        placed=PlacedView(
+            tx_hash=hex_of(chain, row.tx_hash), block=block, final=row.block.height <= frame.moment.final(chain)
+        ),
+        index=row.index,
     )
 
 

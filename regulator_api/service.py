@@ -100,9 +100,10 @@ class RegulatorService:
         self._clock = clock
         self._cursors = PageCursors(cursor_key)
         self.reading = Reading(database, self._cursors, self._chains, self._assets)
-        self.database, self.clock, self.cursors = database, clock, self._cursors  # for the other rooms' routes
         desks = {chain: entry.orders for chain, entry in self._chains.items() if entry.orders is not None}
-        self.orders = Orders(desks, {chain: self._chains[chain].prover for chain in desks}, self._cursors)
+        provers = {chain: self._chains[chain].prover for chain in desks}
+        self.orders = Orders(desks, provers, self._cursors, self.reading)
+        self.database, self.clock, self.cursors = database, clock, self._cursors  # for the other rooms' routes
 
     # --- answers -------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,10 @@
 """The ledger's events as typed chain facts."""
 
-from typing import assert_never
+from dataclasses import replace
+from typing import Final, assert_never
 
 from core.model.consortium import (
+    ADDRESS_BYTES,
     AccessSet,
     AssetCreated,
     AssetMoved,
@@ -31,7 +33,14 @@ from core.model.consortium_members import (
     MisbehaviourSeen,
     ProposalVoided,
 )
-from core.model.consortium_orders import AddressHeld, AddressReleased, LiftPrepared, OrderPrepared
+from core.model.consortium_orders import (
+    CASE_BYTES,
+    AddressHeld,
+    AddressReleased,
+    LiftPrepared,
+    OrderPrepared,
+    reason_fault,
+)
 from core.model.errors import RejectedError
 from core.model.facts import (
     AssetDefined,
@@ -39,12 +48,15 @@ from core.model.facts import (
     Claimed,
     HeaderAttested,
     Locked,
+    OrderSigned,
+    OrderStep,
     RecordWritten,
     Refunded,
     Transferred,
 )
 from core.model.types import (
     MAX_DECIMALS,
+    MAX_TIMELOCK_S,
     AccountId,
     BaseUnits,
     BlockRef,
@@ -55,6 +67,8 @@ from core.model.types import (
     LockTerms,
     PublicPreimage,
 )
+
+MAX_ORDER: Final = 2**63 - 1
 
 
 def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
@@ -91,9 +105,34 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
         case QueryAsked() | QueryAnswered() | QueryExpired():
             return None
         case OrderPrepared() | AddressHeld() | LiftPrepared() | AddressReleased():
-            return None
+            return _order(chain, event)
         case _:
             assert_never(event)
+
+
+def _order(chain: ChainId, event: OrderPrepared | AddressHeld | LiftPrepared | AddressReleased) -> OrderSigned:
+    if not 0 < event.order <= MAX_ORDER or {len(event.address), len(event.officer)} != {ADDRESS_BYTES}:
+        raise RejectedError(f"an order has a number and two addresses, not {event.order}")
+    account, officer = caip_account(chain, event.address), caip_account(chain, event.officer)
+    if isinstance(event, OrderPrepared | LiftPrepared) and (fault := reason_fault(event.reason)):
+        raise RejectedError(f"order {event.order}: {fault}")
+    if isinstance(event, OrderPrepared | AddressHeld) and not 0 < event.expires <= MAX_TIMELOCK_S:
+        raise RejectedError(f"order {event.order} expires at {event.expires}, which is not a time")
+    match event:
+        case OrderPrepared():
+            if len(event.case) != CASE_BYTES:
+                raise RejectedError(f"order {event.order} names a case by {len(event.case)} bytes")
+            half = OrderSigned(event.order, OrderStep.PREPARED, account, officer)
+            return replace(half, reason=event.reason, case=event.case, expires=event.expires)
+        case AddressHeld():
+            if not 0 <= event.renews <= MAX_ORDER:
+                raise RejectedError(f"order {event.order} renews {event.renews}, which is not an order")
+            half = OrderSigned(event.order, OrderStep.IN_FORCE, account, officer)
+            return replace(half, expires=event.expires, renews=event.renews)
+        case LiftPrepared():
+            return OrderSigned(event.order, OrderStep.LIFT_PREPARED, account, officer, event.reason)
+        case AddressReleased():
+            return OrderSigned(event.order, OrderStep.LIFTED, account, officer)
 
 
 def shown_symbol(symbol: str) -> str:

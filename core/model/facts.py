@@ -145,7 +145,44 @@ class ContractEvent:
     undecoded: bytes = b""
 
 
-ChainEvent = Locked | Claimed | Refunded | Transferred | AssetDefined | RecordWritten | HeaderAttested | ContractEvent
+class OrderStep(StrEnum):
+    """Halves of a hold order and of its lift; see `core.model.consortium_orders`."""
+
+    PREPARED = "prepared"
+    IN_FORCE = "in-force"
+    LIFT_PREPARED = "lift-prepared"
+    LIFTED = "lifted"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSigned:
+    """An officer signed a half of order number `order`, which is about `account`.
+
+    `expires` (Unix seconds, exclusive) is of a preparation and of an order that comes into force, and 0 otherwise;
+    `case` (32 bytes) of a preparation, and empty otherwise. `renews`: the order whose place is taken, 0 if none.
+    """
+
+    order: int
+    step: OrderStep
+    account: AccountId
+    officer: AccountId
+    reason: str = ""
+    case: bytes = b""
+    expires: int = 0
+    renews: int = 0
+
+
+ChainEvent = (
+    Locked
+    | Claimed
+    | Refunded
+    | Transferred
+    | AssetDefined
+    | RecordWritten
+    | HeaderAttested
+    | ContractEvent
+    | OrderSigned
+)
 
 
 @dataclass(frozen=True, slots=True)

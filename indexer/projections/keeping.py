@@ -18,7 +18,7 @@ from core.model.types import BlockRef, ChainId, Hashlock, Height
 from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
 from core.runtime.savepoints import contained, failure_of, reason_of
-from indexer.projections import assets, balances, contract_events, contracts, locks, moves, records
+from indexer.projections import assets, balances, contract_events, contracts, locks, moves, orders, records
 from indexer.projections.swaps import refresh_swaps
 from indexer.tables import events, set_aside
 
@@ -54,6 +54,7 @@ _PARTS: Final = (
     _Part("balances", balances.apply, balances.revert),
     _Part("moves", moves.apply, moves.revert),
     _Part("records", records.apply, records.revert),
+    _Part("orders", orders.apply, orders.revert),
 )
 """In the order in which blocks are applied; they are reverted in the opposite one."""
 

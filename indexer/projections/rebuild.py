@@ -21,6 +21,7 @@ from indexer.tables import (
     contracts,
     locks,
     moves,
+    orders,
     projection_version,
     records,
     set_aside,
@@ -28,10 +29,10 @@ from indexer.tables import (
 )
 from indexer.writing import hold_projections
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
 assets and contracts, and balances where native coins moved. Since 4: locks by where they stand. Since 5: moves.
-Since 6: records."""
+Since 6: records. Since 7: orders."""
 
 PROJECTED: Final = (
     swaps,
@@ -41,6 +42,7 @@ PROJECTED: Final = (
     balances,
     moves,
     records,
+    orders,
     assets,
     contracts,
     set_aside,

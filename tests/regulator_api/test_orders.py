@@ -1,5 +1,6 @@
 """Orders over the supervision API: drafts for officers, who is held, and the proof, on a running ledger."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from adapters.consortium.chain import ConsortiumChain
 from core.model.consortium import caip_account, decode_leaf
 from core.model.consortium_orders import HeldLeaf
 from core.model.questions import LeafAnswer
-from core.model.types import ChainId
+from core.model.types import ChainId, Height
 from core.proofs.evidence import decode_evidence, verify
 from core.runtime.clock import SystemClock
 from core.runtime.database import open_database
 from gateway import orders
+from indexer.feed import FactSignal
+from indexer.follower import Follower
 from local_chains.consortium.node import ConsortiumNode
 from regulator_api.drafts import OrderDraft, half_of
 from regulator_api.ordering import OrderDesk
@@ -52,8 +55,14 @@ async def api(chain: ConsortiumChain, tmp_path: Path) -> AsyncIterator[Api]:
     assert access.orders is not None
     desk = OrderDesk(CHAIN, access.orders, access.transactions, access.heads)
     supervised = SupervisedChain(access.parameters, chain.prover, access.state, desk)
+    follower = Follower(
+        access.parameters, access.heads, access.blocks, database, FactSignal(), SystemClock(), Height(1)
+    )
+    following = asyncio.create_task(follower.run())
     async with serving(database, [supervised], SystemClock()) as made:
         yield made
+    following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
     await database.close()
 
 
@@ -115,6 +124,30 @@ async def test_order_is_drafted_signed_shown_and_proven(api: Api, node: Consorti
     await submit(node, LI, await post(api, "/v1/orders/1/approval", officer=account(LI)))
     assert (await api.get("/v1/orders/1"))["status"] == "lifted"
     assert (await api.get(f"/v1/holds/{account(ANN)}"))["held"] is False
+
+    async def is_indexed() -> bool:
+        return len((await api.get(f"/v1/holds/{account(ANN)}/history"))["items"]) == 4
+
+    await eventually(is_indexed)
+    history = await api.get(f"/v1/holds/{account(ANN)}/history?limit=3")
+    assert [(one["step"], one["officer"], one["reason"]) for one in history["items"]] == [
+        ("lifted", account(LI), None),
+        ("lift-prepared", account(WANG), "explained"),
+        ("in-force", account(WANG), None),
+    ]
+    rest = await api.get(f"/v1/holds/{account(ANN)}/history?limit=3&cursor={history['next']}")
+    [first] = rest["items"]
+    assert (first["step"], first["reason"], first["case"], first["expires"]) == (
+        "prepared",
+        "fraud",
+        CASE,
+        draft["expires"],
+    )
+    assert first["placed"]["final"] is True
+    before = f"{CHAIN}@{history['items'][2]['placed']['block']['height']}"
+    earlier = await api.get(f"/v1/holds/{account(ANN)}/history?as_of={before}")
+    assert [one["step"] for one in earlier["items"]] == ["in-force", "prepared"]
+    assert (await api.get(f"/v1/holds/{account(BEN)}/history"))["items"] == []
 
 
 async def test_orders_are_paged_and_filtered(api: Api, node: ConsortiumNode, chain: ConsortiumChain) -> None:
