@@ -44,7 +44,7 @@ class Visitor:
         return response.status
 
     async def faults(self) -> list[str]:
-        """What axe-core finds grave on the page, each with the first place of it."""
+        """Return what axe-core finds grave on the page, each with the first place of it."""
         session = await self._context.new_cdp_session(self.page)
         source = AXE.read_text(encoding="utf-8")
         # By the debugger, since the page's Content-Security-Policy takes no scripts from us.
