@@ -26,7 +26,7 @@ from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
-from core.runtime.retry import WORKER, RetryPolicy
+from core.runtime.retry import FOLLOWER, RetryPolicy
 from core.runtime.signals import side_by_side
 from indexer import store
 from indexer.chain_view import (
@@ -124,7 +124,7 @@ class Follower:
         start: Height,
         metrics: Metrics | None = None,
         max_range: int = MAX_RANGE,
-        retry: RetryPolicy = WORKER,
+        retry: RetryPolicy = FOLLOWER,
         probe_s: float | None = None,
         projected: bool = True,
     ) -> None:

@@ -31,6 +31,9 @@ CALL: Final = RetryPolicy((0.1, 0.3, 1.0, 2.0))
 """One call to an endpoint, inside a step that somebody waits for."""
 WORKER: Final = RetryPolicy((0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0))
 """A worker whose step failed; it never gives up."""
+FOLLOWER: Final = RetryPolicy((0.2, 0.5, 1.0, 2.0, 5.0))
+"""Whoever reads a chain: exits wait for what it finds there, so that an endpoint or a database which is back is noticed
+in seconds."""
 MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
 """A worker that exits depend on: a database that is locked for a moment, again and again, must be no outage."""
 MOMENT: Final = RetryPolicy((0.5, 1.0, 2.0))

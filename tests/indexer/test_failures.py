@@ -7,7 +7,7 @@ from core.model.errors import RejectedError, RetryableError
 from core.model.types import Height
 from core.runtime.clock import VirtualClock, run_virtually
 from core.runtime.database import InlineDatabase, create_schema
-from core.runtime.retry import WORKER
+from core.runtime.retry import FOLLOWER
 from indexer import tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower, FollowerState
@@ -60,7 +60,7 @@ def test_failures_are_forgotten_at_the_first_progress() -> None:
         source = Failing(chain)
         taken_s = await followed(source, chain, BLOCKS)
         failures = source.asked // FAILS_EVERY
-        assert taken_s < failures * WORKER.delay_s(2), "no pause has grown beyond the second"
+        assert taken_s < failures * FOLLOWER.delay_s(2), "no pause has grown beyond the second"
 
     run_virtually(main())
 
