@@ -80,6 +80,7 @@ class Acts:
         for one in hands:
             one.pipeline.rebuild = self._rebuild
             one.pipeline.closed_gate = self._closed_gate
+            one.pipeline.check_again = self._check_again
             one.pipeline.compose = partial(self._compose, one)
 
     async def do(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
@@ -194,6 +195,22 @@ class Acts:
         except RejectedError as error:
             return error.message
         return None
+
+    async def _check_again(self, effect_key: str) -> None:
+        """See `CheckAgain`. Of what locks nothing, and of a lock that stands, nothing is asked."""
+        try:
+            key = EffectKey.parse(effect_key)
+            if key.kind not in FUND_KINDS:
+                return
+            state = await self._state(SwapId(key.stream))
+        except RejectedError:
+            return
+        if not _stands(state):
+            try:
+                await self._checks.before_repeating(state)
+            except RejectedError:
+                if not _stands(await self._state(state.swap_id)):
+                    raise
 
     async def _lock_by_consent(self, here: ActingChain, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
         """A lock that needs no allowance before it; None if the asset or our signer knows no such thing."""
@@ -331,6 +348,12 @@ class Acts:
 
     async def _state(self, swap_id: SwapId) -> SwapState:
         return await self._database.read(lambda c: swaps.load(c, swap_id))
+
+
+def _stands(state: SwapState) -> bool:
+    """Return true if our own lock was seen."""
+    own = state.agreement.own_leg
+    return own is None or state.leg(own).lock_id is not None
 
 
 def exit_transaction(here: ActingChain, asked: Exit) -> UnsignedTransaction:

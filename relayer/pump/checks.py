@@ -52,6 +52,7 @@ from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import places, promises, swaps
+from relayer.pump.absorb import ChainTimes, times_at_cursor
 from relayer.switchboard import Switches
 from relayer.transactions import accounts
 
@@ -169,6 +170,15 @@ class Checks:
         """Check everything that must hold for our lock, the refusal that says most first."""
         if self._consultation is not None:
             await self._consultation.before_lock(state)
+        await self._ground_to_lock(state, fresh=True)
+
+    async def before_repeating(self, state: SwapState) -> None:
+        """Check what must still hold for our lock that an earlier process signed: all that it had to check, but for
+        limits and purse, which have counted it since."""
+        await self._database.read(lambda c: self.switches_allow(c, state.agreement))
+        await self._ground_to_lock(state, fresh=False)
+
+    async def _ground_to_lock(self, state: SwapState, *, fresh: bool) -> None:
         agreement, own = state.agreement, state.agreement.own_leg
         if own is None:
             raise RejectedError("a watchtower funds nothing")
@@ -179,15 +189,27 @@ class Checks:
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
+        await self._read_up(agreement, first, second)
         other = state.leg(own.other)
         ours = agreement.terms(own)
         # Both claims, and the refund that we rely on if neither is made.
         paid = [*(agreement.terms(leg) for leg in Leg), replace(ours, receiver=ours.sender)]
-        waits = [self._may_be_funded(state, ours)]
+        waits = [self._may_be_funded(state, ours)] if fresh else []
         if other.lock_id is not None:
             seen = None if other.lock is None else other.lock.block
             waits.append(self._stands(other.lock_id, agreement.terms(own.other), seen))
         await asyncio.gather(*waits, *map(self._can_be_paid, paid))
+
+    async def _read_up(self, agreement: Agreement, *heads: ChainTime) -> None:
+        """Raise `RetryableError` while what was taken in of a chain is older than its observation may be, and what
+        `no_alarms` raises: whoever was away acts on nothing that it has not read since."""
+        known = await self._database.read(times_at_cursor)
+        for leg, head in zip(Leg, heads, strict=True):
+            read = known.get(head.chain, ChainTimes()).head
+            late_s = agreement.timing(leg).observation_s + agreement.timing(leg).block_time_s
+            if read is not None and head.seconds - read.seconds > late_s:
+                raise RetryableError(f"the blocks of {head.chain} up to its head are not read yet")
+        await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
 
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
@@ -199,6 +221,7 @@ class Checks:
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_reveal_now(state, agreement.policy, self._now_s(), first, second)
+        await self._read_up(agreement, first, second)
         if other.lock_id is None or other.lock is None:
             raise ConflictError("the participant's lock is gone", swap_id=state.swap_id)
         await asyncio.gather(

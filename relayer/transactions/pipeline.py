@@ -93,7 +93,9 @@ class Pipeline(Sending):
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
         failures: list[RetryableError] = []
-        unsent = [one for one in records if one.id in self._unsent and not await self._over(one, in_time=True)]
+        held = await self._held(records)
+        ready = [one for one in records if one.id in self._unsent and one.id not in held]
+        unsent = [one for one in ready if not await self._over(one, in_time=True)]
         tried = {one.newest.hash for one in unsent}
         if unsent:
             await self._submit_all(unsent)
@@ -105,7 +107,7 @@ class Pipeline(Sending):
         # In the order of sequences: some chains refuse a transaction whose predecessor they do not know.
         for record in records:
             try:
-                if await self._act(record, seen.get(record.id), view, behind[record.id]):
+                if await self._act(record, seen.get(record.id), view, behind[record.id], record.id in held):
                     again.append(record)
             except RetryableError as error:
                 failures.append(error)
@@ -117,8 +119,18 @@ class Pipeline(Sending):
         await self._submit_all([one for one in again if one.newest.hash not in tried])
         if view is not None:
             await self._fill_gaps(records, view)
+        for record in held.values():
+            if self.check_again is not None and await self._inherited.check(record, self.check_again):
+                self._wake.notify()
         if failures:
             raise failures[0]
+
+    async def _held(self, records: Sequence[TransactionRecord]) -> dict[int, TransactionRecord]:
+        """Locks of an earlier process that wait to be checked again. What stands before an exit goes out with it, and
+        what is over is called off like any other."""
+        waiting = [one for one in records if self._inherited.waits(one)]
+        behind = urgencies(records) if waiting else {}
+        return {one.id: one for one in waiting if not behind[one.id].exits and not await self._over(one, in_time=True)}
 
     async def _view(self, failures: list[RetryableError]) -> SequenceView | None:
         try:
@@ -163,8 +175,10 @@ class Pipeline(Sending):
         outcomes: Sequence[tuple[SignedForm, Outcome]] | None,
         view: SequenceView | None,
         urgency: Urgency,
+        held: bool,
     ) -> bool:
-        """Do what the outcome asks for. True if the newest form is to be broadcast again; what was signed here, was."""
+        """Do what the outcome asks for. True if the newest form is to be broadcast again; what was signed here, was.
+        `held`: neither is to happen yet."""
         for attempt, outcome in outcomes or ():
             if outcome.status in (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED):
                 await self._included(record, attempt, outcome)
@@ -186,6 +200,8 @@ class Pipeline(Sending):
                 await self._note(record, TransactionStatus.BROADCAST)
             else:
                 await self._still_refused(record, urgency, view)
+            return False
+        if held:
             return False
         if record.newest.expiry_height is not None and await self._expires(record, dropped and view is not None):
             return False
@@ -300,7 +316,8 @@ class Pipeline(Sending):
         if record.exits or record.cancelling:
             return frozenset()
         now_ns, carried, gate = self._clock.now_ns(), record.carried, self.closed_gate
-        late = {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
+        late = {*self._inherited.refused(record)} & {number for number, _ in carried}
+        late |= {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
         if gate is None:
             return frozenset(late)
         closed = await self._database.read(

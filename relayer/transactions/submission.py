@@ -27,6 +27,7 @@ from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy
+from relayer.transactions.inherited import CheckAgain, Inherited
 from relayer.transactions.orders import Gate, Order
 from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
 from relayer.transactions.signing import Asked, Compose, Rebuild, SendingChain, Signatory
@@ -81,6 +82,8 @@ class Sending:
         """Counts the times that the account was opened."""
         self.closed_gate: ClosedGate | None = None
         """Decides if a transaction other than an exit may still be repeated."""
+        self.check_again: CheckAgain | None = None
+        """Asks once more for what a lock needs that an earlier process signed; set it before `start`."""
         self._database = database
         self._sender = access.transactions
         self._signer = signer
@@ -96,6 +99,7 @@ class Sending:
         self._sending = asyncio.Lock()
         self._wake = Signal()
         self._unsent: set[int] = set()
+        self._inherited = Inherited()
         self._refusals: dict[int, tuple[int, float]] = {}
 
     @property
@@ -135,7 +139,10 @@ class Sending:
                 lambda c: records.first_bids(c, self.chain, self.account, since_ns, fees.MARKETS_KEPT)
             )
         )
-        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}
+        opened = await self._open()
+        self._unsent = {one.id for one in opened if one.status is TransactionStatus.BROADCAST}
+        if self.check_again is not None:
+            self._inherited.take_over(opened)
         self._wake.notify()
         self.opened.notify()
 

@@ -1,0 +1,64 @@
+"""Locks that an earlier process signed: neither sent again nor outbid before all that had to hold for them was checked
+again.
+
+Their bytes may have reached nobody. Meanwhile a token may have stopped, the operator may have paused, or the other lock
+may be gone; what this process knows of the chains is as old as its predecessor. What stands before an exit waits for
+nothing.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+from core.model.errors import RejectedError, RetryableError
+from core.runtime.logging import get_logger
+from relayer.transactions.records import TransactionRecord, TransactionStatus
+
+CHECK_AGAIN_S: Final = 3.0
+"""How long a step waits for the checks of one lock; the next step asks again."""
+
+CheckAgain = Callable[[str], Awaitable[None]]
+"""Ask everything once more for an effect, by its key. `RejectedError`: it must not happen any more."""
+
+_log = get_logger("relayer.transactions")
+
+
+class Inherited:
+    """The locks of one account that are not checked again yet, and what was refused of them."""
+
+    def __init__(self) -> None:
+        self._unchecked: set[int] = set()
+        self._refused: dict[int, frozenset[int]] = {}
+
+    def take_over(self, records: Iterable[TransactionRecord]) -> None:
+        """Remember what is open when a process begins."""
+        sent = (one for one in records if one.status is TransactionStatus.BROADCAST)
+        self._unchecked = {one.id for one in sent if not (one.exits or one.cancelling)}
+        self._refused.clear()
+
+    def waits(self, record: TransactionRecord) -> bool:
+        """Return true if nobody has checked it since this process began."""
+        return record.id in self._unchecked
+
+    def refused(self, record: TransactionRecord) -> frozenset[int]:
+        """Return the numbers of its effects that must not happen any more."""
+        return self._refused.get(record.id, frozenset())
+
+    async def check(self, record: TransactionRecord, check_again: CheckAgain) -> bool:
+        """Check each of its effects; false while a chain does not say."""
+        refused = set[int]()
+        try:
+            async with asyncio.timeout(CHECK_AGAIN_S):
+                for number, item in record.carried:
+                    try:
+                        await check_again(item.effect_key)
+                    except RejectedError as error:
+                        _log.warning("not sent again", effect=item.effect_key, reason=error.message)
+                        refused.add(number)
+        except (RetryableError, TimeoutError) as error:
+            _log.warning("waits to be checked again", effect=record.effect_key, reason=str(error) or "no answer")
+            return False
+        self._unchecked.discard(record.id)
+        if refused:
+            self._refused[record.id] = frozenset(refused)
+        return True
