@@ -178,6 +178,11 @@ class Aims:
                 terms = next((lock.terms for lock in all_locks(chain) if lock.terms.hashlock in hashlocks), None)
                 self._pause(chain, terms, self._clock.now() + for_s)
 
+    def place(self, tx_hash: bytes) -> object:
+        """Return the place of a transaction that a party sent, which all its forms share; the hash of any other."""
+        body = self._bodies.get(tx_hash)
+        return tx_hash if body is None else (body.sender, body.sequence)
+
     def tip(self, chain: ChainId) -> int:
         """The tip that blocks ask for at least, and that nodes name."""
         return CROWDED_TIP if self._crowded_s.get(chain, 0.0) > self._clock.now() else CALM_TIP

@@ -23,7 +23,8 @@ from core.model.errors import (
     UnaffordableError,
     UnclearRefusalError,
 )
-from core.model.ports import StateReader, TransactionSender
+from core.model.facts import BlockHeader, HeadUpdate
+from core.model.ports import HeadSource, StateReader, TransactionSender
 from core.model.transactions import (
     FeeBid,
     FeeMarket,
@@ -44,6 +45,7 @@ FAR: Final = 40
 TIMES: Final = 1_000
 """How much dearer than it is a liar calls inclusion."""
 TIMES_RICHER: Final = 1_000
+"""Or poorer."""
 NONSENSE: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: ValueError("not a number: '0x'"),
     lambda: KeyError("blockNumber"),
@@ -109,9 +111,10 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], pa
     access = member.access
     if lie in SENDER_LIES:
         liar = _Liar(access.transactions, lie, access.chain, faults)
-        return replace(member, access=replace(access, transactions=liar))
-    if lie is Lie.RICH:
-        return replace(member, access=replace(access, state=_Rich(access.state, faults)))
+        heads = _AllFinal(access.heads) if lie is Lie.FINAL else access.heads
+        return replace(member, access=replace(access, heads=heads, transactions=liar))
+    if lie in (Lie.RICH, Lie.POOR):
+        return replace(member, access=replace(access, state=_Rich(access.state, lie, faults)))
     spoils = _spoiling(lie, random.Random(f"{party}/{access.chain}/{lie}"), faults, f"{kind_of(party)}-{access.chain}")
     if spoils is None:
         return member
@@ -220,15 +223,39 @@ class _Moody:
 
 
 class _Rich:
-    """A `StateReader` by which everybody holds a thousand times what they do."""
+    """A `StateReader` by which everybody holds a thousand times what they do, or a thousandth of it."""
 
-    def __init__(self, inner: StateReader, faults: Counter[str]) -> None:
+    def __init__(self, inner: StateReader, lie: Lie, faults: Counter[str]) -> None:
         self._inner = inner
+        self._lie = lie
         self._faults = faults
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        self._faults[f"said-{Lie.RICH}"] += 1
-        return BaseUnits(TIMES_RICHER * await self._inner.balance(account, asset, at))
+        self._faults[f"said-{self._lie}"] += 1
+        held = await self._inner.balance(account, asset, at)
+        return BaseUnits(held // TIMES_RICHER if self._lie is Lie.POOR else TIMES_RICHER * held)
+
+
+class _AllFinal:
+    """A `HeadSource` by which every block is final at once."""
+
+    def __init__(self, inner: HeadSource) -> None:
+        self._inner = inner
+
+    async def head(self) -> HeadUpdate:
+        return _as_final(await self._inner.head())
+
+    async def heads(self) -> AsyncIterator[HeadUpdate]:
+        async for one in self._inner.heads():
+            yield _as_final(one)
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        head = (await self._inner.head()).head
+        return head if head.height == height else await self._inner.final_block(height)
+
+
+def _as_final(truth: HeadUpdate) -> HeadUpdate:
+    return replace(truth, finalized=truth.head)
 
 
 class _Liar:

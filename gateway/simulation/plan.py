@@ -80,6 +80,7 @@ class Lie(StrEnum):
     HANGS = "hangs"
     FINAL = "final"
     RICH = "rich"
+    POOR = "poor"
 
 
 class Rough(StrEnum):
@@ -250,6 +251,19 @@ class Deal:
     """The cheat publishes its preimage once the provider's lock has left, together with others."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
+    gives_as: int | None = None
+    is_paid_as: int | None = None
+    """The number of the cheat whose account they lock from, or are paid at, if that is not their own."""
+
+    @property
+    def giver(self) -> str:
+        """The cheat that owns the account which locks."""
+        return f"cheat-{self.number if self.gives_as is None else self.gives_as}"
+
+    @property
+    def payee(self) -> str:
+        """The cheat that owns the account which is paid."""
+        return f"cheat-{self.number if self.is_paid_as is None else self.is_paid_as}"
 
     @property
     def second(self) -> ChainId:

@@ -19,7 +19,7 @@ from gateway.simulation.journeys import journeys
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.lull import is_lull
-from gateway.simulation.plan import COME_BACK_S, HOLD_S, POLICY, TIMING, Deal, Plan, Rough, Style
+from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
@@ -217,8 +217,9 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
     """A cheat's agreement at the relayer's desk; the same request again after a failure."""
     world, relayer, kind = record.world, record.relayers[deal.relayer], COIN if deal.coin else TOKEN
     preimage = Preimage.generate(world.secrets(f"cheat-{deal.number}").token_bytes)
-    sender, receiver = (world.signer(f"cheat-{deal.number}", chain).account for chain in (deal.first, deal.second))
-    quote = None
+    sender = world.signer(deal.giver, deal.first).account
+    receiver = world.signer(deal.payee, deal.second).account
+    quote, asked_at_s = None, 0.0
     for _ in range(TRIES):
         service = await relayer.ready()
         try:
@@ -228,7 +229,7 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
                 await world.clock.sleep(quote.expires_at - world.clock.now())
                 service = await relayer.ready()
                 world.faults["opened-late"] += 1
-            asked_at_s = world.clock.now()
+            asked_at_s = asked_at_s or world.clock.now()  # what was stored then is answered again later
             opening = OpenSwap(quote, preimage.hashlock(), sender, receiver)
             if deal.style is Style.NEVER_LOCKS:
                 opening = replace(opening, proof=await _proof(record, deal, opening))
@@ -261,7 +262,7 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
 async def _proof(record: Record, deal: Deal, opening: OpenSwap) -> bytes | None:
     """A cheat's proof that they hold what they will not give; None on a chain that knows none."""
     openings = record.world.chains[deal.first].access().openings
-    signer = record.world.signer(f"cheat-{deal.number}", deal.first)
+    signer = record.world.signer(deal.giver, deal.first)
     if openings is None or not isinstance(signer, ConsentSigner):
         return None
     return await signer.consent(openings.message(opening_of(opening, opening.quote.key)))
@@ -360,7 +361,7 @@ async def _provider_locks(world: World, agreed: Agreed, until_s: float) -> bool:
 
 async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     world, deal, terms = record.world, agreed.deal, agreed.initiator_leg
-    signer = world.signer(f"cheat-{deal.number}", terms.chain)
+    signer = world.signer(deal.giver, terms.chain)
     match deal.style:
         case Style.NEVER_LOCKS | Style.HONEST | Style.COPIED:
             return
@@ -369,8 +370,8 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             await _claim_if_there(record, agreed, preimage, 0.0)
             return
         case Style.LOCKS_LATE:
-            latest_s = agreed.participant_leg.timelock.seconds - gates.FUND_S - deal.before_timelock_s
-            await world.clock.sleep(latest_s - world.clock.now())
+            final_s = agreed.participant_leg.timelock.seconds - gates.FUND_S - deal.before_timelock_s
+            await world.clock.sleep(final_s - await _final_within_s(world, terms) - world.clock.now())
         case _:
             pass
     if deal.public:
@@ -392,6 +393,13 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
 
 
+async def _final_within_s(world: World, terms: LockTerms) -> float:
+    """How long a lock by hand takes until it is final, more or less, with the allowance that it needs before."""
+    blocks = 1 + (FINALITY_DEPTH if terms.chain in world.memory else 0)
+    needs_more = await world.chains[terms.chain].access().legs.prepare(terms) is not None
+    return (2 if needs_more else 1) * blocks * world.plan.block_time_s[terms.chain]
+
+
 async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     """Publish the preimage once the provider's lock has left in one transaction with others."""
     world, mine = record.world, agreed.participant_leg
@@ -406,7 +414,7 @@ async def _lock_again(record: Record, agreed: Agreed) -> None:
     """A second lock under the same terms, once the provider has locked; it does not stay."""
     world, terms = record.world, agreed.initiator_leg
     if await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds - gates.REVEAL_S):
-        await hands.double_spend(world, world.signer(f"cheat-{agreed.deal.number}", terms.chain), terms)
+        await hands.double_spend(world, world.signer(agreed.deal.giver, terms.chain), terms)
         world.faults["locked-twice"] += 1
 
 
@@ -465,7 +473,7 @@ async def _claim_if_there(record: Record, agreed: Agreed, preimage: Preimage, be
         world.faults["provider-dies-at-the-claim"] += 1
     places = theirs()
     if places:
-        signer = world.signer(f"cheat-{agreed.deal.number}", second.chain)
+        signer = world.signer(agreed.deal.payee, second.chain)
         await (hands.claim_undone if agreed.deal.undone else hands.claim)(world, signer, places[0], second, preimage)
 
 

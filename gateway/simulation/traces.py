@@ -23,6 +23,7 @@ from core.runtime import journal
 from gateway.simulation.history import Happened
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
 from gateway.simulation.tla import Specification
+from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
 from htlc import codec, effects, events
@@ -53,6 +54,8 @@ _VERBS: Final = {"fund": "lock", "reveal": "claim", "claim": "claim", "refund": 
 _EXITS: Final = tuple(f"{verb}-{leg}" for verb in ("claim", "refund") for leg in Leg)
 """The kinds of effects that a watch over other people's swaps asks for."""
 _WATCHED: Final = frozenset({"claimA", "claimB", "refundA", "refundB"})
+AWAY: Final = frozenset({Rough.DATABASE_AWAY, Rough.PROVIDER_VANISHES})
+"""In these a provider is away for longer than the specification lets anybody be."""
 GIVEN_BACK: Final = "SignEarlyRefund"
 _UNKNOWN: Final = "another"
 """A transaction that the agreement does not know."""
@@ -152,6 +155,8 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
         roles[record.tower.name] = WATCHTOWER
     # A database that another one replaced does not remember all that its party did, and one of a wrong clock not when.
     whole = set() if FORGETFUL & record.plan.rough else set(roles) - {record.plan.clock_of}
+    if AWAY & record.plan.rough and excused(record, agreed):
+        whole -= {agreed.relayer}  # it may have lost: nobody is away like that in the specification
     timed = [*sight.of_chains(happened), *sight.of_wire(record.world.wire.firsts(), roles)]
     elsewhere: dict[str, set[str]] = {}
     for name in whole:

@@ -112,7 +112,7 @@ class World:
         """When (Unix seconds) so many of a party's operators had refused some bytes, which they took, that it had to
         believe them."""
         self._refusing: dict[tuple[str, bytes], set[int]] = {}
-        self._patience: dict[bytes, float] = {}
+        self._patience: dict[object, float] = {}
         self.lull: Callable[[], bool] = lambda: False
         """Return true while blocks may be skipped."""
         self._skipped: Counter[ChainId] = Counter()
@@ -312,12 +312,14 @@ class World:
         return min([*before, *(fee for at_s, fee in fees if at_s > since_s)], default=0)
 
     def _ripe(self, tx_hash: bytes) -> bool:
-        """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed."""
-        if tx_hash not in self._patience:
+        """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed,
+        however often it is signed again."""
+        place = self.aims.place(tx_hash)
+        if place not in self._patience:
             late_s = self.random.uniform(0, MAX_PENDING_S) if self.random.random() < 0.3 else 0.0
             self.faults["late-inclusion"] += late_s > 0
-            self._patience[tx_hash] = self.seconds + late_s
-        return self.seconds >= self._patience[tx_hash]
+            self._patience[place] = self.seconds + late_s
+        return self.seconds >= self._patience[place]
 
     async def _reorganise(self, reorg: Reorg) -> None:
         await self.clock.sleep(reorg.at_s)

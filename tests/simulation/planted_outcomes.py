@@ -1,10 +1,13 @@
 """Planted violations about signed forms, prices, and what a database says became of its transactions."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 
 from core.model.transactions import FeeBid
 from core.runtime import journal
 from gateway.simulation.plan import A, B, Style
+from gateway.simulation.process import MOST
 from gateway.simulation.verdict import gates
 from gateway.simulation.verdict.record import Refusal
 from htlc import events
@@ -12,7 +15,7 @@ from htlc.model import Leg, Role
 from relayer.pump import swaps
 from relayer.transactions import records
 from relayer.transactions.records import SignedForm, TransactionStatus
-from tests.simulation.stage import FEE, Stage
+from tests.simulation.stage import FEE, PREIMAGE, Stage
 
 
 async def opened_past_price(stage: Stage) -> None:
@@ -30,6 +33,52 @@ async def underbid(stage: Stage) -> None:
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.claim(stage.dapp, agreed.participant_leg, second)
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def raised_late(stage: Stage) -> None:
+    """The provider's claim waits for half a minute, and goes out again and again with its first bid."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    claim = stage.world.chains[A].access().legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A])
+    raw = await stage.sign(stage.relayer, claim, 0)
+    for _ in range(8):
+        stage.note(stage.relayer, A, raw)
+        await stage.world.clock.sleep(4.0)
+    stage.world.memory[A].take(raw)
+    stage.mine()
+
+
+async def promised_beyond(stage: Stage) -> None:
+    """One counterparty is promised more than it may have; it locks on half of it."""
+    whole, half = MOST.per_counterparty, MOST.per_counterparty // 2
+    agreed = await stage.open(amount=whole // 4)
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    other = await stage.open(amount=half // 2 + 1, style=Style.VANISHES, honest=False)
+    await stage.begun(stage.relayer, other, Role.LIQUIDITY_PROVIDER)
+    await stage.world.clock.sleep(3.0)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def exposed_under_two_names(stage: Stage) -> None:
+    """Two swaps lock from one account and are paid at two, each within the limit to one counterparty."""
+    places = []
+    for number in range(2):
+        agreed = await stage.open(
+            amount=MOST.per_counterparty // 4 + 5_000, quote_s=600 * number, style=Style.VANISHES, honest=False
+        )
+        if number:
+            agreed.participant_leg = replace(agreed.participant_leg, receiver=stage.tower.accounts[B])
+        first = await stage.lock(stage.dapp, agreed.initiator_leg, number)
+        places.append((agreed, first, await stage.lock(stage.relayer, agreed.participant_leg, number)))
+    for agreed, first, second in places:
+        await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+        await stage.refund(stage.relayer, agreed.participant_leg, second)
+        await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
 async def lock_outlives(stage: Stage) -> None:
@@ -132,6 +181,8 @@ async def funded_in_the_second_of_the_gate(stage: Stage) -> None:
 PLANTED = (
     opened_past_price,
     underbid,
+    raised_late,
+    promised_beyond,
     lock_outlives,
     gave_back_too_early,
     outcome_off_chain,

@@ -49,10 +49,12 @@ KEPT = (
     1_000_283,
     1_000_285,
     1_000_303,
+    1_000_324,
     1_000_305,
     1_000_405,
     1_000_450,
     1_000_508,
+    1_000_667,
     1_000_911,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
@@ -374,6 +376,16 @@ def test_what_an_operator_paused_is_not_locked_and_exits_go_on() -> None:
     verdict = play(rough(Rough.OPERATOR_PAUSES, 2.0, *more))
     assert verdict.ok, report(verdict)
     assert verdict.faults["operator-pauses"] == 1
+
+
+@pytest.mark.parametrize("paused_s", [5.0, 9.0])
+def test_a_lock_signed_before_a_crash_waits_for_a_new_check(paused_s: float) -> None:
+    """Its process ends before the lock leaves, and the operator pauses before it is back: the lock is called off."""
+    dying = replace(calm("relayer-0"), deaths=(Death(8.0, sending="lock", after=False),))
+    paused = rough(Rough.OPERATOR_PAUSES, paused_s, deal(Style.VANISHES, B, 1))
+    verdict = play(replace(paused, deals=(deal(Style.HONEST), *paused.deals[-1:]), relayers=(dying,)))
+    assert verdict.ok, report(verdict)
+    assert (verdict.faults["death-relayer-sending-lock"], verdict.completed) == (1, 0)
 
 
 def test_a_relayer_whose_locks_ask_no_switch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

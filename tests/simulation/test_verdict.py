@@ -106,14 +106,15 @@ async def _locked_at_once(stage: Stage, amount: int, gap_of_windows: bool, same_
     for number in range(2):
         later_s = 600 * number if gap_of_windows else 0
         agreed = await stage.open(amount=amount // 2, quote_s=later_s, style=Style.VANISHES, honest=False)
-        if number and not same_receiver:
-            agreed.participant_leg = replace(agreed.participant_leg, receiver=stage.tower.accounts[B])
-        first = await stage.lock(stage.dapp, agreed.initiator_leg, number)
-        places.append((agreed, first, await stage.lock(stage.relayer, agreed.participant_leg, number)))
-    for agreed, first, second in places:
+        whose = stage.tower if number and not same_receiver else stage.dapp
+        agreed.initiator_leg = replace(agreed.initiator_leg, sender=whose.accounts[A])
+        agreed.participant_leg = replace(agreed.participant_leg, receiver=whose.accounts[B])
+        first = await stage.lock(whose, agreed.initiator_leg, number)
+        places.append((whose, agreed, first, await stage.lock(stage.relayer, agreed.participant_leg, number)))
+    for whose, agreed, first, second in places:
         await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
         await stage.refund(stage.relayer, agreed.participant_leg, second)
-        await stage.refund(stage.dapp, agreed.initiator_leg, first)
+        await stage.refund(whose, agreed.initiator_leg, first)
 
 
 async def exits_unpaid(stage: Stage) -> None:
@@ -625,6 +626,8 @@ ALSO = {
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
     # Nothing is left to lock.
     Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
+    # No machine runs: what it would be is not what the chains show.
+    Kind.PROMISED_BEYOND: {Kind.MACHINE_UNENDED, Kind.STATE_OFF_CHAIN, Kind.MACHINE_LOST},
     # The machine is marked as ended by hand.
     Kind.HOOK_NEVER: {Kind.MACHINE_UNENDED},
     # Whoever believes too early ends too early.
@@ -638,6 +641,7 @@ ALSO = {
     ("story", "kind"),
     [
         (planted_outcomes.tower_asleep, Kind.EXIT_SENT_LATE),
+        (planted_outcomes.exposed_under_two_names, Kind.EXPOSURE_TO_ONE),
         (planted_outcomes.funded_in_the_second_of_the_gate, Kind.FUNDED_TOO_LATE),
     ],
 )

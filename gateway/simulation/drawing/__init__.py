@@ -112,6 +112,7 @@ _FIRST_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("moods", _with_moods),
     ("hiding", parties.with_hiding),
     ("later lies", parties.with_later_lies),
+    ("balances", parties.with_lies_about_balances),
 )
 """Each with the name of its source, in the order in which they change a plan."""
 _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
@@ -126,6 +127,8 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("withdrawals", operators.with_withdrawals),
     ("watchful", operators.with_watchful_guards),
     ("pricing", operators.with_a_price),
+    ("gang", deals.with_a_gang),
+    ("calm", parties.with_nothing_slow),
     ("latecomers", deals.with_latecomers),
     ("leading", operators.with_two_processes),
     ("a store", operators.with_restored_store),

@@ -36,6 +36,13 @@ HELD_UP_S: Final = (6.0, 25.0)
 NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
 """Trouble that stops a relayer's offers by itself."""
 LATECOMERS: Final = 3
+GANG: Final = 3
+GANG_SHARE: Final = 0.15
+"""Of towns, those in which three cheats are one: they lock from one account, or are paid at one."""
+GANG_AMOUNT: Final = 38_000
+"""Two such swaps are within what one counterparty may have; three are not, and are within all other limits."""
+GANG_APART_S: Final = 12.0
+"""How long one of them waits for the other, if they share a purse."""
 LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
 LATE_S: Final = (12.0, 58.0)
@@ -123,3 +130,27 @@ def with_latecomers(source: random.Random, plan: Plan) -> Plan:
         for number in range(1, LATECOMERS + 1)
     )
     return replace(plan, deals=(*plan.deals, *later))
+
+
+def with_a_gang(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and three cheats want together more than one counterparty may have, each under
+    another name: all are paid at one account, or all lock from one. In small towns nobody else comes."""
+    if source.random() >= GANG_SHARE or plan.rough or plan.narrow or len(plan.deals) < GANG:
+        return plan
+    model, pays_one = plain(plan.deals[0]), source.random() < 0.5
+    numbers = [deal.number for deal in plan.deals[-GANG:]]
+    gang = tuple(
+        replace(
+            model,
+            number=number,
+            relayer=0,
+            style=Style.VANISHES,
+            amount=GANG_AMOUNT,
+            blabs=False,
+            start_s=0.0 if pays_one else at * GANG_APART_S,
+            gives_as=None if pays_one else numbers[0],
+            is_paid_as=numbers[0] if pays_one else None,
+        )
+        for at, number in enumerate(numbers)
+    )
+    return replace(plan, deals=gang if plan.small else (*plan.deals[:-GANG], *gang))

@@ -5,11 +5,29 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.memory import FaultRates
-from gateway.simulation.plan import COME_BACK_S, COMMITS_OF, SENDINGS, STORY_S, Death, Lie, Outage, Party, Plan
+from gateway.simulation.plan import (
+    COME_BACK_S,
+    COMMITS_OF,
+    SENDINGS,
+    STORY_S,
+    Act,
+    Aim,
+    Death,
+    Lie,
+    Outage,
+    Party,
+    Plan,
+    Style,
+    Trouble,
+)
 
 LATER_LIES: Final = (Lie.FINAL, Lie.RICH)
 """Drawn from a source of their own, since they came later."""
-LIES: Final = tuple(one for one in Lie if one not in LATER_LIES)
+OF_BALANCES: Final = (Lie.RICH, Lie.POOR)
+"""The lies that matter to relayers with little of what they pay out."""
+OF_BALANCES_SHARE: Final = 0.5
+"""Of narrow relayers with several endpoints, those one of which lies about balances."""
+LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR))
 LATER_LIES_SHARE: Final = 0.5
 """Of parties with several operators none of which lies or hides anything, those that have such a liar."""
 RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
@@ -19,6 +37,13 @@ MOODY_SHARE: Final = 0.15
 """Of parties, those whose endpoints now and then refuse what they took."""
 HIDING_SHARE: Final = 0.4
 """Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
+CALM_SHARE: Final = 0.12
+"""Of towns, those in which nothing is slow."""
+CALM_REVEAL_SHARE: Final = 0.4
+UNTIL_REVEAL_S: Final = (22.0, 32.0)
+"""How long a provider's lock waits, for a block that makes it final about when the reveal's gate closes."""
+UNTIL_FUNDING_S: Final = (0.5, 6.0)
+"""How long before the provider's gate closes a cheat's lock becomes final, more or less."""
 FEW_OPERATORS: Final = 3
 """How many endpoints a party of a small town has at most."""
 
@@ -96,6 +121,49 @@ def with_later_lies(source: random.Random, plan: Plan) -> Plan:
         return replace(party, lie=lie) if lies and party.operators > 1 and not (party.lie or party.hides) else party
 
     return replace(plan, relayers=tuple(map(lying, plan.relayers)), dapps=tuple(map(lying, plan.dapps)))
+
+
+def with_lies_about_balances(source: random.Random, plan: Plan) -> Plan:
+    """If relayers have little, the same story with some endpoints that make more of it, or less."""
+
+    def lying(party: Party) -> Party:
+        lies, lie = source.random() < OF_BALANCES_SHARE, source.choice(OF_BALANCES)
+        return replace(party, lie=lie, hides=False) if lies and party.operators > 1 else party
+
+    return replace(plan, relayers=tuple(map(lying, plan.relayers))) if plan.narrow else plan
+
+
+def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and nothing that anybody stands on is slow or fails: gates are held against their
+    very second there. Cheats lock so late that the provider finds its gate about to close, or its own lock waits until
+    the reveal's is."""
+    if source.random() >= CALM_SHARE or plan.rough or plan.leading is not None:
+        return plan
+    aims = plan.aims
+    if plan.small and (waits := source.random() < CALM_REVEAL_SHARE):
+        aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*UNTIL_REVEAL_S)),)
+    late = [one.number for one in plan.deals if one.style not in (Style.HONEST, Style.COPIED)]
+    if plan.small and not waits:
+        late = [one.number for one in plan.deals]
+    return replace(
+        plan,
+        relayers=tuple(Party(one.name, one.operators, None, FaultRates()) for one in plan.relayers),
+        dapps=tuple(Party(one.name, one.operators, None, FaultRates()) for one in plan.dapps),
+        aims=aims,
+        deals=tuple(
+            replace(
+                one,
+                style=Style.LOCKS_LATE,
+                watched=False,
+                late_watch=False,
+                provider_dies=False,
+                before_timelock_s=source.uniform(*UNTIL_FUNDING_S),
+            )
+            if one.number in late and one.gives_as is None and one.is_paid_as is None and not one.blabs
+            else one
+            for one in plan.deals
+        ),
+    )
 
 
 def with_first_undisturbed(plan: Plan) -> Plan:

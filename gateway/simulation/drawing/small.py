@@ -23,6 +23,9 @@ BEYOND_SHARE: Final = 0.1
 HELD_SHARE: Final = 0.3
 """Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
 HELD_AMOUNT: Final = 78_000
+IN_TURN_SHARE: Final = 0.5
+"""Of crowds, those that come one after the other."""
+IN_TURN_S: Final = (2.0, 6.0)
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
 """The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 
@@ -63,9 +66,13 @@ def _twice(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
 def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
     """The same deals, all of them for one pair of assets, and for amounts that come near limits and inventory."""
     first = deals[0]
-    return tuple(
+    crowd = tuple(
         replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
     )
+    if source.random() >= IN_TURN_SHARE:
+        return crowd
+    # While the first lock of somebody is on its way, or stands, and the provider's is not there yet.
+    return tuple(replace(one, start_s=at * source.uniform(*IN_TURN_S)) for at, one in enumerate(crowd))
 
 
 def _held(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:

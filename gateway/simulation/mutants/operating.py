@@ -136,8 +136,8 @@ OPERATING: Final[tuple[Mutant, ...]] = (
         "messages-without-their-time",
         "The signature of a message does not cover its timestamp.",
         HOOKS,
-        '"webhook-signature": signature(secret, name, now_s, one.body),',
-        '"webhook-signature": signature(secret, name, 0, one.body),',
+        '"webhook-signature": signature(secret, name, now_s, body),',
+        '"webhook-signature": signature(secret, name, 0, body),',
     ),
     plant(
         "first-change-is-the-last",

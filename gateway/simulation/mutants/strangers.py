@@ -82,13 +82,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "        if free < -amount:\n            raise UnaffordableError(",
     ),
     plant(
-        "unsent-is-forgotten-after-a-start",
-        "A process that comes back sends nothing of what it had signed.",
-        SUBMISSION,
-        "        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}",
-        "        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.FINAL}",
-    ),
-    plant(
         "replacements-outbid-nothing",
         "What is signed again offers no more than before.",
         "relayer/transactions/fees.py",

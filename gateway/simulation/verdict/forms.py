@@ -1,4 +1,4 @@
-"""The signed forms that may still be mined: of locks that were called off, of locks beyond their time, of bids."""
+"""The signed forms that may still be mined: of locks that were called off, of locks beyond their time."""
 
 from collections.abc import Iterator
 from math import ceil
@@ -12,8 +12,6 @@ from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
 
-RISE_PERCENT: Final = 110
-"""A node takes another form of what it has only if it bids a tenth more (the rule of geth's pool, and of ours)."""
 SLACK_BLOCKS: Final = 1
 """A block may come between a signature and its first byte, and the time that is left is rounded up to blocks."""
 SIGNING_S: Final = 2
@@ -23,7 +21,6 @@ SIGNING_S: Final = 2
 def problems(record: Record) -> Iterator[Problem]:
     """Every form that should not have been signed, or that was forgotten."""
     by_hashlock = {one.hashlock: one for one in record.agreed}
-    yield from _underbid(record)
     for sent in record.world.wire.firsts():
         for terms in sent.body.locks:
             if (deal := by_hashlock.get(terms.hashlock)) is not None:
@@ -95,19 +92,3 @@ def _stood(record: Record, terms: LockTerms, at: Height) -> bool:
     here = record.world.chains[terms.chain]
     states = [here.lock_at(lock.lock_id, at) for lock in all_locks(here) if lock.terms == terms]
     return any(state is not None and state.status == "locked" for state in states)
-
-
-def _underbid(record: Record) -> Iterator[Problem]:
-    """Another form of a transaction bids so much more that a node which has the former takes it."""
-    if record.plan.rough & {*FORGETFUL, Rough.SHORT_PURSE, Rough.TWO_PROCESSES, Rough.USED_ELSEWHERE}:
-        return
-    most: dict[object, int] = {}
-    for sent in record.world.wire.firsts():
-        body = sent.body
-        form = (sent.party, sent.chain, body.sender, body.sequence, body.locks, body.preimages, body.settles)
-        if body.max_fee * 100 < most.get(form, 0) * RISE_PERCENT:
-            text = (
-                f"bids {body.max_fee} under sequence {body.sequence} of {sent.chain}, where {most[form]} was bid before"
-            )
-            yield Problem(Kind.UNDERBID, f"{sent.party} {text}")
-        most[form] = max(body.max_fee, most.get(form, 0))

@@ -6,7 +6,7 @@ here.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from math import ceil, inf
+from math import ceil
 from typing import Final
 
 from core.model.facts import LockStatus
@@ -100,7 +100,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
             yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
         yield from _blocked(record, sent, deal, terms)
         yield from _paused(record, sent, terms, deal)
-        if not _stands(record, sent, deal.initiator_leg) and not _is_unread(record, sent, terms):
+        if not _stands(record, sent, deal.initiator_leg):
             yield Problem(
                 Kind.FUNDED_ON_NOTHING, f"{who} funds, and the initiator's lock is not final, open and as agreed"
             )
@@ -143,15 +143,13 @@ def _on_the_way_s(record: Record, sent: Sent) -> int:
 
 
 def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None = None) -> Iterator[Problem]:
-    """Nobody locks (these terms) or reveals while a claim of either leg has been known for a while not to pay. What was
-    signed before a process was away goes out as soon as it is back, and has asked before."""
+    """Nobody locks (these terms) or reveals while a claim of either leg has been known for a while not to pay. What a
+    process signed before that it may still send."""
     lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
     known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
-    if terms is not None and record.was_away(sent.party, sent.at_s - known_s, sent.at_s):
-        return
     for asset, account, since_s, until_s in record.world.blocked:
         named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
-        if terms is not None and _another_form(record, sent, terms, since_s + known_s):
+        if terms is not None and _was_ready(record, sent, terms, since_s + known_s):
             continue
         if named and since_s + known_s < sent.at_s < until_s:
             text = f"{sent.party} (deal {deal.deal.number}) acts while {asset} does not reach its receiver"
@@ -159,13 +157,12 @@ def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None =
 
 
 def _paused(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
-    """No relayer locks what its operator has paused. What was signed before may still leave, also late: after the
-    process was away, or in another form."""
+    """No relayer locks what its operator has paused. What the same process signed before may still leave."""
     scopes = {"all", *(leg.chain for leg in deal.legs)}
     for name, scope, since_s, until_s in record.paused:
         if name != sent.party or scope not in scopes or not since_s + ON_THE_WAY_S < sent.at_s < until_s:
             continue
-        if _another_form(record, sent, terms, since_s) or record.was_away(name, since_s - AWAY_S, sent.at_s):
+        if _was_ready(record, sent, terms, since_s):
             continue
         yield Problem(
             Kind.LOCKED_WHILE_PAUSED, f"{name} (deal {deal.deal.number}) locks {sent.at_s - since_s:.0f} s into a pause"
@@ -178,14 +175,6 @@ def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
     if reorg is not None and sent.at_s < reorg.at_s + ON_THE_WAY_S and sent.finalized[terms.chain] > reorg.fork:
         return True  # that state was replaced, or was just read
     return _open_at(record, terms, terms.chain, sent.finalized[terms.chain])
-
-
-def _is_unread(record: Record, sent: Sent, terms: LockTerms) -> bool:
-    """Return true for another form of a lock that left before a final block was replaced, by a process that was away
-    then and has not read the chains up."""
-    reorg_s = min((one.at_s for one in record.world.deep.values()), default=inf)
-    away = record.was_away(sent.party, reorg_s, reorg_s) and record.was_away(sent.party, sent.at_s - AWAY_S, sent.at_s)
-    return away and _another_form(record, sent, terms, reorg_s)
 
 
 def _open_at(record: Record, terms: LockTerms, chain: ChainId, at: Height) -> bool:
@@ -205,6 +194,11 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
     )
 
 
+def _was_ready(record: Record, sent: Sent, terms: LockTerms, before_s: float) -> bool:
+    """Return true if the lock had left by then in another form, or was signed by then in a life that lasts."""
+    return _another_form(record, sent, terms, before_s) or record.was_signed_by(sent, before_s)
+
+
 def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:
     """When a party could know the preimage: it left somebody's hands, as far as that was noted, or a block showed it
     for as long as whoever reads blocks needs."""
@@ -217,6 +211,4 @@ def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:
     if shown_s is None:
         return first_s
     read_s = shown_s + ROUNDED_S + TIMING.observation_s
-    if record.was_away(sent.party, read_s - AWAY_S, sent.at_s):
-        return first_s
     return read_s if first_s is None else min(first_s, read_s)

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from typing import Final
 
 from core.model.facts import Claimed, Locked, LockStatus, Refunded, Transferred
-from core.model.types import AccountId, AssetId, ChainId, ChainTime, Height, LockId, LockTerms
+from core.model.types import AccountId, AssetId, ChainId, ChainTime, Hashlock, Height, LockId, LockTerms
 from gateway.simulation.plan import CHAINS, FORGETFUL, Rough
 from gateway.simulation.process import MOST, Process
 from gateway.simulation.verdict.chains import all_locks, events_of
@@ -92,12 +92,13 @@ def _flows(record: Record, chain: ChainId, asset: AssetId) -> Counter[AccountId]
 
 
 def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
-    """Exposure: what each relayer had locked of one asset at once: in all, to one receiver, in one window of
-    timelocks.
+    """Exposure: what each relayer had locked of one asset at once: in all, to one counterparty, in one window of
+    timelocks. Swaps that name one account, whichever of the two it is, are one counterparty's.
 
     Not what hung on a replaced final block: its end was final once, and what it held was free.
     """
     owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
+    theirs = {one.hashlock: {one.initiator_leg.sender, one.participant_leg.receiver} for one in record.agreed}
     here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
     worst: dict[tuple[Kind, str, AssetId], int] = {}
     for height in range(here.height + 1):
@@ -105,6 +106,8 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
             match logged.event:
                 case Locked(lock_id, terms) if terms.sender in owners and terms.hashlock not in record.world.undone:
                     standing[lock_id] = terms
+                    place = Kind.EXPOSURE_TO_ONE, owners[terms.sender], terms.asset
+                    worst[place] = max(worst.get(place, 0), _to_the_same(standing.values(), terms, theirs))
                 case Claimed(lock_id) | Refunded(lock_id):
                     standing.pop(lock_id, None)
                 case _:
@@ -113,7 +116,6 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
         for terms in standing.values():
             groups = {
                 Kind.EXPOSURE_IN_ALL: None,
-                Kind.EXPOSURE_TO_ONE: terms.receiver,
                 Kind.EXPOSURE_IN_WINDOW: terms.timelock.seconds // EXPIRY_WINDOW_S,
             }
             for kind, group in groups.items():
@@ -128,6 +130,16 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
     for (kind, name, asset), amount in worst.items():
         if amount > limits[kind]:
             yield Problem(kind, f"{name} had {amount} of {asset} locked at once, the limit is {limits[kind]}")
+
+
+def _to_the_same(standing: Collection[LockTerms], newest: LockTerms, theirs: Mapping[Hashlock, set[AccountId]]) -> int:
+    """Return the sum that is locked of one asset for swaps that have an account in common with the newest one's."""
+    named = theirs.get(newest.hashlock, {newest.receiver})
+    return sum(
+        one.amount
+        for one in standing
+        if (one.sender, one.asset) == (newest.sender, newest.asset) and theirs.get(one.hashlock, {one.receiver}) & named
+    )
 
 
 def _exits_paid(record: Record) -> Iterator[Problem]:

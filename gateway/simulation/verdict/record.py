@@ -12,6 +12,7 @@ from core.runtime.database import InlineDatabase
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Plan, Purpose, Rough
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.verdict.chains import shown_at_s
+from gateway.simulation.wire import Sent
 from gateway.simulation.world import World
 from relayer.treasury.orders import Withdrawal
 
@@ -101,6 +102,8 @@ class Record:
     """Whose operator paused which scope, from when until when (Unix seconds)."""
 
     orders: list[Ordered] = field(default_factory=list)
+    signed_s: dict[bytes, float] = field(default_factory=dict)
+    """When bytes were signed (Unix seconds), as the databases of their parties say in the end."""
 
     @property
     def plan(self) -> Plan:
@@ -152,6 +155,13 @@ class Record:
         """True if the process, or its database, was down at any time between these (Unix seconds)."""
         began_s = self.world.clock.now() - self.world.seconds
         return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
+
+    def was_signed_by(self, sent: Sent, at_s: float) -> bool:
+        """True if these bytes were signed by then, and their process lives since; also if nobody knows any more."""
+        signed_s = self.signed_s.get(sent.raw)
+        if signed_s is None:
+            return bool(self.plan.rough & FORGETFUL)
+        return signed_s <= at_s and not self.was_away(sent.party, signed_s, sent.at_s)
 
     def is_calm(self, party: str) -> bool:
         """True for a party next to which nothing that it stands on is slow, or fails."""

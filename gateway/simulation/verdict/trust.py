@@ -63,7 +63,7 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
         reorg = record.world.deep.get(chain)
         if reorg is None or _has_never_seen(record, sent, reorg):
             continue
-        if sent.at_s > reorg.at_s + NOTICE_S and not _just_back(record, sent):
+        if sent.at_s > reorg.at_s + NOTICE_S:
             late_s = sent.at_s - reorg.at_s
             text = (
                 f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
@@ -109,9 +109,3 @@ def _has_never_seen(record: Record, sent: Sent, reorg: DeepReorg) -> bool:
         began_s + since <= reorg.final_s + NOTICE_S and reorg.at_s <= began_s + until
         for since, until in record.process(sent.party).away
     )
-
-
-def _just_back(record: Record, sent: Sent) -> bool:
-    """The process was away shortly before, and has had no time to read the chains up."""
-    now_s = sent.at_s - record.world.clock.now() + record.world.seconds
-    return any(since <= now_s < until + NOTICE_S for since, until in record.process(sent.party).away)

@@ -1,0 +1,115 @@
+"""Bids: another form offers enough for a node to take it, and what waits for a block is raised in time."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from math import inf
+from typing import Final
+
+from adapters.memory.transactions import transaction_hash
+from core.model.types import AccountId, ChainId
+from gateway.simulation.plan import FORGETFUL, Lie, Rough
+from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Record
+from gateway.simulation.wire import Sent
+
+RISE_PERCENT: Final = 110
+"""A node takes another form of what it has only if it bids a tenth more (the rule of geth's pool, and of ours)."""
+PATIENCE_S: Final = 15.0
+"""How long an exit may wait for a block under one bid; with a timelock ahead, `IMPATIENCE` of the time up to it."""
+IMPATIENCE: Final = 0.1
+LOOK_S: Final = 7.0
+"""How much later that may be seen: two blocks, and what reading them takes."""
+SILENCE_S: Final = 9.0
+"""How much longer it may take next to an endpoint that hangs."""
+MOST_FORMS: Final = 16
+"""Forms after which a bid is near its ceiling."""
+UNBID: Final = frozenset({*FORGETFUL, Rough.SHORT_PURSE, Rough.TWO_PROCESSES, Rough.USED_ELSEWHERE})
+"""In these a party may not know what it bid, or cannot pay for more."""
+UNRAISED: Final = UNBID | {Rough.DATABASE_AWAY, Rough.DEEP_REORG, Rough.CLOCK_WRONG, Rough.PROVIDER_VANISHES}
+
+Place = tuple[str, ChainId, AccountId, int]
+"""A party, a chain, an account and a sequence: what all forms of one transaction share."""
+
+
+def problems(record: Record) -> Iterator[Problem]:
+    """Every form that bids too little, and every exit that is left with an old bid."""
+    if not record.plan.rough & UNBID:
+        yield from _underbid(record)
+    if not record.plan.rough & UNRAISED:
+        yield from _raised_late(record)
+
+
+def _underbid(record: Record) -> Iterator[Problem]:
+    """Another form of a transaction bids so much more that a node which has the former takes it."""
+    most: dict[object, int] = {}
+    for sent in record.world.wire.firsts():
+        body = sent.body
+        form = (sent.party, sent.chain, body.sender, body.sequence, body.locks, body.preimages, body.settles)
+        if body.max_fee * 100 < most.get(form, 0) * RISE_PERCENT:
+            text = (
+                f"bids {body.max_fee} under sequence {body.sequence} of {sent.chain}, where {most[form]} was bid before"
+            )
+            yield Problem(Kind.UNDERBID, f"{sent.party} {text}")
+        most[form] = max(body.max_fee, most.get(form, 0))
+
+
+def _raised_late(record: Record) -> Iterator[Problem]:
+    """Whoever waits for an exit on a chain with fees offers more for it, the sooner the nearer its timelock is."""
+    forms: defaultdict[Place, list[Sent]] = defaultdict(list)
+    for sent in record.world.wire.firsts():
+        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
+            forms[sent.party, sent.chain, sent.body.sender, sent.body.sequence].append(sent)
+    for (party, chain, _, sequence), those in forms.items():
+        locks = _settled_by(record, party, those)
+        if not locks or next(one.moody for one in record.plan.parties if one.name == party):
+            continue
+        until_s = _over_s(record, those, locks)
+        times = [sent.at_s for sent in those[:MOST_FORMS] if sent.at_s < until_s]
+        ends = [*times, *([until_s] if len(times) < MOST_FORMS else [])]
+        for since_s, next_s in pairwise(ends):
+            if next_s - since_s > _patience_s(record, party, locks, since_s) and _is_up(record, party, since_s, next_s):
+                text = f"{party} leaves its exit under sequence {sequence} of {chain} with one bid"
+                yield Problem(Kind.RAISED_LATE, f"{text} for {next_s - since_s:.0f} s")
+                break
+
+
+def _settled_by(record: Record, party: str, forms: list[Sent]) -> list[LockOutcome]:
+    """The locks of this party's own swaps that these forms settle; none for anything but its exits."""
+    if any(sent.body.locks or not sent.body.settles for sent in forms):
+        return []
+    mine = [leg for deal in record.agreed if party in (deal.relayer, deal.dapp) for leg in deal.legs]
+    settles = {place for sent in forms for place in sent.body.settles}
+    locks = [lock for lock in all_locks(record.world.chains[forms[0].chain]) if lock.lock_id in settles]
+    return locks if all(lock.terms in mine for lock in locks) else []
+
+
+def _over_s(record: Record, forms: list[Sent], locks: list[LockOutcome]) -> float:
+    """When nothing waits any more (Unix seconds): a block holds one of the forms, or all its locks are settled."""
+    chain = forms[0].chain
+    here, skew_s = record.world.memory[chain], record.plan.skew_s[chain]
+    blocks = [here.outcome(transaction_hash(sent.raw)).block for sent in forms]
+    mined_s = [here.block(block.height).header.time.seconds - skew_s for block in blocks if block is not None]
+    settled_s = max(inf if lock.settled_at_s is None else lock.settled_at_s - skew_s for lock in locks)
+    return min([record.world.clock.now(), settled_s, *mined_s])
+
+
+def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: float) -> float:
+    """How long a bid that was first made then may stand."""
+    lie = next(one.lie for one in record.plan.parties if one.name == party)
+    left_s = [
+        lock.terms.timelock.seconds - record.plan.skew_s[lock.terms.chain] - since_s
+        for lock in locks
+        if record.owner(lock.terms.sender) != party
+    ]
+    soon_s = [IMPATIENCE * one_s for one_s in left_s if one_s > 0]
+    return min(PATIENCE_S, max(soon_s, default=PATIENCE_S)) + LOOK_S + (SILENCE_S if lie is Lie.HANGS else 0.0)
+
+
+def _is_up(record: Record, party: str, since_s: float, until_s: float) -> bool:
+    """True if it could look at its transactions all the time, and no block that held one of them was replaced."""
+    began_s = record.world.clock.now() - record.world.seconds
+    if record.was_away(party, since_s - LOOK_S, until_s):
+        return False
+    return not any(since_s - LOOK_S < began_s + at_s < until_s + LOOK_S for _, at_s in record.world.reorged)
