@@ -24,7 +24,9 @@ regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=Tru
 chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
 index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, show, bring in and take out the keys of a keystore.", no_args_is_help=True)
-supervise_app = typer.Typer(help="What supervisors do: orders that hold an address.", no_args_is_help=True)
+supervise_app = typer.Typer(
+    help="What supervisors do: orders that hold an address, rules over whole histories.", no_args_is_help=True
+)
 hold_app = typer.Typer(
     help="Hold an address on a consortium chain: two officers, each on a machine of their own.", no_args_is_help=True
 )
@@ -96,6 +98,7 @@ def main() -> None:
     import gateway.cli.orders
     import gateway.cli.prices
     import gateway.cli.queries
+    import gateway.cli.replay
     import gateway.cli.rotation
     import gateway.cli.setup
     import gateway.cli.supervising

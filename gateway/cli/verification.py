@@ -53,6 +53,8 @@ def verify(
 ) -> None:
     """Verify answers offline: recompute them from their proofs, under the headers that lead from your anchor.
 
+    A bundle (an alert, or a figure of the supervision API) is computed again from its own data, without an anchor.
+
     A file with several answers has one on each line. With two anchors an answer about Ethereum that carries both
     ways to its header must hold by both. Exit code 0: all are proven. 2: one is not, with the reason.
     1: the files cannot be read.
@@ -60,7 +62,11 @@ def verify(
     from core.proofs.errors import ProofError
     from core.proofs.evidence import decode_trusted, joined_anchors
 
-    raw, paths = _read(file, MAX_EVIDENCE_FILE_BYTES), anchor or [Path("anchor.json")]
+    raw = _read(file, MAX_EVIDENCE_FILE_BYTES)
+    if _is_bundle(raw):
+        show([_bundle_verdict(raw)], str(file), as_json)
+        return
+    paths = anchor or [Path("anchor.json")]
     at_s, reviewed = moment(now), read_layouts(layouts)
     anchors = []
     for path in paths:
@@ -122,6 +128,31 @@ def moment(text: str | None) -> int:
         return int(written.replace(tzinfo=written.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError):
         raise RejectedError(f"{text[:64]!r} is not a time: write 2026-11-29T15:00:00Z or Unix seconds") from None
+
+
+def _is_bundle(raw: bytes) -> bool:
+    """Return true for a bundle of the supervision API: it is run again, and needs no anchor."""
+    from regulator_api.bundles import is_bundle
+
+    try:
+        return is_bundle(json.loads(raw))
+    except (ValueError, RecursionError):
+        return False
+
+
+def _bundle_verdict(raw: bytes) -> dict[str, Any]:
+    from regulator_api.bundles import verify as verify_bundle
+
+    try:
+        bundle = verify_bundle(raw)
+    except RejectedError as error:
+        return refusal(error)
+    return {
+        "verified": True,
+        "uri": f"{bundle.kind} {bundle.digest[:16]}",
+        "what": bundle.shows,
+        "caution": "the result follows from the moves in the file; evidence of each shows that the chains have them",
+    }
 
 
 def _verdict(raw: bytes, anchor: "Trusted", at_s: int, layouts: "Layouts") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from indexer.projections import histories
 from indexer.projections.histories import Changed
 from regulator_api.knowledge.store import LabelStore
 from regulator_api.knowledge.tags import Labels
-from regulator_api.rules import store
+from regulator_api.rules import store, tables
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import Place, Seen
 from regulator_api.rules.observation import Link, Observation
@@ -363,6 +363,21 @@ class _Batch:
             reached = store.links_by(self._connection, edge, after=True)
             known.update((link.after, link) for link in reached)
             edge = {link.before for link in reached} - known.keys()
+
+
+def forget_everything(connection: Connection) -> None:
+    """Delete what the rules have said, and let them read everything again. Alerts stay as withdrawn until then."""
+    row = connection.execute(sa.select(state).where(state.c.id == 1).with_for_update()).first()
+    if row is None:
+        return
+    changed = row.changed_seq + 1
+    connection.execute(sa.delete(tables.observations))
+    connection.execute(sa.delete(tables.links))
+    connection.execute(
+        sa.update(tables.alerts).where(~tables.alerts.c.withdrawn).values(withdrawn=True, changed_seq=changed)
+    )
+    again = {"seq": 0, "agreements_ns": 0, "label_version": 0, "rates_version": 0, "horizon": "{}", "incomplete": ""}
+    connection.execute(sa.update(state).where(state.c.id == 1).values(changed_seq=changed, **again))
 
 
 def changed_accounts(before: Labels, after: Labels) -> dict[AccountId, int]:

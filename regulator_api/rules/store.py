@@ -285,6 +285,11 @@ _UPDATE: Final = (
 )  # fmt: skip
 
 
+def standing_alerts(connection: Connection) -> list[Alert]:
+    """Return all alerts that were not withdrawn."""
+    return [alert_of(row) for row in connection.execute(sa.select(alerts).where(~alerts.c.withdrawn))]
+
+
 def alert_of(row: Any) -> Alert:
     """An alert from a row with the columns of `regulator_alerts`."""
     first = Place(*msgspec.msgpack.decode(row.first))
