@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc queries indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup console demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
+.PHONY: help setup console screenshots demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -31,6 +31,7 @@ help:
 	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
 	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
 	@echo "make console    bundle the scripts of the console's pages (setup does it)"
+	@echo "make screenshots  pictures of each page of the console, in .screenshots; needs Chromium"
 	@echo "make cometbft   build the engine of real consortium networks with Go"
 	@echo "make artifacts  compile the contracts again (they are committed)"
 	@echo "make lock       pin the dependencies of pyproject.toml and package.json again"
@@ -133,6 +134,9 @@ $(STAMPS)/python: $(STAMPS)/venv requirements-dev.lock pyproject.toml
 ANVIL_VERSION := 1.7.1
 ANVIL_RUNS = for anvil in node_modules/@foundry-rs/anvil-*/bin/anvil; do \
 	"$$anvil" --version >/dev/null 2>&1 && exit 0; done; exit 1
+screenshots: setup
+	$(RUN) $(BIN)/python -m tests.console.screenshots
+
 # The console's scripts, bundled from ours and npm's; nothing of that is committed.
 console: $(STAMPS)/console
 

@@ -68,6 +68,7 @@ def _show(devnet: Any, directory: Path, as_json: bool) -> None:
     lines += [(chain.id, chain.endpoints[0].url, chain.contract or "") for chain in info.chains]
     lines += [(name, url, "dApp API: /v1, /openapi.json, /metrics") for name, url in info.relayers.items()]
     lines += [("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")]
+    lines += [("console", f"{info.regulator}/console", "sign in with the key above, or a token below")]
     lines += [(nickname, info.asset(nickname), "") for nickname in ("eth", "usdx", "cnyd")]
     lines += [(user.name, user.ethereum_account, user.consortium_account) for user in info.users]
     lines += [(name, account, "officer: causeway supervise hold …") for name, account in info.officers.items()]

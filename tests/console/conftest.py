@@ -32,22 +32,32 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+async def swap(directory: Path) -> None:
+    """A user of the devnet in `directory` swaps, to the end."""
+    command = ("swap", "0.01", "eth", "cnyd", "--yes", "--dir", str(directory))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway",
+        *command,
+        env={**os.environ, "ETH_HASH_BACKEND": "pysha3"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(SWAP_S):
+            said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, said.decode()
+
+
 @pytest.fixture
 async def town(tmp_path: Path) -> AsyncIterator[DevnetInfo]:
     """A devnet with one completed swap."""
     directory = tmp_path / "devnet"
     async with Devnet(DevnetSettings(directory)) as devnet:
-        command = ("swap", "0.01", "eth", "cnyd", "--yes", "--dir", str(directory))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "gateway",
-            *command,
-            env={**os.environ, "ETH_HASH_BACKEND": "pysha3"},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        async with asyncio.timeout(SWAP_S):
-            said, _ = await process.communicate()
-        assert process.returncode == 0, said.decode()
+        await swap(directory)
         yield devnet.info
