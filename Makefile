@@ -12,13 +12,14 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc queries indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup console screenshots demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
+.PHONY: help setup console screenshots demo up test test-long api-test spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
 	@echo "make demo       real swaps between two local chains, told as a timeline"
 	@echo "make up         both chains, the relayer and the APIs, until Ctrl-C"
 	@echo "make test       the test suite"
+	@echo "make api-test   both APIs of a devnet, asked whatever their OpenAPI documents allow and forbid; under 3 minutes"
 	@echo "make test-long  kill -9, fuzzing, faults and simulated swaps by the hundreds; under 30 minutes"
 	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
 	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
@@ -51,6 +52,9 @@ test: setup cometbft $(STAMPS)/clients
 test-long: setup cometbft $(STAMPS)/contracts
 	$(FORGE) FOUNDRY_PROFILE=long forge test
 	CAUSEWAY_LONG=1 $(RUN) $(BIN)/python -m pytest -x -q -n 2 -m endurance -o faulthandler_timeout=1800
+
+api-test: setup
+	$(RUN) $(BIN)/python -m tests.apis
 
 # The sources compile to the committed artifacts, and all that follows is about those.
 contracts-test: setup $(STAMPS)/contracts

@@ -45,6 +45,7 @@ from gateway.config import (
     SigningConfig,
     TimingConfig,
     TokensConfig,
+    UsageConfig,
     WatchtowerConfig,
     to_toml,
 )
@@ -58,13 +59,15 @@ from gateway.wiring import CONNECT
 from local_chains.consortium.cometbft import NodeAddress, init_network
 from local_chains.consortium.node import GenesisAccount, GenesisAsset, OperatorKey, init_home, load_operator_keys
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
-from regulator_api.access.roles import EVERYWHERE
+from regulator_api.access.roles import EVERYWHERE, ROLES
 from relayer.keys.keystore import QUOTE_KEY, new_key, write_keystore
 
 ETHEREUM: Final = ChainId("eip155:31337")
 CONSORTIUM_REFERENCE: Final = "devnet-1"
 PASSPHRASE_VARIABLE: Final = "CAUSEWAY_DEVNET_PASSPHRASE"
 REPORT_KEY_VARIABLE: Final = "CAUSEWAY_DEVNET_REPORT_KEY"
+DEVELOPER: Final = "developer"
+"""The role of a devnet alone: it may do everything."""
 ANCHOR_EVERY_S: Final = 60
 TOKEN_LIFE_S: Final = 7 * 24 * 3_600
 """A devnet's tokens are good for as long as anybody leaves one running."""
@@ -368,7 +371,7 @@ class Devnet:
             max_life_s=TOKEN_LIFE_S,
             allow_keys=True,
         )
-        roles = regulator_setup.ROLES_OF_CLIENTS
+        roles = {**regulator_setup.ROLES_OF_CLIENTS, DEVELOPER: tuple(ROLES)}
         configuration = RegulatorConfig(
             name="regulator",
             listen=f"{HOST}:{port}",
@@ -382,6 +385,7 @@ class Devnet:
             tokens=tokens,
             clients=tuple(ClientConfig(name, (EVERYWHERE,), scopes) for name, scopes in roles.items()),
             signing=SigningConfig(regulator_setup.KEYSTORE, PASSPHRASE_VARIABLE, regulator_setup.SIGNING_KEY),
+            usage=UsageConfig(per_second=1_000, burst=10_000, records_per_day=10**9),
             anchoring=AnchoringConfig(chains[1].id, "supervision", every_s=ANCHOR_EVERY_S),
         )
         file = directory / "regulator.toml"

@@ -14,8 +14,9 @@ from core.runtime.metrics import Metrics
 from core.runtime.web import KeyRing, issue_key, serve
 from regulator_api.access.callers import RegulatorCallers, Tokens
 from regulator_api.application import create_app
-from regulator_api.auditing import Auditor
+from regulator_api.auditing import MAX_RECORDS_PER_DAY, Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
+from regulator_api.signing import Signer
 
 SCOPES = {
     "inspector": {"read", "trace"},
@@ -81,11 +82,16 @@ async def prepare(database: Database) -> None:
 
 @asynccontextmanager
 async def serving(
-    database: Database, chains: Iterable[SupervisedChain], clock: Clock, tokens: Tokens | None = None
+    database: Database,
+    chains: Iterable[SupervisedChain],
+    clock: Clock,
+    tokens: Tokens | None = None,
+    signer: Signer | None = None,
+    records_per_day: int = MAX_RECORDS_PER_DAY,
 ) -> AsyncIterator[Api]:
     secrets = SeededSecrets(1)
     issued = {name: issue_key(name, scopes, secrets) for name, scopes in SCOPES.items()}
-    auditor = Auditor(database, clock)
+    auditor = Auditor(database, clock, signer, records_per_day)
     await auditor.prepare()
     app = create_app(
         RegulatorService(database, chains, clock, secrets.token_bytes(32)),
@@ -94,6 +100,7 @@ async def serving(
         metrics=Metrics(),
         clock=clock,
         version="0",
+        signer=signer,
     )
     async with serve(app, "127.0.0.1", 0) as address, aiohttp.ClientSession() as session:
         yield Api(session, address, {name: text for name, (text, _) in issued.items()})
