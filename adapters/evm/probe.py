@@ -196,6 +196,9 @@ def _warnings(report: EndpointReport, most: int, final: Any, pushes: str | None)
         "events and its newest state, and it proves nothing; for proofs, name one that keeps more (an archive node)": (
             report.finality_lag is not None and not report.keeps_finalized_state
         ),
+        "it offers no eth_getProof: it proves nothing; for proofs, name one that does": (
+            report.keeps_finalized_state and not report.offers_proofs
+        ),
         "it offers no eth_getBlockReceipts: that a block has no events is believed of it": not report.offers_receipts,
         "it suggests no tip: tips follow eth_feeHistory or eth_gasPrice": report.base_fees and not report.offers_tip,
         "it has no base fees: transactions are of the form before EIP-1559": not report.base_fees,

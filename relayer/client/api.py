@@ -12,12 +12,14 @@ import msgspec
 from core.model.errors import (
     CausewayError,
     ConflictError,
+    DisagreementError,
     GateClosedError,
     MalformedIdentifierError,
     NotFoundError,
     NotYetFinalError,
     RejectedError,
     RetryableError,
+    TooManyError,
 )
 from core.runtime.web.problems import TYPE_PREFIX
 from relayer.api.bodies import (
@@ -68,6 +70,8 @@ _KINDS: Final[dict[str, type[CausewayError]]] = {
         GateClosedError,
         MalformedIdentifierError,
         NotYetFinalError,
+        DisagreementError,
+        TooManyError,
         RejectedError,
     )
 }

@@ -72,6 +72,20 @@ async def test_what_is_missing_is_said_with_what_follows(evm: EvmHarness, liar: 
     await chain.close()
 
 
+async def test_endpoint_without_proofs_is_named_at_connect(evm: EvmHarness, liar: MiddleMan) -> None:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
+        if method == "eth_getProof":
+            raise RpcRefusal(-32601, "the method eth_getProof does not exist/is not available")
+        return result
+
+    liar.tamper = tamper
+    chain = await connected(evm, Endpoint(liar.url))
+    assert [one for one in chain.reports[0].warnings if "eth_getProof" in one] == [
+        "it offers no eth_getProof: it proves nothing; for proofs, name one that does"
+    ]
+    await chain.close()
+
+
 @pytest.mark.parametrize(
     ("methods", "code", "words", "consequence"),
     [
