@@ -16,7 +16,6 @@ from core.model.errors import (
     CausewayError,
     FatalError,
     GateClosedError,
-    NotFoundError,
     NotYetFinalError,
     RejectedError,
     RetryableError,
@@ -26,15 +25,13 @@ from core.model.errors import (
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming
 from core.model.questions import Evidence
-from core.model.transactions import UnsignedTransaction
 from core.model.types import AssetId, Height
 from core.proofs.evidence import decode_evidence
-from core.runtime import journal
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.journal import StoredEffect
 from core.runtime.logging import get_logger
-from queries import codec, engine, events
+from queries import engine, events
 from queries.effects import Deliver, Finished
 from queries.gates import check_delivery_now
 from queries.model import Phase
@@ -91,8 +88,7 @@ class Answering:
         self._keep = keep
         self._clock = clock
         self._metrics = metrics
-        self._compose_others, self._gate_others = pipeline.compose, pipeline.closed_gate
-        pipeline.compose, pipeline.closed_gate = self._compose, self._closed_gate
+        self._worth_of_others, pipeline.worth = pipeline.worth, self._worth
 
     async def act(self, head: HeadUpdate) -> int:
         """Try what is due; return how many answers were sent. What goes wrong with one question stops no other.
@@ -192,9 +188,10 @@ class Answering:
             deadline_s = float(one.open.query.deadline.seconds)
             await self._pipeline.send(one.effect.key, draft.transaction, deadline_s, keep=keep, gate=gate)
         else:
-            deadlines_s = [float(one.open.query.deadline.seconds) for one in group]
+            # The contract leaves out what is late, or answered meanwhile: the others need no other form of the batch.
+            deadline_s = float(max(one.open.query.deadline.seconds for one in group))
             keys = [one.effect.key for one in group]
-            await self._pipeline.send_answers(keys, deadlines_s, draft.transaction, gate, keep)
+            await self._pipeline.send_answers(keys, deadline_s, draft.transaction, gate, keep)
         return group
 
     async def _draft(self, group: Sequence[_Ready]) -> AnswerDraft:
@@ -222,35 +219,13 @@ class Answering:
 
     # --- for the pipeline ---
 
-    async def _compose(self, effect_keys: Sequence[str]) -> UnsignedTransaction | None:
-        """The answers of these effects in one transaction, as `Pipeline.compose`."""
-        if not effect_keys or not effect_keys[0].startswith(engine.STREAM_PREFIX):
-            return None if self._compose_others is None else await self._compose_others(effect_keys)
-
-        def read(connection: Connection) -> list[tuple[Open, bytes]]:
-            asked = [codec.decode_effect(journal.effect(connection, key).body) for key in effect_keys]
-            return [
-                (store.load(connection, one.query_id), store.kept_proof(connection, one.query_id, one.proof))
-                for one in asked
-                if isinstance(one, Deliver)
-            ]
-
-        try:
-            found = [(one.query, decode_evidence(raw)) for one, raw in await self._database.read(read)]
-            return (await self._board.draft(found, self._pipeline.account)).transaction
-        except RejectedError as error:
-            log.warning("answers cannot be made again", chain=self.chain, reason=error.message)
-            return None
-
-    def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
-        """An answer to a question that has ended need not go out again, as `Pipeline.closed_gate`."""
-        if not effect_key.startswith(engine.STREAM_PREFIX):
-            return None if self._gate_others is None else self._gate_others(connection, effect_key, in_time)
-        try:
-            state = engine.load(connection, effect_key.partition(":")[0])
-        except NotFoundError:
-            return "the question is not known any more"
-        return f"the question is {state.phase}" if state.phase.terminal else None
+    async def _worth(self, effect_keys: Sequence[str]) -> int | None:
+        """The fees of the questions that these answers still earn, as `Pipeline.worth`."""
+        if not effect_keys[0].startswith(engine.STREAM_PREFIX):
+            return None if self._worth_of_others is None else await self._worth_of_others(effect_keys)
+        streams = {key.partition(":")[0] for key in effect_keys}
+        asking = [one for one in self._watch.open.values() if one.stream in streams and one.state.settlement is None]
+        return sum(self._watch.pays(one.query) for one in asking if not one.state.phase.terminal)
 
 
 def _gate(connection: Connection, ready: Sequence[_Ready]) -> None:

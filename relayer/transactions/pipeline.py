@@ -366,6 +366,9 @@ class Pipeline(Sending):
         if record.cancelling or len(over) == len(record.carried):
             cancellation = await self._sender.cancellation(self.account)
             return cancellation is not None and await self._sign_again(record, bid, cancellation)
+        if not await self._hand.is_worth(record, bid, record.newest.without | over):
+            # It waits as it is; but it keeps no exit behind it from being mined.
+            return urgency.exits and await self._cancel(record, urgency)
         return await self._sign_again(record, bid, without=record.newest.without | over)
 
     async def _bid_for(self, record: TransactionRecord, urgency: Urgency, must: bool) -> FeeBid | None:

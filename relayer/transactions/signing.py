@@ -37,6 +37,9 @@ ANY_BID: Final = FeeBid(1, 0)
 
 Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
 Compose = Callable[[Sequence[str]], Awaitable[UnsignedTransaction | None]]
+Worth = Callable[[Sequence[str]], Awaitable[int | None]]
+"""The most that a transaction of these effects (by their keys) may cost, in base units of the coin that pays for it:
+what they earn. None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Signatory:
         self.epoch = 0
         self.rebuild: Rebuild | None = None
         self.compose: Compose | None = None
+        self.worth: Worth | None = None
         self.bodies: dict[str, UnsignedTransaction] = {}
         """Bodies by effect key; those that reveal are nowhere else."""
         self.market = Market(access.transactions.fee_market, clock, access.parameters.timing.block_time_s)
@@ -149,6 +153,8 @@ class Signatory:
         known, sequence, bid, cost = await self._database.read(look)
         if known is not None:
             return known
+        if (most := await self._most(order.items or (order.effect_key,), cost)) is not None:
+            raise UnaffordableError(f"{order.unsigned.summary}: it may cost {sum(cost.values())}, and earns {most}")
         attempt = await self._sign(order.unsigned, sequence, bid, order.deadline_ns, order.exits)
         store = partial(
             _stored, epoch=self.epoch, order=order, sequence=sequence, attempt=attempt, cost=cost, purse=purse
@@ -257,6 +263,18 @@ class Signatory:
             except ConflictError:
                 return None
         return attempt
+
+    async def is_worth(self, record: TransactionRecord, bid: FeeBid, without: frozenset[int]) -> bool:
+        """Return false if the record's effects, but for those left out, earn less than they may cost under this bid."""
+        if self.worth is None or (unsigned := await self._body(record, without)) is None:
+            return True
+        keys = [item.effect_key for number, item in enumerate(record.effects) if number not in without]
+        return await self._most(keys, self._sender.cost(unsigned, bid)) is None
+
+    async def _most(self, effect_keys: Sequence[str], cost: Mapping[AssetId, int]) -> int | None:
+        """Return what these effects earn if they may cost more than that."""
+        most = None if self.worth is None else await self.worth(effect_keys)
+        return None if most is None or sum(cost.values()) <= most else most
 
     async def _body(self, record: TransactionRecord, without: frozenset[int]) -> UnsignedTransaction | None:
         if without:

@@ -30,7 +30,7 @@ from relayer.transactions.fees import FeePolicy
 from relayer.transactions.inherited import CheckAgain, Inherited
 from relayer.transactions.orders import Gate, Order
 from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
-from relayer.transactions.signing import Asked, Compose, Rebuild, SendingChain, Signatory
+from relayer.transactions.signing import Asked, Compose, Rebuild, SendingChain, Signatory, Worth
 from relayer.transactions.tracking import AccountWatch
 
 MAX_AT_ONCE: Final = 16
@@ -119,6 +119,15 @@ class Sending:
     @compose.setter
     def compose(self, compose: Compose) -> None:
         self._hand.compose = compose
+
+    @property
+    def worth(self) -> Worth | None:
+        """Says what the effects of a transaction earn, so that it is never bid up beyond that."""
+        return self._hand.worth
+
+    @worth.setter
+    def worth(self, worth: Worth) -> None:
+        self._hand.worth = worth
 
     async def start(self) -> None:
         """Take the account over and broadcast again whatever is open.
@@ -229,20 +238,25 @@ class Sending:
     async def send_answers(
         self,
         effect_keys: Sequence[str],
-        deadlines_s: Sequence[float],
+        deadline_s: float,
         batch: UnsignedTransaction,
         gate: Gate,
         keep: Mapping[AssetId, int],
     ) -> None:
-        """Send one transaction for several effects, in the order of its items, each with its deadline (Unix time).
+        """Send one transaction for several effects, in the order of its items, of which a late one does no harm.
+        `deadline_s`: the Unix time by which the last of them has to be included.
 
         If one of them has a transaction already, nothing is sent. Raise as `send`.
         """
         self._check(batch)
         await self._simulate(batch)
-        deadlines_ns = [round(one * NS_PER_S) for one in deadlines_s]
-        key, items = f"{records.BATCH_PREFIX}{effect_keys[0]}", tuple(effect_keys)
-        order = Order(key, batch, min(deadlines_ns), items=items, deadlines_ns=deadlines_ns, gate=gate, keep=keep)
+        key, items, deadline_ns = (
+            f"{records.BATCH_PREFIX}{effect_keys[0]}",
+            tuple(effect_keys),
+            round(deadline_s * NS_PER_S),
+        )
+        deadlines_ns = [deadline_ns] * len(items)
+        order = Order(key, batch, deadline_ns, items=items, deadlines_ns=deadlines_ns, gate=gate, keep=keep)
         await self._send_first(order)
 
     async def send_together(

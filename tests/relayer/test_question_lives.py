@@ -12,11 +12,13 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.evm import light_client, query_board
+from adapters.evm.calls import unsigned_call
 from adapters.evm.query_board import EvmQueryBoard
 from core.model.boards import ChainQuery
 from core.model.consortium import record_key
 from core.model.types import address_of
 from core.model.uris import parse_uri
+from core.proofs.lanes import evm_address
 from core.runtime import journal
 from core.runtime.database import Database, InlineDatabase, create_schema
 from queries import engine
@@ -228,18 +230,82 @@ async def test_header_that_is_known_is_not_proven_again(stage: Stage) -> None:
     assert (await stage.heard())[0] == 2
 
 
-async def test_item_that_is_late_is_taken_out_of_a_batch(stage: Stage) -> None:
-    """The transaction waits; when one of its questions is late, it goes out again without it."""
-    await stage.ask(KEY, left_s=1_000)
+async def test_late_answer_of_a_batch_is_left_out(stage: Stage) -> None:
+    """The transaction waits until one of its questions is late: the contract answers the other."""
+    await stage.ask(KEY, left_s=200)
     await stage.ask(KEY, left_s=100_000)
     assert await stage.answerer.answer_open() == 2
-    keys = [record.effects for record in await database_of(stage).read(partial(records.of_effect_prefix, prefix=""))]
-    assert [len(one) for one in keys] == [2]
-    composed = stage.pipeline.compose
-    assert composed is not None
-    unsigned = await composed([keys[0][1].effect_key])
-    assert unsigned is not None
-    assert unsigned.summary == "answer question 2"
+    await stage.both.evm.rpc("evm_increaseTime", 300)
+    await stage.until_over()
+    assert (await stage.heard())[0] == 1
+    assert await sent(stage) == 1
+    assert [stage.counted("questions_total", phase=phase) for phase in ("delivered", "expired")] == [1, 1]
+
+
+async def make_dear(stage: Stage, factor: int) -> None:
+    """The next block asks for this many times the present base fee, so that what waits is not mined."""
+    market = await stage.both.evm.access.transactions.fee_market()
+    assert market is not None
+    await stage.both.evm.rpc("anvil_setNextBlockBaseFeePerGas", hex(market.base_fee * factor))
+    await stage.both.evm.advance()
+
+
+async def forms(stage: Stage) -> list[records.SignedForm]:
+    [record] = await database_of(stage).read(partial(records.of_effect_prefix, prefix=""))
+    return list(record.attempts)
+
+
+async def test_answer_is_not_bid_up_beyond_its_fee(stage: Stage) -> None:
+    await stage.ask(KEY, fee=await stage.cost(KEY) * 2)
+    assert await stage.answerer.answer_open() == 1
+    await make_dear(stage, 8)
+    for _ in range(3):
+        await stage.clock.advance(AGAIN_S)
+        await stage.pipeline.step()
+    assert len(await forms(stage)) == 1, "whatever the market asks, it earns no more"
+
+
+async def test_answer_that_earns_more_is_bid_up(stage: Stage) -> None:
+    await stage.ask(KEY, fee=await stage.cost(KEY) * 100)
+    assert await stage.answerer.answer_open() == 1
+    await make_dear(stage, 8)
+    await stage.clock.advance(AGAIN_S)
+    await stage.pipeline.step()
+    first, second = await forms(stage)
+    assert first.fee is not None
+    assert second.fee is not None
+    assert second.fee.max_fee > 3 * first.fee.max_fee
+
+
+async def test_answer_to_what_is_settled_is_not_bid_up(stage: Stage) -> None:
+    """Somebody else's comes first: nothing is to be earned any more."""
+    await stage.ask(KEY, fee=await stage.cost(KEY) * 100)
+    query = (await stage.seen())[-1]
+    assert await stage.answerer.answer_open() == 1
+    await stage.both.evm.rpc("anvil_dropAllTransactions")
+    await answered_by_somebody(stage, query)
+    await stage.answerer.watch.look()
+    assert stage.phases()[-1] is Phase.SETTLED
+    await make_dear(stage, 8)
+    await stage.clock.advance(AGAIN_S)
+    await stage.pipeline.step()
+    assert len(await forms(stage)) == 1
+
+
+async def test_exit_behind_an_answer_does_not_wait_for_it(stage: Stage) -> None:
+    """The answer cannot be bid up as the exit is: it makes way."""
+    await stage.ask(KEY, fee=await stage.cost(KEY) * 2)
+    assert await stage.answerer.answer_open() == 1
+    await make_dear(stage, 8)
+    account = stage.pipeline.account
+    plain = unsigned_call(account, evm_address(stage.asker), b"", gas=50_000, summary="an exit")
+    await stage.pipeline.send("swap:1:exit", plain, simulate=False)
+    await stage.clock.advance(AGAIN_S)
+    await stage.pipeline.step()
+    found = await database_of(stage).read(partial(records.of_effect_prefix, prefix="query-"))
+    assert [one.cancelling for one in found] == [True]
+    await stage.both.evm.advance()
+    assert await sent(stage) == 2
 
 
 async def test_dead_process_answers_once_at_any_write(stage: Stage) -> None:
