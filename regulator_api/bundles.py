@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from core.model.errors import RejectedError
+from regulator_api.reading import figures
 from regulator_api.rules import bundles as rules
 from regulator_api.tracing import bundle as tracing
 
@@ -20,7 +21,7 @@ PREFIX: Final = b"causeway bundle v1\0"
 
 Check = Callable[[Mapping[str, Any]], str]
 """Run a bundle's function again. Return what was found in one sentence. Raise `RejectedError` if it differs."""
-CHECKS: Final[Mapping[str, Check]] = {rules.KIND: rules.check, tracing.KIND: tracing.check}
+CHECKS: Final[Mapping[str, Check]] = {rules.KIND: rules.check, tracing.KIND: tracing.check, figures.KIND: figures.check}
 """By the bundle's `kind`."""
 
 

@@ -122,6 +122,14 @@ class Labels:
                 members.setdefault(entity, []).append(subject)
         self._members: Mapping[str, tuple[AccountId, ...]] = {name: tuple(found) for name, found in members.items()}
 
+    def only(self, jurisdictions: frozenset[str]) -> "Labels":
+        """The same of the accounts that belong to one of these jurisdictions: of the others nothing is known."""
+        mine = [account for account in self._tags if self.jurisdictions(account) & jurisdictions]
+        tags = [tag for account in mine for tag in self._tags[account]]
+        named = {tag.entity for tag in tags}
+        entities = [record for name, record in self._entities.items() if name in named]
+        return Labels(tags, entities, self.version, self.known_ns)
+
     def subjects(self) -> Iterable[AccountId]:
         """Every account that a tag is about."""
         return self._tags.keys()

@@ -142,3 +142,105 @@ class HitView(msgspec.Struct, frozen=True, kw_only=True):
 class SearchAnswer(msgspec.Struct, frozen=True, kw_only=True):
     items: list[HitView]
     moment: MomentView
+
+
+class SupplyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset as of one block. `locked` is what open locks hold, `in_flight` that part of it whose hashlock has an
+    agreement. `residual` is 0 if what was issued and not burned is held or locked, and null for native coins, of
+    which only payments are indexed."""
+
+    asset: str
+    chain: str
+    issued: AmountView
+    burned: AmountView
+    held: AmountView
+    locked: AmountView
+    in_flight: AmountView
+    residual: str | None
+    moment: MomentView
+
+
+class HolderView(msgspec.Struct, frozen=True, kw_only=True):
+    account: str
+    entity: str | None
+    categories: list[str]
+    amount: AmountView
+
+
+class ConcentrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """How an asset is spread. `hhi` is the Herfindahl-Hirschman index, 10,000 if one account holds everything;
+    `top_ppm` is the share of `top` in all that is held, in parts per million. Both are rounded down."""
+
+    asset: str
+    holders: int
+    total: AmountView
+    hhi: int
+    top: list[HolderView]
+    top_ppm: int
+    bundle: msgspec.Raw | None
+    moment: MomentView
+
+
+class CorridorView(msgspec.Struct, frozen=True, kw_only=True):
+    """All completed swaps from one asset to another: `given` is what initiators paid, `taken` what they received."""
+
+    from_chain: str
+    to_chain: str
+    swaps: int
+    given: AmountView
+    taken: AmountView
+
+
+class CorridorsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Corridors, the most used first. `whole` is false if there were more swaps than are added up."""
+
+    items: list[CorridorView]
+    whole: bool
+    bundle: msgspec.Raw | None
+    moment: MomentView
+
+
+class BucketView(msgspec.Struct, frozen=True, kw_only=True):
+    """One step of time, from `from_s` on. `volume` adds up its transfers, in base units."""
+
+    from_s: int
+    transfers: int
+    volume: str
+    locks: int
+    claims: int
+    refunds: int
+
+
+class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset's movements by steps of time; steps without any are left out. `velocity_ppm` is the volume of the span
+    by what is held of the asset, in parts per million, rounded down; null if nothing is held, for native coins, and
+    for callers who see some jurisdictions only. `whole` is false if there were more movements than are added up."""
+
+    asset: str
+    step_s: int
+    since_s: int
+    until_s: int
+    items: list[BucketView]
+    volume: AmountView
+    velocity_ppm: int | None
+    whole: bool
+    bundle: msgspec.Raw | None
+    moment: MomentView
+
+
+class RecordView(msgspec.Struct, frozen=True, kw_only=True):
+    """One version of a record. `digest` is the SHA-256 of its document, which the ledger keeps."""
+
+    chain: str
+    namespace: str
+    key: str
+    version: int
+    author: str
+    digest: str
+    placed: PlacedView
+
+
+class RecordsPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[RecordView]
+    next: str | None
+    moment: MomentView

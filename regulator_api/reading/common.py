@@ -28,6 +28,8 @@ CURSOR_HEAD: Final = 2
 """A cursor begins with the moment of its first page, so that all pages are of one."""
 
 NAMES_FACTS: Final = 16
+KEPT_PARTIAL: Final = 16
+"""Parts of the labels that are kept for callers with jurisdictions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Reading:
         self.chains = frozenset(chains)
         self.assets = assets
         self._labels = LabelStore()
+        self._partial: dict[tuple[int, frozenset[str]], Labels] = {}
         self._described: tuple[int, Mapping[AssetId, Asset]] = (-1, assets)
 
     async def read(
@@ -117,8 +120,16 @@ class Reading:
         return self._described[1]
 
     def labels(self, view: View) -> Labels:
-        """Return what was known of accounts at the view's moment."""
-        return self._labels.at(view.connection, view.as_of.label_version or None)
+        """Return what was known of accounts at the view's moment, of those that the caller may see."""
+        known = self._labels.at(view.connection, view.as_of.label_version or None)
+        if view.jurisdictions is None:
+            return known
+        key = (known.version, view.jurisdictions)
+        if key not in self._partial:
+            if len(self._partial) >= KEPT_PARTIAL:
+                self._partial.clear()
+            self._partial[key] = known.only(view.jurisdictions)
+        return self._partial[key]
 
     # --- filters -------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ from core.model.facts import BlockHeader, LockStatus
 from core.model.types import AccountId, BlockRef, ChainTime
 from indexer.moves import Direction, Move, MoveKind
 from indexer.projections.locks import LockRow, Placed
+from indexer.projections.records import RecordRow
 from indexer.projections.swaps import JoinedSwap
 from regulator_api.answers import hex_of
 from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.knowledge.tags import Labels
-from regulator_api.reading.bodies import BalanceView, MoveName, MoveView, PartnerView, StepView, TagView
+from regulator_api.reading.bodies import BalanceView, MoveName, MoveView, PartnerView, RecordView, StepView, TagView
 from regulator_api.reading.common import Frame
 from regulator_api.view.accounts import Balance, Counterparty
 
@@ -104,4 +105,17 @@ def _placed(lock: LockRow, placed: Placed, frame: Frame) -> PlacedView:
         tx_hash=hex_of(lock.chain, placed.tx_hash),
         block=BlockView(height=placed.height, hash=hex_of(lock.chain, placed.block_hash), time_s=placed.time_s),
         final=placed.height <= frame.moment.final(lock.chain),
+    )
+
+
+def record_view(row: RecordRow, frame: Frame) -> RecordView:
+    block = BlockHeader(row.block, b"", ChainTime(row.chain, row.time_s))
+    return RecordView(
+        chain=row.chain,
+        namespace=row.namespace,
+        key=row.key,
+        version=row.version,
+        author=row.author,
+        digest=row.digest.hex(),
+        placed=frame.placed(row.chain, row.tx_hash, block),
     )

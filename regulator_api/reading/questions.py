@@ -1,7 +1,7 @@
 """Questions of callers, and how their text becomes typed values."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -90,3 +90,36 @@ def parse_hash(text: str, what: str = "a hash") -> bytes:
     if found is None:
         raise RejectedError(f"{what} is 64 hex digits, with 0x or without")
     return bytes.fromhex(found[2])
+
+
+class TopQuery(MomentQuery, frozen=True, kw_only=True):
+    top: Annotated[int, msgspec.Meta(ge=1, le=100, description="The largest holders that are named.")] = 10
+    evidence: bool = False
+
+
+class SpanQuery(MomentQuery, frozen=True, kw_only=True):
+    """A span of time, both ends inclusive."""
+
+    since_s: Time | None = None
+    until_s: Time | None = None
+    evidence: bool = False
+
+
+class SeriesQuery(SpanQuery, frozen=True, kw_only=True):
+    """Without a span it is the last 30 days; one of more than `MAX_BUCKETS` steps is refused."""
+
+    step: Literal["hour", "day", "week"] = "day"
+
+
+class RecordsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+    namespace: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
+
+
+class VersionsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    """The versions of one record have no filters."""
+
+
+MAX_BUCKETS: Final = 1_000
+STEP_S: Final = {"hour": 3_600, "day": 86_400, "week": 7 * 86_400}
+DEFAULT_SPAN_S: Final = 30 * 86_400

@@ -13,11 +13,13 @@ from indexer.projections.swaps import SwapStatus
 from regulator_api import answers, requests
 from regulator_api import bodies as old
 from regulator_api.reading import bodies, documents, questions
+from regulator_api.reading.aggregates import Figures
 from regulator_api.reading.common import Reading, listing_of
 from regulator_api.reading.search import search
 from regulator_api.view import View
 from regulator_api.view.accounts import Balance, balances_of, counterparties, list_moves, span
 from regulator_api.view.swaps import SwapFilter, list_swaps, swap_by_id
+from regulator_api.view.things import list_records, record_history
 from regulator_api.view.transfers import TransferFilter, block_hashes, list_transfers
 
 MAX_ENTITY_ACCOUNTS: Final = 200
@@ -31,8 +33,49 @@ PROBLEMS: Final = (
 
 def routes(reading: Reading) -> list[Route]:
     """Every path of reading."""
-    paths = Paths(reading)
+    paths, figures = Paths(reading), Figures(reading)
     return [
+        _scoped(
+            "GET",
+            "/v1/assets/{asset:.+}/supply",
+            figures.supply,
+            "An asset's supply",
+            bodies.SupplyAnswer,
+            questions.MomentQuery,
+        ),
+        _scoped(
+            "GET",
+            "/v1/assets/{asset:.+}/concentration",
+            figures.concentration,
+            "How an asset is spread",
+            bodies.ConcentrationAnswer,
+            questions.TopQuery,
+        ),
+        _scoped(
+            "GET",
+            "/v1/assets/{asset:.+}/series",
+            figures.series,
+            "An asset's movements over time",
+            bodies.SeriesAnswer,
+            questions.SeriesQuery,
+        ),
+        _scoped(
+            "GET",
+            "/v1/corridors",
+            figures.corridors,
+            "Value between chains",
+            bodies.CorridorsAnswer,
+            questions.SpanQuery,
+        ),
+        _scoped("GET", "/v1/records", paths.records, "Records, by name", bodies.RecordsPage, questions.RecordsQuery),
+        _scoped(
+            "GET",
+            "/v1/records/{chain}/{namespace}/{key}",
+            paths.versions,
+            "A record's versions, newest first",
+            bodies.RecordsPage,
+            questions.VersionsQuery,
+        ),
         _scoped(
             "GET",
             "/v1/transfers",
@@ -261,6 +304,38 @@ class Paths:
                 moment=frame.view,
             )
         )
+
+    async def records(self, request: web.Request) -> web.Response:
+        query = read_query(request, questions.RecordsQuery)
+        chain = None if query.chain is None else self._reading.chain(query.chain)
+        listing = listing_of("records", query, (chain, query.namespace))
+        moment, sealed = self._reading.opened(listing, query)
+        behind = None if sealed is None else (str(sealed[0]), str(sealed[1]), str(sealed[2]), int(sealed[3]))
+        found, frame = await self._reading.read(
+            request, moment, lambda view: list_records(view, chain, query.namespace, query.limit + 1, behind)
+        )
+        items = found[: query.limit]
+        last = items[-1] if len(found) > query.limit else None
+        key = None if last is None else (last.chain, last.namespace, last.key, last.version)
+        shown = [documents.record_view(one, frame) for one in items]
+        return respond(bodies.RecordsPage(items=shown, next=self._reading.next(listing, frame, key), moment=frame.view))
+
+    async def versions(self, request: web.Request) -> web.Response:
+        query = read_query(request, questions.VersionsQuery)
+        chain = self._reading.chain(request.match_info["chain"])
+        name = request.match_info["namespace"], request.match_info["key"]
+        listing = listing_of("versions", query, (chain, name))
+        moment, sealed = self._reading.opened(listing, query)
+        below = None if sealed is None else int(sealed[0])
+        found, frame = await self._reading.read(
+            request, moment, lambda view: record_history(view, chain, *name, query.limit + 1, below)
+        )
+        if not found and below is None:
+            raise NotFoundError("there is no such record", chain=chain, record="/".join(name)[:160])
+        items = found[: query.limit]
+        key = (items[-1].version,) if len(found) > query.limit else None
+        shown = [documents.record_view(one, frame) for one in items]
+        return respond(bodies.RecordsPage(items=shown, next=self._reading.next(listing, frame, key), moment=frame.view))
 
     async def search(self, request: web.Request) -> web.Response:
         query = read_query(request, questions.SearchQuery)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -10,13 +10,55 @@ from sqlalchemy.engine import Connection
 from core.model.errors import NotFoundError, RejectedError
 from core.model.facts import BlockHeader
 from core.model.identifiers import parse_chain
-from core.model.types import ChainId, Height
+from core.model.types import BlockRef, ChainId, ChainTime, Height
 from indexer import tables
 from indexer.feed import header_of
-from indexer.store import ChainRow, chain_rows
 from regulator_api.knowledge.store import latest, moment_of
 
 MAX_CHAINS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPlace:
+    """A chain as it is now: its first indexed height, its newest block and the newest that is irreversible."""
+
+    start: Height
+    tip: BlockHeader | None
+    finalized: BlockHeader | None
+
+
+_TIP, _FINAL = tables.blocks.alias("tip"), tables.blocks.alias("final")
+_PARTS: Final = ("hash", "height", "parent_hash", "time_s")
+_PLACES: Final = (
+    sa.select(
+        tables.chains.c.chain,
+        tables.chains.c.start_height,
+        *(_TIP.c[name].label(f"tip_{name}") for name in _PARTS),
+        *(_FINAL.c[name].label(f"final_{name}") for name in _PARTS),
+    )
+    .join(tables.cursors, tables.cursors.c.chain == tables.chains.c.chain)
+    .outerjoin(_TIP, sa.and_(_TIP.c.chain == tables.cursors.c.chain, _TIP.c.hash == tables.cursors.c.tip_hash))
+    .outerjoin(
+        _FINAL, sa.and_(_FINAL.c.chain == tables.cursors.c.chain, _FINAL.c.hash == tables.cursors.c.finalized_hash)
+    )
+    .order_by(tables.chains.c.chain)
+)
+
+
+def chain_places(connection: Connection) -> dict[ChainId, ChainPlace]:
+    """Return every chain of the index, by id."""
+    return {
+        ChainId(row.chain): ChainPlace(Height(row.start_height), _header(row, "tip"), _header(row, "final"))
+        for row in connection.execute(_PLACES)
+    }
+
+
+def _header(row: Any, which: str) -> BlockHeader | None:
+    block_hash, height, parent, time_s = (getattr(row, f"{which}_{name}") for name in _PARTS)
+    if block_hash is None:
+        return None
+    chain = ChainId(row.chain)
+    return BlockHeader(BlockRef(chain, Height(height), bytes(block_hash)), bytes(parent), ChainTime(chain, time_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +67,7 @@ class AsOf:
     accounts. `chains` are the chains as they are now; `newest` is true if no block is left out."""
 
     blocks: Mapping[ChainId, BlockHeader]
-    chains: Mapping[ChainId, ChainRow]
+    chains: Mapping[ChainId, ChainPlace]
     label_version: int
     known_ns: int
     newest: bool
@@ -53,7 +95,7 @@ def as_of(connection: Connection, text: str | None, labels: int | None, default:
     Raise `RejectedError` for another form and for blocks that are not indexed, `NotFoundError` for unknown chains and
     label versions.
     """
-    rows = {row.chain: row for row in chain_rows(connection)}
+    rows = chain_places(connection)
     asked = text or default
     named = {} if asked in ("latest", "finalized") else _heights(asked, rows)
     blocks: dict[ChainId, BlockHeader] = {}
@@ -70,7 +112,7 @@ def as_of(connection: Connection, text: str | None, labels: int | None, default:
     return AsOf(blocks, rows, version, known_ns, newest)
 
 
-def _heights(text: str, rows: Mapping[ChainId, ChainRow]) -> dict[ChainId, Height]:
+def _heights(text: str, rows: Mapping[ChainId, ChainPlace]) -> dict[ChainId, Height]:
     found: dict[ChainId, Height] = {}
     parts = text.split(",")
     if len(parts) > MAX_CHAINS:

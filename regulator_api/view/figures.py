@@ -1,0 +1,154 @@
+"""The rows that figures are computed from (`regulator_api.reading.figures`)."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.model.facts import LockStatus
+from core.model.types import AssetId, ChainId, Height, chain_of
+from indexer import tables
+from regulator_api.reading.figures import Crossing, Holder, Moved
+from regulator_api.view.base import View
+
+MAX_MOVED: Final = 500_000
+"""Movements that one series adds up, the newest first."""
+MAX_HOLDERS: Final = 1_000_000
+MAX_CROSSINGS: Final = 200_000
+_KINDS: Final = {"transferred": "transfer", "locked": "lock"}
+
+
+def height_of(view: View, chain: ChainId) -> Height:
+    """Return the height that the view shows a chain at, -1 before its first block."""
+    block = view.as_of.blocks.get(chain)
+    return Height(-1) if block is None else block.height
+
+
+def holders(view: View, asset: AssetId) -> list[Holder]:
+    """Return what every account holds of the asset, accounts with nothing left out. For callers who see all."""
+    balance, newest = tables.balances.c, tables.balances.alias("newest")
+    height = height_of(view, chain_of(asset))
+    last = (
+        sa.select(newest.c.account, sa.func.max(newest.c.height).label("height"))
+        .where(newest.c.asset == asset, newest.c.height <= height)
+        .group_by(newest.c.account)
+        .subquery()
+    )
+    same = sa.and_(balance.account == last.c.account, balance.height == last.c.height)
+    query = sa.select(balance.account, balance.balance).join(last, same).where(balance.asset == asset)
+    rows = view.connection.execute(query.where(balance.balance != "0").limit(MAX_HOLDERS)).all()
+    return [Holder(account, int(held)) for account, held in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """An asset as of one block, in base units. `locked` is what open locks hold, `swaps` that part of it whose hashlock
+    has an agreement. `residual` is 0 if what was issued and not burned is held or locked; it says nothing of native
+    coins, of which only payments are indexed."""
+
+    issued: int
+    burned: int
+    held: int
+    locked: int
+    swaps: int
+    keeper_holds_locks: bool
+
+    @property
+    def residual(self) -> int:
+        return self.issued - self.burned - self.held - (0 if self.keeper_holds_locks else self.locked)
+
+
+def supply_of(view: View, asset: AssetId) -> Supply:
+    """Add up the asset's issues, burns, holdings and open locks. For callers who see all."""
+    event, lock, swap = tables.events.c, tables.locks.c, tables.swaps.c
+    chain, height = chain_of(asset), height_of(view, chain_of(asset))
+    moved = sa.select(event.sender, event.receiver, event.amount).where(
+        event.asset == asset,
+        event.asset.is_not(None),
+        event.kind == "transferred",
+        event.canonical,
+        event.height <= height,
+        sa.or_(event.sender.is_(None), event.receiver.is_(None)),
+    )
+    issued = burned = 0
+    for row in view.connection.execute(moved):
+        issued += row.amount if row.sender is None else 0
+        burned += row.amount if row.receiver is None else 0
+    agreed = sa.exists().where(swap.hashlock == lock.hashlock, swap.agreed)
+    unsettled = sa.or_(lock.status == LockStatus.LOCKED.value, lock.settle_height > height)
+    of_locks = sa.select(lock.amount, agreed.label("agreed")).where(
+        lock.asset == asset, lock.chain == chain, lock.lock_height <= height, unsettled
+    )
+    locked = in_swaps = 0
+    for row in view.connection.execute(of_locks):
+        locked += row.amount
+        in_swaps += row.amount if row.agreed else 0
+    held = sum(one.amount for one in holders(view, asset))
+    return Supply(issued, burned, held, locked, in_swaps, asset.startswith("eip155:"))
+
+
+def crossings(view: View, since_s: int | None, until_s: int | None) -> tuple[list[Crossing], bool]:
+    """Return the agreed swaps of which both legs were claimed in that time, and true if these are all."""
+    legs = [tables.agreement_legs.alias(role) for role in ("initiator", "participant")]
+    locks = [tables.locks.alias(f"{role}_lock") for role in ("initiator", "participant")]
+    query: sa.Select[Any] = view.swaps().where(tables.swaps.c.agreed)
+    for role, leg, lock in zip(("initiator", "participant"), legs, locks, strict=True):
+        same = [lock.c[name] == leg.c[name] for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")]
+        query = (
+            query.join(leg, sa.and_(leg.c.swap_id == tables.swaps.c.swap_id, leg.c.role == role))
+            .join(lock, sa.and_(lock.c.hashlock == tables.swaps.c.hashlock, *same))
+            .where(lock.c.status == LockStatus.CLAIMED.value, view.exists(lock.c.chain, lock.c.settle_height))
+        )
+    first, second = locks
+    timed: sa.Select[Any] = query.with_only_columns(
+        tables.swaps.c.swap_id,
+        legs[0].c.asset.label("from_asset"),
+        legs[1].c.asset.label("to_asset"),
+        legs[0].c.amount.label("given"),
+        legs[1].c.amount.label("taken"),
+        first.c.settle_time_s,
+        second.c.settle_time_s.label("other_s"),
+    )
+    if since_s is not None:
+        timed = timed.where(tables.swaps.c.opened_s >= since_s)
+    if until_s is not None:
+        timed = timed.where(tables.swaps.c.opened_s <= until_s)
+    rows = view.connection.execute(timed.order_by(tables.swaps.c.swap_id).limit(MAX_CROSSINGS + 1)).all()
+    found: dict[str, Crossing] = {}
+    for row in rows[:MAX_CROSSINGS]:
+        # Of several locks with exactly the agreed terms one is the leg: a swap is counted once.
+        at_s = max(row.settle_time_s, row.other_s)
+        found.setdefault(row.swap_id, Crossing(row.from_asset, row.to_asset, row.given, row.taken, at_s))
+    return list(found.values()), len(rows) <= MAX_CROSSINGS
+
+
+def movements(view: View, asset: AssetId, since_s: int, until_s: int) -> tuple[list[Moved], bool]:
+    """Return the asset's movements between two times, the newest first, and true if these are all."""
+    event, lock = tables.events.c, tables.locks.c
+    query = (
+        view.events()
+        .with_only_columns(event.time_s, event.kind, event.amount)
+        .where(
+            event.asset == asset,
+            event.asset.is_not(None),
+            event.kind.in_(("transferred", "locked")),
+            event.time_s.between(since_s, until_s),
+        )
+    )
+    order = (event.time_s.desc(), event.chain.desc(), event.height.desc(), event.event_index.desc())
+    rows: list[Any] = list(view.connection.execute(query.order_by(*order).limit(MAX_MOVED + 1)).all())
+    found = [Moved(row.time_s, _KINDS[row.kind], row.amount) for row in rows[:MAX_MOVED]]
+    ended = (
+        view.locks()
+        .with_only_columns(lock.settle_time_s, lock.status, lock.amount)
+        .where(
+            lock.asset == asset,
+            lock.settle_time_s.between(since_s, until_s),
+            view.exists(lock.chain, lock.settle_height),
+        )
+    )
+    settled = view.connection.execute(ended.limit(MAX_MOVED + 1)).all()
+    for row in settled[:MAX_MOVED]:
+        kind = "claim" if row.status == LockStatus.CLAIMED.value else "refund"
+        found.append(Moved(row.settle_time_s, kind, row.amount))
+    return found, len(rows) <= MAX_MOVED and len(settled) <= MAX_MOVED
