@@ -63,9 +63,10 @@ log = get_logger("core.runtime.web.idempotency")
 
 
 class _Made(msgspec.Struct):
-    """The part of an answer that says where to look for what was made, below the path of the call."""
+    """The part of an answer that says where to look for what was made, below the path of the call; empty if it does
+    not."""
 
-    id: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +178,17 @@ def _again(kept: Kept, digest: bytes, path: str) -> web.Response:
             f"This {HEADER} came with another body or path before: use a fresh key for a new request.",
         )
     headers = {REPLAYED: "true"}
-    if kept.status in _MAKING:
-        headers["Location"] = f"{path}/{msgspec.json.decode(kept.answer, type=_Made).id}"
+    if kept.status in _MAKING and (made := _made(kept.answer)):
+        headers["Location"] = f"{path}/{made}"
     return web.Response(status=kept.status, headers=headers, content_type="application/json", body=kept.answer)
+
+
+def _made(answer: bytes) -> str:
+    """The id of what was made, empty if the answer names none."""
+    try:
+        return msgspec.json.decode(answer, type=_Made).id
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _find(connection: Connection, caller: str, key: str, oldest_ns: int) -> Kept | None:
