@@ -49,6 +49,12 @@ class RelayerMetrics:
         self.paused = gauge("relayer_paused", "1 while a switch keeps something back", ["scope", "cause"])
         self.nearest_timelock_s = gauge("relayer_nearest_timelock_seconds", "Until an open swap's next timelock")
         self.critical_error = gauge("relayer_critical_error", "1 after an error that ended the relayer")
+        self.caller_queries = counter(
+            "relayer_caller_queries_total", "Queries of callers that have ended, by how", ["standing"]
+        )
+        self.open_queries = gauge("relayer_caller_queries_open", "Queries of callers that wait for an answer")
+        self.followed = gauge("relayer_followed_questions", "Different questions that callers follow")
+        self.pushes = counter("relayer_followed_changes_total", "Changed answers of questions that callers follow")
         self.answers = counter(
             "relayer_answers_total", "Answers to questions asked on a chain, by outcome", ["chain", "outcome"]
         )

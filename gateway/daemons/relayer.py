@@ -130,7 +130,7 @@ class _Daemon:
         # One chain's follower ends no other chain's exits, whatever it meets.
         supervisor = following(followers, clock, metrics, contained=True)
         hooks = setup.webhooks.reach if setup.webhooks.openers else None
-        asking = make_asking(database, prover_of(chains), clock, hooks)
+        asking = make_asking(database, prover_of(chains), clock, hooks, metrics=metrics)
         supervisor.add(*fact_listeners(config.database, database, signal), *asking.workers())
         app = create_api(
             service.desk,

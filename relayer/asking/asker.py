@@ -22,12 +22,14 @@ from core.model.uris import Asked, print_uri
 from core.runtime.clock import Clock, SecretSource
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
 from core.runtime.supervisor import Worker
 from queries.together import Answered, ask_together
 from relayer.asking import query, rows
 from relayer.asking.query import MAX_EVIDENCE_BYTES, Part, Standing
 from relayer.asking.rows import Stored
+from relayer.metrics import RelayerMetrics
 
 PROOF_TIMEOUT_S: Final = 20.0
 """How long the proofs of one query about one chain may take."""
@@ -46,8 +48,16 @@ log = get_logger("relayer.asking.asker")
 class Asker:
     """The open queries of all callers. `prover` is None if this relayer proves nothing."""
 
-    def __init__(self, database: Database, prover: Prover | None, clock: Clock, secrets: SecretSource) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prover: Prover | None,
+        clock: Clock,
+        secrets: SecretSource,
+        metrics: RelayerMetrics | None = None,
+    ) -> None:
         self.prover = prover
+        self._metrics = metrics or RelayerMetrics(Metrics())
         self._database = database
         self._clock = clock
         self._secrets = secrets
@@ -100,6 +110,7 @@ class Asker:
     async def look(self) -> int:
         """Try the queries whose turn it is, and end those whose time is over; return how many are open."""
         opened = await self._database.read(lambda c: rows.open_queries(c, rows.MAX_OPEN))
+        self._metrics.open_queries.set(len(opened))
         self._tried = {query_id: self._tried.get(query_id, NEVER) for query_id, _ in opened}
         over = [query_id for query_id, deadline_s in opened if deadline_s <= self._clock.now()]
         due = sorted(self._tried.keys() - set(over), key=lambda one: (self._tried[one], one))[:MAX_A_LOOK]
@@ -133,6 +144,7 @@ class Asker:
         if after.version > before.version and (signal := self._changes.get(query_id)) is not None:
             signal.notify()
         if after.standing is not Standing.WAITING:
+            self._metrics.caller_queries.labels(after.standing).inc()
             log.info("a query has ended", query_id=query_id, standing=after.standing)
 
     async def _ask(self, before: Stored) -> dict[int, Answered]:

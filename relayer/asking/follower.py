@@ -21,6 +21,7 @@ from core.proofs.evidence.forms import answer_to_json
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal, wait_any
 from core.runtime.supervisor import Worker
 from queries.together import MAX_TOGETHER, Answered
@@ -28,6 +29,7 @@ from relayer.asking import follow_rows
 from relayer.asking.asker import ask_in_time
 from relayer.asking.follow_rows import Due, Followed, Subscription
 from relayer.asking.query import MAX_DETAIL_CHARS
+from relayer.metrics import RelayerMetrics
 
 LOOK_S: Final = 1.0
 IDLE_LOOK_S: Final = 10.0
@@ -50,8 +52,16 @@ class Follower:
     """The subscriptions of all callers. `changed` counts up when answers have changed, `ended` when subscriptions have
     ended. `prover` is None if this relayer proves nothing."""
 
-    def __init__(self, database: Database, prover: Prover | None, clock: Clock, secrets: SecretSource) -> None:
+    def __init__(
+        self,
+        database: Database,
+        prover: Prover | None,
+        clock: Clock,
+        secrets: SecretSource,
+        metrics: RelayerMetrics | None = None,
+    ) -> None:
         self.prover = prover
+        self._metrics = metrics or RelayerMetrics(Metrics())
         self.changed = Signal()
         self.ended = Signal()
         self._database = database
@@ -141,6 +151,7 @@ class Follower:
         if over:
             await self._database.write(lambda c: follow_rows.end_overdue(c, now_ns))
             self.ended.notify()
+        self._metrics.followed.set(len(due))
         names = {one.question for one in due}
         for kept in (self._looked, self._failing, self._versions):
             for gone in kept.keys() - names:
@@ -197,6 +208,7 @@ class Follower:
         newest = await self._database.write(partial(follow_rows.note, changes=changes, now_ns=now_ns))
         first = newest - len(changes) + 1
         self._versions |= {str(change["question"]): first + place for place, change in enumerate(changes)}
+        self._metrics.pushes.inc(len(changes))
         self.changed.notify()
 
     def _change(

@@ -6,11 +6,13 @@ from typing import Final
 from core.model.ports import Prover
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
+from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Worker
 from relayer.asking import follow_rows, rows
 from relayer.asking.asker import Asker
 from relayer.asking.follower import Follower
 from relayer.asking.hooks import SubscriptionHooks
+from relayer.metrics import RelayerMetrics
 from relayer.notices.addresses import Reach
 from relayer.notices.webhooks import Post, guarded_post
 
@@ -38,9 +40,11 @@ def make_asking(
     reach: Reach | None = None,
     secrets: SecretSource | None = None,
     post: Post | None = None,
+    metrics: Metrics | None = None,
 ) -> Asking:
     """`prover` is None if nothing is proven here, `reach` if nothing is posted; `post` stands in for the network."""
     secrets = secrets or SystemSecrets()
-    follower = Follower(database, prover, clock, secrets)
+    shown = RelayerMetrics(metrics or Metrics())
+    follower = Follower(database, prover, clock, secrets, shown)
     hooks = None if reach is None else SubscriptionHooks(database, follower, clock, post or guarded_post(reach))
-    return Asking(Asker(database, prover, clock, secrets), follower, reach, hooks)
+    return Asking(Asker(database, prover, clock, secrets, shown), follower, reach, hooks)

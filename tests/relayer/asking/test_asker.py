@@ -14,11 +14,13 @@ from core.model.uris import Asked, parse_uri
 from core.proofs.evidence import encode_evidence
 from core.runtime.clock import ManualClock, SystemSecrets
 from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.metrics import Metrics
 from queries.together import Answered
 from relayer.asking import asker, query, rows
 from relayer.asking.asker import Asker
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored
+from relayer.metrics import RelayerMetrics
 
 ONE, TWO = ChainId("causeway:one"), ChainId("causeway:two")
 CALLER = "192.0.2.1"
@@ -95,6 +97,17 @@ async def test_answers_of_one_chain_are_as_of_one_height(world: World) -> None:
     whole = await world.looked(begun)
     assert (whole.standing, heights(whole), whole.versions) == (Standing.ANSWERED, [5, 5, 50], (1, 3, 2))
     assert whole.parts[0] == half.parts[0]
+
+
+async def test_queries_are_counted(world: World) -> None:
+    registry = Metrics()
+    counted = Asker(world.database, world.chains, world.clock, SystemSecrets(), RelayerMetrics(registry))
+    await world.begin(uri("a"))
+    await world.begin(replace(uri("b"), at=Height(7)))
+    for _ in range(2):
+        await counted.look()
+    assert registry.value("relayer_caller_queries_total", standing="answered") == 1
+    assert registry.value("relayer_caller_queries_open") == 1
 
 
 async def test_log_is_as_of_its_own_height(world: World) -> None:
