@@ -16,6 +16,7 @@ from regulator_api.access import routes as access
 from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
+from regulator_api.reading import evidence
 from regulator_api.reading import routes as reading
 from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.rules import routes as rules
@@ -84,6 +85,7 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *rules.routes(rules.Rules(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
+        *evidence.routes(service.reading, service.provers),
         *access.routes(),
         *tracing.routes(service.reading, service.database, service.clock),
     ]

@@ -100,6 +100,7 @@ class RegulatorService:
         self._clock = clock
         self._cursors = PageCursors(cursor_key)
         self.reading = Reading(database, self._cursors, self._chains, self._assets)
+        self.provers = {chain: entry.prover for chain, entry in self._chains.items()}
         desks = {chain: entry.orders for chain, entry in self._chains.items() if entry.orders is not None}
         provers = {chain: self._chains[chain].prover for chain in desks}
         self.orders = Orders(desks, provers, self._cursors, self.reading)

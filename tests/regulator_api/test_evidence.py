@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from core.model.facts import LockStatus
-from core.model.questions import Anchor, LockAnswer, LockQuestion
+from core.model.questions import Anchor, BalanceAnswer, ListAnswer, LockAnswer, LockQuestion
 from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.proofs.errors import ProofError
 from core.proofs.evidence import decode_evidence, verify
@@ -107,3 +108,27 @@ async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
     assert (verified.answer.status, verified.answer.terms_match) == (LockStatus.CLAIMED, True)
     with pytest.raises(ProofError):
         verify(decode_evidence(file.replace(b"claimed", b"refunded")), anchor, now_s)
+
+
+async def test_balances_and_whole_lists_are_proven(tmp_path: Path) -> None:
+    async with a_leg_proven(tmp_path) as proven:
+        api, ours = proven.api, proven.ours
+        account = f"/v1/accounts/{ours.sender}"
+        asset = quote(CNYD, safe="")
+        balance = (await api.ask(f"{account}/evidence?asset={asset}", "prover")).raw
+        locks = (await api.ask(f"{account}/locks/evidence?last=10", "prover")).raw
+        nobody = await api.ask(f"/v1/accounts/{CHAIN}:{'ab' * 20}/evidence?asset={asset}", "prover")
+        elsewhere = await api.ask(f"/v1/accounts/{proven.world.initiator[A].account}/locks/evidence", "prover")
+        unscoped = await api.ask(f"{account}/evidence?asset={asset}", "inspector")
+        balances = (await api.get(account))["balances"]
+    assert (nobody.status, elsewhere.status, unscoped.status) == (404, 422, 403)
+    anchor = Anchor(CHAIN, proven.genesis, Height(1), proven.genesis, Seconds(86_400))
+    now_s = int(proven.world.clock.now())
+    proven_balance = verify(decode_evidence(balance), anchor, now_s).answer
+    assert isinstance(proven_balance, BalanceAnswer)
+    held = {one["amount"]["asset"]: one["amount"]["base_units"] for one in balances}
+    assert str(proven_balance.amount) == held[CNYD]
+    # The whole list of locks: one, under this hashlock, and none is missing.
+    whole = verify(decode_evidence(locks), anchor, now_s).answer
+    assert isinstance(whole, ListAnswer)
+    assert (whole.count, whole.entries) == (1, (ours.hashlock,))

@@ -1,0 +1,173 @@
+"""Proofs of what reading shows: balances, records, lists that prove that nothing is missing, and logs of Ethereum.
+
+Each answer is an evidence file, byte for byte as `causeway verify` reads it: a proof under a finalized block, or an
+error; there is nothing in between. A list of a consortium ledger carries its proven length, so that an answer from the
+first place to the last one shows that no entry is left out.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+from aiohttp import web
+
+from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.ports import Prover
+from core.model.questions import (
+    MAX_LIST_ENTRIES,
+    MAX_LIST_PLACE,
+    BalanceQuestion,
+    ListQuestion,
+    LogQuestion,
+    Question,
+)
+from core.model.types import AccountId, ChainId, address_of, chain_of
+from core.proofs.evidence import encode_evidence
+from core.runtime.web import Route, read_query
+from regulator_api.bodies import EvidenceFile
+from regulator_api.reading.common import Reading
+from regulator_api.reading.questions import parse_hash
+from regulator_api.requests import Hash32, Identifier
+from regulator_api.view import View
+from regulator_api.view.accounts import span
+from regulator_api.view.things import record_history, transactions
+
+PROOF_TIMEOUT_S: Final = 30.0
+PROBLEMS: Final = (
+    (404, "There is no such thing for this caller, or the chain does not keep it."),
+    (409, "It is not final yet."),
+    (422, "The chain cannot prove it, or a question is not in its form."),
+    (503, "The chain does not answer: try again."),
+)
+_PLACE = msgspec.Meta(ge=1, le=MAX_LIST_PLACE)
+
+
+class BalanceProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    asset: Identifier
+
+
+class ListProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Places of the list, from 1, both inclusive. The answer says how long the list is."""
+
+    first: Annotated[int, _PLACE] = 1
+    last: Annotated[int, _PLACE] = MAX_LIST_ENTRIES
+
+
+class LogProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`log` counts the transaction's logs from 0."""
+
+    chain: Identifier
+    tx: Hash32
+    log: Annotated[int, msgspec.Meta(ge=0, le=2**16 - 1)] = 0
+
+
+def routes(reading: Reading, provers: Mapping[ChainId, Prover | None]) -> list[Route]:
+    """Every path of proofs."""
+    proofs = Proofs(reading, provers)
+    shared: dict[str, Any] = {
+        "answer": EvidenceFile,
+        "scope": "evidence",
+        "problems": PROBLEMS,
+        "tag": "supervision",
+    }
+    return [
+        Route(
+            "GET",
+            "/v1/accounts/{account}/evidence",
+            proofs.balance,
+            "Proof of a balance",
+            query=BalanceProofQuery,
+            **shared,
+        ),
+        Route(
+            "GET",
+            "/v1/accounts/{account}/locks/evidence",
+            proofs.locks,
+            "Proof of all locks that an account made",
+            query=ListProofQuery,
+            **shared,
+        ),
+        Route(
+            "GET",
+            "/v1/records/{chain}/{namespace}/{key}/evidence",
+            proofs.record,
+            "Proof of all versions of a record",
+            query=ListProofQuery,
+            **shared,
+        ),
+        Route(
+            "GET",
+            "/v1/transfers/evidence",
+            proofs.log,
+            "Proof of a log of an Ethereum transaction",
+            query=LogProofQuery,
+            **shared,
+        ),
+    ]
+
+
+class Proofs:
+    """The handlers. `provers` by chain; None for a chain that has none here."""
+
+    def __init__(self, reading: Reading, provers: Mapping[ChainId, Prover | None]) -> None:
+        self._reading = reading
+        self._provers = provers
+
+    async def balance(self, request: web.Request) -> web.Response:
+        query = read_query(request, BalanceProofQuery)
+        _, asset, (account,) = await self._reading.filters(None, query.asset, request.match_info["account"])
+        if asset is None or account is None:
+            raise RejectedError("a balance is of an account and an asset")
+        await self._seen(request, account)
+        return await self._prove(BalanceQuestion(chain_of(account), account, asset))
+
+    async def locks(self, request: web.Request) -> web.Response:
+        query = read_query(request, ListProofQuery)
+        account = self._reading.account(request.match_info["account"])
+        await self._seen(request, account)
+        return await self._prove(_list(chain_of(account), f"locks/{address_of(account)}", query))
+
+    async def record(self, request: web.Request) -> web.Response:
+        query = read_query(request, ListProofQuery)
+        chain = self._reading.chain(request.match_info["chain"])
+        namespace, key = request.match_info["namespace"], request.match_info["key"]
+        found, _ = await self._reading.read(
+            request, (None, None), lambda view: record_history(view, chain, namespace, key, 1, None)
+        )
+        if not found:
+            raise NotFoundError("there is no such record", chain=chain)
+        return await self._prove(_list(chain, f"records/{namespace}/{key}", query))
+
+    async def log(self, request: web.Request) -> web.Response:
+        query = read_query(request, LogProofQuery)
+        chain, tx_hash = self._reading.chain(query.chain), parse_hash(query.tx, "tx")
+        chains, _ = await self._reading.read(request, (None, None), lambda view: transactions(view, tx_hash))
+        if chain not in chains:
+            raise NotFoundError(f"no event of this transaction is indexed on {chain}")
+        return await self._prove(LogQuestion(chain, tx_hash, query.log))
+
+    async def _seen(self, request: web.Request, account: AccountId) -> None:
+        """Raise `NotFoundError` for an account that this caller has no row of, or may not see by itself."""
+
+        def work(view: View) -> bool:
+            return view.sees([account]) and span(view, account) is not None
+
+        seen, _ = await self._reading.read(request, (None, None), work)
+        if not seen:
+            raise NotFoundError("no movement of this account is indexed", account=account)
+
+    async def _prove(self, question: Question) -> web.Response:
+        prover = self._provers.get(question.chain)
+        if prover is None:
+            raise RejectedError(f"no prover is configured for {question.chain}: ask the operator to add one")
+        try:
+            async with asyncio.timeout(PROOF_TIMEOUT_S):
+                raw = encode_evidence(await prover.prove(question))
+        except TimeoutError:
+            raise RetryableError(f"{question.chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
+        return web.Response(body=raw, content_type="application/json")
+
+
+def _list(chain: ChainId, name: str, query: ListProofQuery) -> ListQuestion:
+    return ListQuestion(chain, name, query.first, query.last)
