@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.boards import ChainQuery
-from core.model.errors import NotFoundError
+from core.model.errors import CausewayError, NotFoundError, RetryableError
 from core.model.types import ChainId
 from core.runtime import journal
 from core.runtime.database import METADATA
@@ -119,16 +119,21 @@ def load(connection: Connection, query_id: QueryId) -> Open:
     return Open(_decoder.decode(row.body), engine.load(connection, engine.STREAM_PREFIX + query_id))
 
 
-def open_on(connection: Connection, chain: ChainId) -> list[Open]:
-    """Return all questions of a chain that have not ended."""
-    found, behind = list[Open](), ""
+def open_on(connection: Connection, chain: ChainId) -> tuple[list[Open], dict[QueryId, Exception]]:
+    """Return all questions of a chain that have not ended, and those that cannot be read, with the reason."""
+    found, failed, behind = list[Open](), dict[QueryId, Exception](), ""
     while True:
         rows = connection.execute(_OPEN, {"on_chain": chain, "behind": behind}).all()
         for row in rows:
-            state = engine.load(connection, engine.STREAM_PREFIX + row.query_id)
-            found.append(Open(_decoder.decode(row.body), state))
+            try:
+                state = engine.load(connection, engine.STREAM_PREFIX + row.query_id)
+                found.append(Open(_decoder.decode(row.body), state))
+            except RetryableError:
+                raise
+            except (CausewayError, msgspec.MsgspecError) as error:
+                failed[QueryId(row.query_id)] = error
         if len(rows) < PAGE:
-            return found
+            return found, failed
         behind = rows[-1].query_id
 
 

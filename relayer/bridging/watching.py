@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.boards import ChainQuery, QueryBoard, QueryNews
 from core.model.effect_keys import EffectKey
-from core.model.errors import CausewayError, FatalError, RejectedError
+from core.model.errors import CausewayError, ConflictError, FatalError, FencedError, RejectedError
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming, HeadSource
 from core.model.types import ChainId, Height
@@ -25,6 +25,7 @@ from core.runtime import journal
 from core.runtime.clock import NS_PER_S, Clock, true_seconds
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from core.runtime.savepoints import contained
 from core.runtime.signals import Signal
 from queries import engine, events
 from queries.effects import Deliver
@@ -72,6 +73,15 @@ class _Plan:
         self.happened.setdefault(query_id, []).append(event)
 
 
+@dataclass(slots=True)
+class _Stored:
+    """The result of a plan: questions as they are now, those that have ended or made room, and those that failed."""
+
+    known: list[Open] = field(default_factory=list)
+    gone: list[QueryId] = field(default_factory=list)
+    failed: dict[QueryId, Exception] = field(default_factory=dict)
+
+
 class Watch:
     """The open questions of the chain `home`. `answering`: the heads of the chains that can be asked about."""
 
@@ -107,7 +117,11 @@ class Watch:
     async def look(self) -> HeadUpdate:
         """Take in what the chain shows now. Raise `RetryableError` when it does not answer; nothing is missed then."""
         if self._position is None:
-            self.open = {one.state.query_id: one for one in await self._read(lambda c: asked.open_on(c, self._home))}
+            found, failed = await self._read(lambda c: asked.open_on(c, self._home))
+            self.open = {one.state.query_id: one for one in found}
+            for query_id, error in failed.items():
+                self.forget(query_id)
+                log.error("a question is set aside", chain=self._home, query=query_id, error=str(error))
             self._position = await self._read(lambda c: journal.cursor(c, self._cursor))
         head = await self._heads.head()
         news = await self._board.news(self._position, head, self._next_watched())
@@ -285,32 +299,52 @@ class Watch:
             return
         now_ns = self._clock.now_ns()
 
-        def store(connection: Connection) -> tuple[list[Open], list[QueryId]]:
-            known = [query_id for query_id in plan.begun if asked.exists(connection, query_id)]
+        def store(connection: Connection) -> _Stored:
             if position != before:
                 journal.advance_cursor(connection, self._cursor, before, position)
-            for query_id in plan.left:
-                asked.forget(connection, query_id)
-            for query_id, (query, request) in plan.begun.items():
-                if query_id not in known:
-                    asked.begin(connection, query, request, now_s=true_seconds(now_ns), now_ns=now_ns)
-            for query_id, query in plan.changed.items():
-                asked.change(connection, query_id, query)
-            for query_id, happened in plan.happened.items():
-                engine.take(connection, engine.STREAM_PREFIX + query_id, happened, now_ns=now_ns)
-            new = [query_id for query_id in (*plan.begun, *plan.happened) if query_id not in known]
-            return [asked.load(connection, query_id) for query_id in dict.fromkeys(new)], known
+            stored = _Stored()
+            for query_id in dict.fromkeys((*plan.left, *plan.begun, *plan.changed, *plan.happened)):
+                one = partial(self._store_one, connection, plan, query_id, stored, now_ns)
+                error = contained(connection, one)
+                if isinstance(error, ConflictError | FencedError):
+                    raise error  # another one was faster, or has taken over
+                if error is not None:
+                    stored.failed[query_id] = error
+            return stored
 
-        stored, ended = await swaps.write(self._database, store)
-        for query_id in (*plan.left, *ended):
+        stored = await swaps.write(self._database, store)
+        for query_id, error in stored.failed.items():
             self.forget(query_id)
-        for one in stored:
+            log.error("a question is set aside", chain=self._home, query=query_id, error=str(error), exc_info=error)
+        for query_id in stored.gone:
+            self.forget(query_id)
+        for one in stored.known:
             self._know(one)
         if plan.begun or plan.happened:
             self.changed.notify()
 
+    def _store_one(self, connection: Connection, plan: _Plan, query_id: QueryId, stored: _Stored, now_ns: int) -> None:
+        """Store the news of one question: what goes wrong with it stops no other."""
+        if query_id in plan.left:
+            if asked.load(connection, query_id).state.delivery is None:  # nothing was sent meanwhile
+                asked.forget(connection, query_id)
+                stored.gone.append(query_id)
+            return
+        if query_id in plan.begun:
+            if asked.exists(connection, query_id):
+                stored.gone.append(query_id)
+                return
+            query, request = plan.begun[query_id]
+            asked.begin(connection, query, request, now_s=true_seconds(now_ns), now_ns=now_ns)
+        if query_id in plan.changed:
+            asked.change(connection, query_id, plan.changed[query_id])
+        engine.take(connection, engine.STREAM_PREFIX + query_id, plan.happened.get(query_id, ()), now_ns=now_ns)
+        stored.known.append(asked.load(connection, query_id))
+
     def _know(self, now: Open) -> None:
         query_id = now.state.query_id
+        if query_id in self._ended:
+            return
         before = self.open.get(query_id)
         if before is not None and before.state.sequence > now.state.sequence:
             return

@@ -60,7 +60,7 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "set aside": set_aside.standing,
     "due of questions": lambda c: journal.pending_effects(c, 7, 500, queue="questions"),
     "next due of questions": lambda c: journal.next_due_ns(c, "questions"),
-    "open questions": lambda c: asked.open_on(c, CHAIN),
+    "open questions": lambda c: asked.open_on(c, CHAIN)[0],
     "ended questions": lambda c: asked.prune(c, 7, 100),
     "answers on their way": lambda c: records.by_each_effect(c, ["query-1:2:deliver"]),
 }

@@ -308,6 +308,22 @@ async def test_exit_behind_an_answer_does_not_wait_for_it(stage: Stage) -> None:
     assert await sent(stage) == 2
 
 
+@pytest.mark.parametrize("table", [journal.journal_state, asked.relayer_questions], ids=["state", "terms"])
+async def test_question_that_cannot_be_read_stops_no_other(stage: Stage, table: sa.Table) -> None:
+    """The database is damaged, or of a version that wrote another form."""
+    await stage.ask(KEY, first=2**40, left_s=100_000)
+    await stage.answerer.watch.look()
+    spoilt = {"state": b"{}"} if table is journal.journal_state else {"body": b"{}"}
+    await database_of(stage).write(lambda c: c.execute(sa.update(table).values(spoilt)))
+    await stage.ask(KEY)
+    await stage.both.evm.advance(3)
+    assert await stage.answerer.answer_open() == 1
+    await stage.open(database_of(stage), stage.pipeline._signer)
+    await stage.ask(KEY)
+    assert await stage.answerer.answer_open() == 1, "nor after a new start"
+    assert (await stage.heard())[0] == 2
+
+
 async def test_dead_process_answers_once_at_any_write(stage: Stage) -> None:
     """Each write is the last one once: every other time just before it is committed, else just after."""
     deaths = 0
