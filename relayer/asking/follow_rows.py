@@ -40,7 +40,7 @@ subscriptions = sa.Table(
     sa.Column("caller", sa.Text, nullable=False),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Column("until_s", sa.BigInteger, nullable=False),
-    sa.Column("every_s", sa.Integer, nullable=False),
+    sa.Column("every_s", sa.BigInteger, nullable=False),
     sa.Column("url", sa.Text),
     sa.Column("secret", sa.LargeBinary),
     sa.Column("posted_ns", sa.BigInteger, nullable=False),

@@ -12,7 +12,7 @@ from core.model.types import BlockRef, ChainId, ChainTime, Height
 from core.model.uris import Asked
 from core.runtime import deliveries
 from core.runtime.clock import ManualClock, SystemSecrets
-from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.signals import Signal
 from relayer.asking import follow_rows, follower
 from relayer.asking.follow_rows import Followed, Subscription
@@ -44,7 +44,7 @@ class Written(Chains):
 
 class World:
     def __init__(self) -> None:
-        self.database = InlineDatabase()
+        self.database: Database = InlineDatabase()
         self.chains = Written()
         self.clock = ManualClock()
         self.follower = self.restarted()
