@@ -23,6 +23,8 @@ from regulator_api.rules import routes as rules
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
 from regulator_api.tracing import routes as tracing
+from regulator_api.travel import routes as travel
+from regulator_api.travel.records import Vault
 
 TITLE: Final = "Causeway supervision API"
 
@@ -37,14 +39,16 @@ def create_app(
     version: str,
     limiter: RateLimiter | None = None,
     signer: Signer | None = None,
+    vault: Vault | None = None,
 ) -> web.Application:
     """The application of one service; `await auditor.prepare()` before it is served.
 
     `callers` puts the caller's `Scope` on each request; `regulator_api.access.roles.ROLES` are the scopes of routes.
-    With a signer every whole answer is signed, problem documents and 304 too.
+    With a signer every whole answer is signed, problem documents and 304 too; with a vault travel-rule records are
+    taken.
     """
     app = build_application(
-        routes(service, auditor, signer),
+        routes(service, auditor, signer, vault),
         title=TITLE,
         version=version,
         metrics=metrics,
@@ -75,7 +79,9 @@ PROBLEMS: Final = (
 )
 
 
-def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = None) -> list[Route]:
+def routes(
+    service: RegulatorService, auditor: Auditor, signer: Signer | None = None, vault: Vault | None = None
+) -> list[Route]:
     """Everything that the API answers to, apart from the service paths."""
     supervision = [
         *_swap_routes(service),
@@ -87,6 +93,7 @@ def routes(service: RegulatorService, auditor: Auditor, signer: Signer | None = 
         *reading.routes(service.reading),
         *evidence.routes(service.reading, service.provers),
         *access.routes(),
+        *travel.routes(travel.TravelRules(service.database, service.clock, service.cursors, vault)),
         *tracing.routes(service.reading, service.database, service.clock),
     ]
     idempotency = Idempotency(service.database, service.clock)

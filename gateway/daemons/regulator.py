@@ -33,6 +33,7 @@ from regulator_api.rules.engine import PAUSE_S, RulesEngine
 from regulator_api.rules.versions import store_rates
 from regulator_api.service import RegulatorService, SupervisedChain
 from regulator_api.signing import Signer
+from regulator_api.travel.records import Vault
 from regulator_api.values import read_rates_file
 
 
@@ -79,6 +80,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
             version=VERSION,
             limiter=limiter,
             signer=signer,
+            vault=None if seed is None else Vault(seed),
         )
 
         async def opened() -> None:

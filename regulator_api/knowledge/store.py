@@ -258,7 +258,7 @@ def state_entity(connection: Connection, entity: Entity, *, sha256: bytes, who: 
 
 def parsed_entity(id: str, name: str, jurisdiction: str | None = None, lei: str | None = None) -> Entity:
     """Make an entity's record out of untrusted text. Raise `RejectedError`."""
-    if lei is not None and not _is_lei(lei):
+    if lei is not None and not is_lei(lei):
         raise RejectedError(f"{lei[:32]!a} is not a legal entity identifier: 20 letters and digits (ISO 17442)")
     return Entity(
         parsed_word(id, "an entity id"),
@@ -400,7 +400,7 @@ def entity_of(row: Any) -> Entity:
     return Entity(row.id, row.name, row.jurisdiction, row.lei)
 
 
-def _is_lei(text: str) -> bool:
+def is_lei(text: str) -> bool:
     """ISO 17442: 18 letters and digits and two check digits, modulo 97 (ISO 7064, MOD 97-10)."""
     if len(text) != _LEI_CHARS or not (text.isascii() and text.isalnum() and text == text.upper()):
         return False

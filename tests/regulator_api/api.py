@@ -17,6 +17,7 @@ from regulator_api.application import create_app
 from regulator_api.auditing import MAX_RECORDS_PER_DAY, Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
 from regulator_api.signing import Signer
+from regulator_api.travel.records import Vault
 
 SCOPES = {
     "inspector": {"read", "trace"},
@@ -24,6 +25,7 @@ SCOPES = {
     "prover": {"read", "evidence"},
     "relayer-1": {"report"},
     "overseer": {"audit"},
+    "confidant": {"read", "personal"},
     "librarian": {"read", "lists"},
     "officer": {"orders"},
     "analyst": {"read", "cases", "evidence", "rules"},
@@ -88,6 +90,7 @@ async def serving(
     tokens: Tokens | None = None,
     signer: Signer | None = None,
     records_per_day: int = MAX_RECORDS_PER_DAY,
+    vault: Vault | None = None,
 ) -> AsyncIterator[Api]:
     secrets = SeededSecrets(1)
     issued = {name: issue_key(name, scopes, secrets) for name, scopes in SCOPES.items()}
@@ -101,6 +104,7 @@ async def serving(
         clock=clock,
         version="0",
         signer=signer,
+        vault=vault,
     )
     async with serve(app, "127.0.0.1", 0) as address, aiohttp.ClientSession() as session:
         yield Api(session, address, {name: text for name, (text, _) in issued.items()})
