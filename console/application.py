@@ -7,16 +7,17 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from console import casework, regulator, tracing
-from console.api import Api
+from console import casework, operator, regulator, tracing
+from console.api import Api, Credentials
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
+from console.operator import Desk, OperatorPages
 from console.regulator import RegulatorPages
 from console.rendering import environment
-from console.sessions import Sessions
+from console.sessions import Sessions, sent_by_us
 from console.signin import Door, Provider
 from console.tracing import TracingPages
-from core.model.errors import RetryableError
+from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock, SecretSource
 from core.runtime.logging import get_logger
 from core.runtime.version import VERSION
@@ -92,6 +93,41 @@ def regulator_console(
     rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame))
     app.router.add_routes([*door.routes(), *(route for room in rooms for route in room.routes())])
     app.router.add_routes([web.get("/verify", frame.verify), web.get("/static/{file:.+}", static_file)])
+    return app
+
+
+def operator_console(
+    desk: Desk, clock: Clock, secrets: SecretSource, *, name: str, admits: Callable[[web.Request], bool]
+) -> web.Application:
+    """The application to mount at `/console` on an operator's own machine. `admits` says who may enter.
+
+    Raise `RejectedError` if its scripts were not built.
+    """
+    if missing := missing_files():
+        raise RejectedError(f"the console's scripts are not there ({', '.join(missing)}): build them by `make console`")
+    sessions = Sessions(clock, secrets, secure=False)
+    frame = Frame(None, sessions, environment(VERSION), name, operator.PAGES)
+
+    async def enter(request: web.Request) -> web.Response:
+        if not admits(request):
+            return frame.page("operator_enter.html", "Operator", request, None, 403)
+        response = redirect("/console/")
+        sessions.begin(response, "operator", Credentials.key(""), frozenset())
+        return response
+
+    async def out(request: web.Request) -> web.Response:
+        session, response = sessions.find(request), redirect("/console/signin")
+        if session is not None and sent_by_us(session, dict(await request.post())):
+            sessions.end(request, response)
+        return response
+
+    async def door(request: web.Request) -> web.Response:
+        return frame.page("operator_enter.html", "Operator", request, None)
+
+    app = web.Application(client_max_size=MAX_FORM_BYTES)
+    app.router.add_routes(OperatorPages(frame, desk).routes())
+    app.router.add_routes([web.get("/enter", enter), web.get("/signin", door), web.post("/signout", out)])
+    app.router.add_get("/static/{file:.+}", static_file)
     return app
 
 

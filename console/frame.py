@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 from console.api import Api, ApiProblem
 from console.sessions import Session, Sessions, sent_by_us
-from core.model.errors import RetryableError
+from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.runtime.logging import get_logger
 
 HEADERS: Final = {
@@ -72,8 +72,8 @@ class Visit:
         found = ((name, self.request.query.get(name, "").strip()) for name in names)
         return {name: value[:MAX_ASKED_CHARS] for name, value in found if value}
 
-    def page(self, template: str, title: str, status: int = 200, **shown: Any) -> web.Response:
-        return self.frame.page(template, title, self.request, self.session, status, **shown)
+    def page(self, template: str, title: str, **shown: Any) -> web.Response:
+        return self.frame.page(template, title, self.request, self.session, **shown)
 
 
 def redirect(place: str) -> web.Response:
@@ -87,12 +87,21 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Frame:
     """The surroundings of all pages. `menu` is for those who are signed in."""
 
-    def __init__(self, api: Api, sessions: Sessions, templates: Environment, name: str, menu: Sequence[Page]) -> None:
-        self.api = api
+    def __init__(
+        self, api: Api | None, sessions: Sessions, templates: Environment, name: str, menu: Sequence[Page]
+    ) -> None:
+        self._api = api
         self.sessions = sessions
         self._templates = templates
         self._name = name
         self._menu = menu
+
+    @property
+    def api(self) -> Api:
+        """Raise `RetryableError` for pages that have no API behind them."""
+        if self._api is None:
+            raise RetryableError("there is no API behind these pages")
+        return self._api
 
     def page(
         self,
@@ -100,14 +109,14 @@ class Frame:
         title: str,
         request: web.Request,
         session: Session | None,
-        status: int = 200,
+        http_status: int = 200,
         **shown: Any,
     ) -> web.Response:
         menu = [one for one in self._menu if session is not None and (one.scope is None or one.scope in session.scopes)]
         text = self._templates.get_template(template).render(
             title=title, brand=self._name, menu=menu, session=session, place=request.path, query=request.query, **shown
         )
-        response = web.Response(text=text, content_type="text/html", status=status, headers=HEADERS)
+        response = web.Response(text=text, content_type="text/html", status=http_status, headers=HEADERS)
         response.enable_compression()
         return response
 
@@ -132,6 +141,10 @@ class Frame:
                 return self._trouble(request, session, error.status, str(error))
             except RetryableError as error:
                 return self._trouble(request, session, 503, str(error))
+            except NotFoundError as error:
+                return self._trouble(request, session, 404, str(error))
+            except RejectedError as error:
+                return self._trouble(request, session, 422, str(error))
             except Exception as error:
                 log.error("page failed", path=request.path, exc_info=error)
                 return self._trouble(request, session, 500, "This page cannot be shown: it is a fault of the console.")

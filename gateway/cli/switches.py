@@ -97,6 +97,29 @@ def relayer_drain(
         typer.echo(json.dumps({"open": 0}) if as_json else "no swap is open")
 
 
+@relayer_app.command("console")
+def relayer_console(
+    config: RelayerFile = Path("relayer.toml"),
+    port: Annotated[int, typer.Option("--port", help="The port on this machine; 0 takes a free one.")] = 0,
+) -> None:
+    """Pages for you about this relayer, on this machine alone: swaps, money, health, pause and resume. Ctrl-C ends it.
+
+    They work through its database, as the other commands do, also while the relayer is down.
+    """
+    from contextlib import suppress
+
+    from gateway import config as settings
+    from gateway import operating
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+
+    def shown(address: str) -> None:
+        typer.echo(f"{address}\nOpen it in a browser on this machine. Whoever has this address may pause the relayer.")
+
+    with suppress(KeyboardInterrupt):
+        asyncio.run(operating.stay(loaded, base, port, shown))
+
+
 @relayer_app.command("status")
 def relayer_status(config: RelayerFile = Path("relayer.toml"), as_json: AsJson = False) -> None:
     """How a relayer is, by its database alone: switches, open swaps, chains."""

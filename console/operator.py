@@ -1,0 +1,86 @@
+"""An operator's pages: a relayer's swaps, money, endpoints and switches, for whoever has its configuration at hand."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from aiohttp import web
+
+from console.frame import Frame, Page, Visit, redirect
+
+LATE_S: Final = 0
+"""Seconds left from which on a swap counts as stuck."""
+
+PAGES: Final[tuple[Page, ...]] = (
+    Page("", "Swaps", None),
+    Page("money", "Money", None),
+    Page("health", "Health", None),
+)
+
+
+class Desk(Protocol):
+    """What a relayer's operator may look at and do: the commands of `causeway relayer`, for pages."""
+
+    async def status(self) -> dict[str, Any]:
+        """Switches, open swaps by phase, effects that wait, chains. Raise `CausewayError`."""
+
+    async def swaps(self, ended: bool) -> list[dict[str, Any]]:
+        """Open swaps, those with the least time left first; or the newest of all."""
+
+    async def swap(self, name: str) -> dict[str, Any]:
+        """One swap, with its transactions and what it waits for."""
+
+    async def money(self) -> dict[str, Any]:
+        """Accounts with what they hold, keep and have free, and the newest withdrawals."""
+
+    async def findings(self) -> list[dict[str, str]]:
+        """What the doctor finds: level, about, sentence, remedy."""
+
+    async def pause(self, scope: str, reason: str, drain: bool) -> None:
+        """Stop offering and locking: everything (an empty scope) or a chain. Draining also ends the relayer."""
+
+    async def resume(self, scope: str) -> None:
+        """Lift what was set."""
+
+
+class OperatorPages:
+    """The pages of one relayer."""
+
+    def __init__(self, frame: Frame, desk: Desk) -> None:
+        self._frame = frame
+        self._desk = desk
+
+    def routes(self) -> list[web.RouteDef]:
+        pages: list[tuple[str, Callable[[Visit], Awaitable[web.Response]]]] = [
+            ("/", self._swaps),
+            ("/swaps/{id}", self._swap),
+            ("/money", self._money),
+            ("/health", self._health),
+        ]
+        return [
+            *(web.get(path, self._frame.signed_in(page)) for path, page in pages),
+            web.post("/switches/{act:pause|drain|resume}", self._frame.act(self._switch)),
+        ]
+
+    async def _swaps(self, visit: Visit) -> web.Response:
+        ended = "all" in visit.request.query
+        status, swaps = await self._desk.status(), await self._desk.swaps(ended)
+        return visit.page("operator_swaps.html", "Swaps", status=status, swaps=swaps, ended=ended, late_s=LATE_S)
+
+    async def _swap(self, visit: Visit) -> web.Response:
+        swap = await self._desk.swap(visit.request.match_info["id"])
+        return visit.page("operator_swap.html", "Swap", swap=swap)
+
+    async def _money(self, visit: Visit) -> web.Response:
+        return visit.page("operator_money.html", "Money", money=await self._desk.money())
+
+    async def _health(self, visit: Visit) -> web.Response:
+        found = await self._desk.findings() if "look" in visit.request.query else None
+        return visit.page("operator_health.html", "Health", status=await self._desk.status(), findings=found)
+
+    async def _switch(self, visit: Visit, form: dict[str, str]) -> web.Response:
+        act, scope = visit.request.match_info["act"], form.get("scope", "")
+        if act == "resume":
+            await self._desk.resume(scope)
+        else:
+            await self._desk.pause(scope, form.get("reason", ""), act == "drain")
+        return redirect("/console/")

@@ -1,0 +1,107 @@
+"""The operator's console: `causeway relayer console` serves pages about one relayer on this machine.
+
+As the commands of `causeway relayer` do, it works through the relayer's database and configuration, whether the relayer
+runs or not; the relayer itself has no port for its operator.
+"""
+
+import asyncio
+import hmac
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+
+from console.application import operator_console
+from core.model.errors import RejectedError
+from core.runtime.clock import SystemClock, SystemSecrets
+from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
+from core.runtime.web import build_application, serve
+from gateway import doctor, swaps, switches, treasury
+from gateway.config import RelayerConfig
+from relayer.switches import EVERYTHING, Cause
+
+TOKEN_BYTES: Final = 24
+LOCAL: Final = "127.0.0.1"
+
+
+class RelayerDesk:
+    """`console.operator.Desk` over a configuration. One look at a time that asks chains: they take connections."""
+
+    def __init__(self, config: RelayerConfig, base: Path) -> None:
+        self._config = config
+        self._base = base
+        self._place = swaps.Place.of(config, base)
+        self._alone = asyncio.Lock()
+
+    async def status(self) -> dict[str, Any]:
+        return await switches.collect_status(self._config, self._base)
+
+    async def swaps(self, ended: bool) -> list[dict[str, Any]]:
+        return await swaps.listed(self._place, time.time(), ended=ended)
+
+    async def swap(self, name: str) -> dict[str, Any]:
+        return await swaps.shown(self._place, name, time.time())
+
+    async def money(self) -> dict[str, Any]:
+        async with self._alone:
+            seen = await treasury.look(self._config, self._base)
+        shown = treasury.seen_to_json(seen)
+        decimals = {asset.id: asset.decimals for one in seen.accounts for asset in one.assets}
+        for account in shown["accounts"]:
+            for balance in account["balances"]:
+                balance["decimals"] = decimals[balance["asset"]]
+        return shown
+
+    async def findings(self) -> list[dict[str, str]]:
+        async with self._alone:
+            found = await doctor.examine(self._config, self._base)
+        return [
+            {"level": one.level.value, "about": one.about, "sentence": one.sentence, "remedy": one.remedy}
+            for one in found
+        ]
+
+    async def pause(self, scope: str, reason: str, drain: bool) -> None:
+        cause = Cause.DRAIN if drain else Cause.OPERATOR
+        where = EVERYTHING if drain else switches.scope_of(self._config, [scope] if scope else [])
+        await switches.put(self._config, self._base, where, cause, reason, None)
+
+    async def resume(self, scope: str) -> None:
+        where = switches.scope_of(self._config, [scope]) if scope else None
+        await switches.lifted(self._config, self._base, where)
+
+
+@asynccontextmanager
+async def served(config: RelayerConfig, base: Path, port: int) -> AsyncIterator[str]:
+    """Serve the console on this machine alone while the block runs; gives the address that lets its holder in.
+
+    Raise `FatalError` if the port is taken, `RejectedError` if the console's scripts are not built.
+    """
+    secrets, clock = SystemSecrets(), SystemClock()
+    token = secrets.token_bytes(TOKEN_BYTES).hex()
+    pages = operator_console(RelayerDesk(config, base), clock, secrets, name=config.name, admits=_admits(token))
+    app = build_application([], title=f"{config.name}: console", version=VERSION, metrics=Metrics(), clock=clock)
+    app.add_subapp("/console", pages)
+    async with serve(app, LOCAL, port) as url:
+        yield f"{url}/console/enter?token={token}"
+
+
+def _admits(token: str) -> Any:
+    def admits(request: web.Request) -> bool:
+        # A page of elsewhere that knows our port does not know our name: no rebinding of names (DNS) comes in.
+        host = request.host.rsplit(":", 1)[0]
+        return host == LOCAL and hmac.compare_digest(token, request.query.get("token", ""))
+
+    return admits
+
+
+async def stay(config: RelayerConfig, base: Path, port: int, shown: Any) -> None:
+    """Serve until cancelled; `shown` hears the address."""
+    if not 0 <= port < 65_536:
+        raise RejectedError(f"{port} is not a port: write 0 (any free one) to 65535")
+    async with served(config, base, port) as address:
+        shown(address)
+        await asyncio.Event().wait()
