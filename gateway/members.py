@@ -75,7 +75,7 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms, on: ChainId | N
         known = next((one for one in before.organisations if one.name == wanted.name), None)
         terms = _terms(wanted, known, chain.access.parameters.chain)
         _require_step(terms, known, sum(one.power for one in before.organisations))
-        height = await _send(chain, key_file, [Propose(terms, before.version)], f"propose {wanted.name}")
+        height = await send_as(chain, key_file, [Propose(terms, before.version)], f"propose {wanted.name}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
         return {"height": height, "proposal": mine[0]}
@@ -85,7 +85,7 @@ async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str
     """Vote for or against proposal `number`. Raise `RevertedError` if the ledger refuses the vote."""
     async with chain_at(url) as chain:
         word = "for" if approve else "against"
-        height = await _send(chain, key_file, [Vote(number, approve)], f"vote {word} proposal {number}")
+        height = await send_as(chain, key_file, [Vote(number, approve)], f"vote {word} proposal {number}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         return {"height": height, "proposal": next((o for o in after["proposals"] if o["number"] == number), None)}
 
@@ -94,7 +94,9 @@ async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[
     """Answer for `account`, or no longer. Raise `RevertedError` if the ledger refuses it."""
     async with chain_at(url) as chain:
         raw = account_on(account, chain.access.parameters.chain)
-        height = await _send(chain, key_file, [Admit(raw, admitted)], f"{'admit' if admitted else 'dismiss'} {account}")
+        height = await send_as(
+            chain, key_file, [Admit(raw, admitted)], f"{'admit' if admitted else 'dismiss'} {account}"
+        )
         return {"height": height, "account": caip_account(chain.access.parameters.chain, raw), "admitted": admitted}
 
 
@@ -107,7 +109,7 @@ async def appoint(url: str, key_file: Path, attestor: str) -> dict[str, Any]:
         messages: list[Message] = [Appoint(raw)]
         if raw and (await query(chain.rpc, admission_key(raw))).value is None:
             messages.append(Admit(raw, True))
-        height = await _send(chain, key_file, messages, f"appoint {attestor or 'nobody'}")
+        height = await send_as(chain, key_file, messages, f"appoint {attestor or 'nobody'}")
         return {"height": height, "attestor": caip_account(name, raw) if raw else None}
 
 
@@ -151,7 +153,8 @@ async def chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
         await chain.close()
 
 
-async def _send(chain: ConsortiumChain, key_file: Path, messages: Sequence[Message], summary: str) -> Height:
+async def send_as(chain: ConsortiumChain, key_file: Path, messages: Sequence[Message], summary: str) -> Height:
+    """The block of messages by the key in this file. Raise `RevertedError` if the ledger refuses them."""
     return await _send_by(chain, load_operator_key(key_file).seed, messages, summary)
 
 

@@ -30,7 +30,7 @@ from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access
 from relayer.asking import parts as asking_parts
-from relayer.bridging import asked
+from relayer.bridging import asked, ballots
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
 from relayer.bridging.headers import HeaderSetup, HeaderWorker
@@ -85,6 +85,7 @@ TABLES: Final = (
     *reloads.TABLES,
     *treasury_tables.TABLES,
     *asked.TABLES,
+    *ballots.TABLES,
 )
 
 log = get_logger("relayer.service")
@@ -268,7 +269,7 @@ class RelayerService:
     def _attestor(self, setup: AttestorSetup) -> Attestor:
         pipeline = self.pump.pipeline_of(setup.chain, setup.signer)
         heads = self._setup.chains[setup.foreign].heads
-        return Attestor(setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
+        return Attestor(self._database, setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
 
     def _answerer(self, setup: AnswerSetup) -> Answerer:
         access, pipeline = self._setup.chains[setup.chain], self.pump.pipelines[setup.chain]

@@ -9,6 +9,7 @@ from core.model.consortium import (
     AssetCreated,
     AssetMoved,
     AttestorAppointed,
+    EquivocationProven,
     HeaderAccepted,
     HeaderVoted,
     LedgerEvent,
@@ -100,7 +101,7 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
         case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
-        case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted() | AttestorAppointed():
+        case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted() | AttestorAppointed() | EquivocationProven():
             return None
         case QueryAsked() | QueryAnswered() | QueryExpired():
             return None

@@ -74,7 +74,8 @@ ORGANISATIONS: Final = b"members"
 PROPOSALS: Final = b"members/proposals"
 """The sequence of all proposals; an entry is a `ProposalLeaf`."""
 MISBEHAVIOUR: Final = b"members/misbehaviour"
-"""The sequence of everything that CometBFT has reported of validators; an entry is a `MisbehaviourLeaf`."""
+"""The sequence of everything that CometBFT has reported of validators, and of proven double attestations; an entry is a
+`MisbehaviourLeaf`."""
 VALIDATORS_KEY: Final = b"members/validators"
 VERSION_KEY: Final = b"members/version"
 """How often the list of members was changed, an 8-byte big-endian integer; its version is one more."""
@@ -116,10 +117,11 @@ class ProposalLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbi
 
 
 class MisbehaviourLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
-    """An offence of a validator (`duplicate-vote`, `light-client-attack` or `other`), recorded for ever.
+    """An offence of a validator (`duplicate-vote`, `light-client-attack`, `double-attestation`, `other`), for ever.
 
     `validator` is its consensus address, `organisation` whose it was when that was reported, empty if nobody's by then.
-    `height` and `time_ms` are those of the offence, when it had `power` of `total`.
+    `height` and `time_ms` are those of the offence, when it had `power` of `total`; for a double attestation, those of
+    its report.
     """
 
     kind: str
@@ -176,7 +178,8 @@ class ProposalVoided(msgspec.Struct, frozen=True, gc=False, tag="members.void"):
 
 
 class MisbehaviourSeen(msgspec.Struct, frozen=True, gc=False, tag="members.misbehaviour"):
-    """An event of a block, not of a transaction; the fields are those of `MisbehaviourLeaf`."""
+    """An event of a block, or of a transaction that proves a double attestation; the fields are those of
+    `MisbehaviourLeaf`."""
 
     kind: str
     validator: bytes

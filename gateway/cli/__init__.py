@@ -91,6 +91,7 @@ def main() -> None:
     import gateway.cli.daemons
     import gateway.cli.devnet
     import gateway.cli.doctor
+    import gateway.cli.equivocations
     import gateway.cli.founding
     import gateway.cli.indexing
     import gateway.cli.keys

@@ -1,5 +1,7 @@
 """A validator operator's vote that a foreign block is final, sent when a trigger asks for it.
 
+It never votes for two blocks at one height: each ballot is written down before it is signed (`ballots`).
+
 Votes count per block, so all operators must choose the same one: the newest finalized foreign height that is a
 multiple of `every_blocks`.
 """
@@ -8,8 +10,10 @@ from core.model.errors import ConflictError, RevertedError
 from core.model.facts import BlockHeader
 from core.model.ports import BridgeBuilder, HeadSource
 from core.model.types import ChainId, Height
+from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
+from relayer.bridging.ballots import cast_ballot
 from relayer.transactions.pipeline import Pipeline
 
 log = get_logger("relayer.bridging.attestor")
@@ -20,8 +24,15 @@ class Attestor:
     does the work."""
 
     def __init__(
-        self, foreign: ChainId, heads: HeadSource, bridge: BridgeBuilder, pipeline: Pipeline, every_blocks: int = 1
+        self,
+        database: Database,
+        foreign: ChainId,
+        heads: HeadSource,
+        bridge: BridgeBuilder,
+        pipeline: Pipeline,
+        every_blocks: int = 1,
     ) -> None:
+        self._database = database
         self._foreign = foreign
         self._heads = heads
         self._bridge = bridge
@@ -56,10 +67,16 @@ class Attestor:
 
     async def attest(self, header: BlockHeader) -> bool:
         """Vote for this block, which the caller knows to be final; false if the chain does not want the vote (any
-        more), as when the others were enough."""
-        key = f"attest/{header.chain}/{self._pipeline.account}:{header.height}:{header.ref.hash.hex()[:16]}"
+        more), as when the others were enough, or if this account voted for another block at this height."""
+        account = self._pipeline.account
         try:
-            await self._pipeline.send(key, self._bridge.attest(header, self._pipeline.account))
+            await self._database.write(lambda connection: cast_ballot(connection, account, header))
+        except ConflictError as error:
+            log.error("not attested twice", chain=header.chain, height=header.height, reason=error.message)
+            return False
+        key = f"attest/{header.chain}/{account}:{header.height}:{header.ref.hash.hex()[:16]}"
+        try:
+            await self._pipeline.send(key, self._bridge.attest(header, account))
         except (RevertedError, ConflictError) as error:
             log.info("attestation refused", chain=header.chain, height=header.height, reason=error.message)
             return False

@@ -10,6 +10,7 @@ import os
 import random
 from collections import Counter
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Final, Protocol, get_args
 
@@ -29,6 +30,7 @@ from core.model.consortium import (
     Lock,
     Message,
     Refund,
+    ReportEquivocation,
     SetAccess,
     Transfer,
     WriteRecord,
@@ -54,6 +56,7 @@ from tests.core.proofs.test_question_evidence import CHAIN as FOREIGN
 from tests.core.proofs.test_question_evidence import STORAGE
 from tests.indexer.recomputed import check_projections
 from tests.indexer.truth import all_facts, replay
+from tests.local_chains.consortium.support import Actor
 from tests.local_chains.consortium.test_queries import REVIEWED, proof_of
 from tests.support import LONG
 
@@ -64,7 +67,9 @@ NAMES: Final = ("a", "z" * 64, "0.-_", "records")
 """As short, as long and as odd as names are."""
 DOCUMENTS: Final = (b"{}", json.dumps({"\0": "\ud7ff\0\u202e", "deep": [[[]]]}).encode(), b'"' + b"x" * 16_000 + b'"')
 OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
-OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Appoint, Propose, Vote, Admit, WriteRecord, SetAccess)
+OF_OPERATORS: Final[tuple[type[Message], ...]] = (
+    AttestHeader, Appoint, ReportEquivocation, Propose, Vote, Admit, WriteRecord, SetAccess,
+)  # fmt: skip
 OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (
     Transfer, Lock, Lock, Claim, Refund, Refund, Burn, AskQuery, AskQuery, AnswerQuery, ExpireQuery,
 )  # fmt: skip
@@ -96,13 +101,20 @@ class LedgerStrangers:
         self.locks: list[tuple[bytes, bytes, int]] = []
         self.asked = 0
         self.done: Counter[type[Message]] = Counter()
+        self.accusations: list[ReportEquivocation] = []
 
     @classmethod
     async def gather(cls, ledger: ConsortiumHarness, rng: random.Random, home: Path) -> "LedgerStrangers":
         operators = [Ed25519Signer(CHAIN, key.seed) for key in load_operator_keys(home)]
         for one in operators:
             ledger.chain.learn(one.public_key)
-        return cls(ledger, rng, [ledger.issuer, *operators, *[await ledger.account() for _ in range(3)]])
+        found = cls(ledger, rng, [ledger.issuer, *operators, *[await ledger.account() for _ in range(3)]])
+        actors = [Actor(str(number), key.seed) for number, key in enumerate(load_operator_keys(home))]
+        for actor, height in product(actors, range(4)):
+            votes = [AttestHeader("eip155:1", height, bytes([name]) * 32, 7) for name in (1, 2)]
+            first, second = (actor.signed(900, vote, chain=CHAIN.partition(":")[2]) for vote in votes)
+            found.accusations.append(ReportEquivocation(first, second))
+        return found
 
     async def act(self) -> None:
         """One block of what comes to their minds; time passes."""
@@ -190,6 +202,8 @@ class LedgerStrangers:
                 return AnswerQuery(rng.randrange(self.asked + 2), rng.choice((STORED, STORED, STORED[:-1])))
             case "ExpireQuery":
                 return ExpireQuery(rng.randrange(self.asked + 2))
+            case "ReportEquivocation":
+                return rng.choice((ReportEquivocation(STORED, odd), *self.accusations))
             case "Appoint":
                 return Appoint(odd if rng.random() < 0.7 else b"")
             case "Admit":

@@ -9,8 +9,8 @@ PROMISED_INCLUSION_S: Final = 8
 """From the broadcast of a claim or a refund of a protected lock to a block with it, whatever others send, while at
 most one validator in four is down or dishonest and blocks are a second apart (docs/consortium-chain.md)."""
 APP_VERSION: Final = 2
-"""The version of the ledger's rules, as the `version.app` of a header names it. Version 2 knows hold orders; a chain
-stays with the version that it was founded with."""
+"""The version of the ledger's rules, as the `version.app` of a header names it. Version 2 knows hold orders and
+proofs of double attestations; a chain stays with the version that it was founded with."""
 
 
 CLOCK_PREFIX: Final = b"causeway clock v1\0"

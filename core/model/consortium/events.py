@@ -87,6 +87,15 @@ class AttestorAppointed(msgspec.Struct, frozen=True, tag="bridge.appoint"):
     attestor: bytes
 
 
+class EquivocationProven(msgspec.Struct, frozen=True, gc=False, tag="bridge.equivocation"):
+    """`attestor`, an account of `operator`, attested two blocks at `height` of the foreign `chain`."""
+
+    chain: str
+    height: int
+    operator: bytes
+    attestor: bytes
+
+
 class QueryAsked(msgspec.Struct, frozen=True, gc=False, tag="bridge.ask"):
     """`fee` is in base units of `asset`."""
 
@@ -124,6 +133,7 @@ LedgerEvent = (
     | HeaderVoted
     | HeaderAccepted
     | AttestorAppointed
+    | EquivocationProven
     | QueryAsked
     | QueryAnswered
     | QueryExpired

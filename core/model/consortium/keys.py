@@ -96,6 +96,21 @@ def attests_for_key(attestor: bytes) -> bytes:
     return b"bridge/attests-for/" + attestor
 
 
+def attested_for_key(attestor: bytes) -> bytes:
+    """The 20-byte address of the operator that appointed an account last; it stays after the account is dismissed."""
+    return b"bridge/once-attested-for/" + attestor
+
+
+def equivocation_key(operator: bytes, chain: str, height: int) -> bytes:
+    """The proven double attestation of an operator, an `EquivocationLeaf`."""
+    return b"bridge/equivocation/" + operator + f"/{chain}/{height}".encode()
+
+
+def equivocations_key(operator: bytes) -> bytes:
+    """How many double attestations of an operator are recorded, an 8-byte big-endian integer."""
+    return b"bridge/equivocations/" + operator
+
+
 QUERIES: Final = b"bridge/queries"
 """The sequence of all questions to foreign chains; an entry is a `QueryLeaf`, by the query's number."""
 

@@ -89,6 +89,19 @@ class HeaderLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_
     time: int
 
 
+class EquivocationLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
+    """Two blocks, each with its own time in Unix seconds, that `attestor` attested at one height; who reported it, and
+    when by the ledger's clock."""
+
+    attestor: bytes
+    first_hash: bytes
+    first_time: int
+    second_hash: bytes
+    second_time: int
+    reporter: bytes
+    time_ms: int
+
+
 Leaf = (
     AccountLeaf
     | AssetLeaf
@@ -96,6 +109,7 @@ Leaf = (
     | RecordLeaf
     | AccessLeaf
     | HeaderLeaf
+    | EquivocationLeaf
     | QueryLeaf
     | Organisation
     | ProposalLeaf

@@ -113,6 +113,16 @@ class Appoint(msgspec.Struct, frozen=True, array_like=True, tag="bridge/appoint"
     attestor: bytes
 
 
+class ReportEquivocation(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/equivocation", forbid_unknown_fields=True
+):
+    """Two signed transactions of one account that attest different headers at one height (`core.proofs.equivocation`).
+    Anybody may report it; it is recorded once for each operator and height."""
+
+    first: bytes
+    second: bytes
+
+
 class AskQuery(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/ask", forbid_unknown_fields=True):
     """Ask a foreign chain. `uri` is the question in its canonical form, without a height.
 
@@ -157,6 +167,7 @@ Message = (
     | SetAccess
     | AttestHeader
     | Appoint
+    | ReportEquivocation
     | AskQuery
     | AnswerQuery
     | ExpireQuery

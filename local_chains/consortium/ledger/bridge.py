@@ -18,6 +18,7 @@ from core.model.consortium import (
     HeaderLeaf,
     HeaderVoted,
     ResultCode,
+    attested_for_key,
     attested_header_key,
     attested_headers,
     attested_latest_key,
@@ -94,6 +95,7 @@ def put_attestor(state: Overlay, operator: bytes, attestor: bytes) -> None:
     if attestor:
         state.put(attestor_key(operator), attestor)
         state.put(attests_for_key(attestor), operator)
+        state.put(attested_for_key(attestor), operator)
     elif before is not None:
         state.delete(attestor_key(operator))
 

@@ -23,13 +23,14 @@ class Refusal(RejectedError):
 
 
 class Context(msgspec.Struct, gc=False):
-    """One transaction on its way: the state it may write, who signed it, ledger time, and the events so far."""
+    """One transaction on its way: the state it may write, who signed it, ledger time, events so far, the chain."""
 
     state: Overlay
     sender: bytes
     height: int
     time_ms: int
     events: list[LedgerEvent] = []
+    chain_id: str = ""
 
 
 def refuse(result: ResultCode, sentence: str) -> NoReturn:

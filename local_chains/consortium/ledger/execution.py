@@ -27,6 +27,7 @@ from core.model.consortium import (
     LedgerEvent,
     Lock,
     Refund,
+    ReportEquivocation,
     ResultCode,
     SetAccess,
     Transaction,
@@ -38,7 +39,17 @@ from core.model.consortium import (
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
 from core.model.consortium_orders import ApproveLift, ApproveOrder, PrepareLift, PrepareOrder
 from core.model.errors import RejectedError
-from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, orders, queries, records
+from local_chains.consortium.ledger import (
+    admission,
+    bank,
+    bridge,
+    equivocations,
+    htlc,
+    members,
+    orders,
+    queries,
+    records,
+)
 from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import put_account, read_count, write_count
@@ -70,6 +81,7 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     SetAccess: records.set_access,
     AttestHeader: bridge.attest_header,
     Appoint: bridge.appoint,
+    ReportEquivocation: equivocations.report,
     AskQuery: queries.ask,
     AnswerQuery: queries.answer,
     ExpireQuery: queries.expire,
@@ -181,7 +193,7 @@ def apply_transaction(
         return Result(refusal.result, refusal.message, (), unread(raw) if cost is None else cost)
     put_account(state, key, Account(account.sequence + 1, account.balances))
     before_messages = state.mark
-    context = Context(state, sender_of(transaction.body.public_key), height, time_ms)
+    context = Context(state, sender_of(transaction.body.public_key), height, time_ms, [], chain_id)
     try:
         for message in transaction.body.messages:
             _HANDLERS[type(message)](context, message)

@@ -9,6 +9,7 @@ from core.model.consortium import (
     AccessLeaf,
     AccountLeaf,
     AssetLeaf,
+    EquivocationLeaf,
     HeaderLeaf,
     LockLeaf,
     QueryLeaf,
@@ -64,6 +65,7 @@ AnyLeaf = (
     | LockLeaf
     | RecordLeaf
     | AccessLeaf
+    | EquivocationLeaf
     | HeaderLeaf
     | QueryLeaf
     | Organisation

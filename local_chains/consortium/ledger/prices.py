@@ -24,6 +24,7 @@ from core.model.consortium import (
     Issue,
     Lock,
     Refund,
+    ReportEquivocation,
     SetAccess,
     Transaction,
     Transfer,
@@ -57,7 +58,7 @@ WAITING_COST: Final = 100 * MAX_PREPARED
 """An officer's orders that wait for a second one, each read."""
 
 PROOF_UNITS_PER_BYTE: Final = 4
-"""Of an answer to a query. A header or a receipt of many tiny items is the dearest."""
+"""Of an answer to a query, or of attestations that contradict each other. Many tiny items are the dearest."""
 URI_UNITS_PER_CHARACTER: Final = 12
 """Of a query: it is read and written again."""
 QUERY_COST: Final = 4_000
@@ -83,6 +84,8 @@ class Tariff:
                 cost += DOCUMENT_UNITS_PER_BYTE * len(message.document)
             elif type(message) is AnswerQuery:
                 cost += PROOF_UNITS_PER_BYTE * len(message.proof)
+            elif type(message) is ReportEquivocation:
+                cost += PROOF_UNITS_PER_BYTE * (len(message.first) + len(message.second))
             elif type(message) is AskQuery:
                 cost += URI_UNITS_PER_CHARACTER * len(message.uri)
         return cost
@@ -111,7 +114,8 @@ _PRICES: Final[dict[type, _Price]] = {
     AskQuery: lambda account, operators: 2 * account + 4 * LEAF_COST,
     AnswerQuery: lambda account, operators: 2 * account + 4 * LEAF_COST + QUERY_COST,
     ExpireQuery: lambda account, operators: 2 * account + 4 * LEAF_COST,
-    Appoint: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
+    Appoint: lambda account, operators: 7 * LEAF_COST + OPERATOR_COST * operators,
+    ReportEquivocation: lambda account, operators: 14 * LEAF_COST + 2 * ENTRY_COST,
     Propose: lambda account, operators: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
     Vote: lambda account, operators: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
     PrepareOrder: lambda account, operators: 8 * LEAF_COST + WAITING_COST,

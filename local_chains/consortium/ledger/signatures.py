@@ -11,8 +11,6 @@ from functools import lru_cache
 from typing import Final
 
 import msgspec
-from nacl.bindings import crypto_sign_open
-from nacl.exceptions import BadSignatureError
 
 from core.model.consortium import (
     Transaction,
@@ -23,9 +21,8 @@ from core.model.consortium import (
     transaction_hash,
 )
 from core.model.errors import RejectedError
+from core.proofs.ed25519 import verify_ed25519
 
-SIGNATURE_BYTES: Final = 64
-PUBLIC_KEY_BYTES: Final = 32
 MAX_REMEMBERED: Final = 30_000
 """More than a full mempool and a block on its way."""
 MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
@@ -45,18 +42,6 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 
 sender_of: Final = lru_cache(MAX_SENDERS)(address)
 """`address`, remembered."""
-
-
-def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
-    """RFC 8032 as libsodium verifies it: small-order keys and non-canonical signatures are refused."""
-    # The library reads as many bytes of a key as a key has, however few there are.
-    if len(signature) != SIGNATURE_BYTES or len(public_key) != PUBLIC_KEY_BYTES:
-        return False
-    try:
-        crypto_sign_open(signature + message, public_key)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
 
 
 def verify_all(transactions: Sequence[bytes]) -> list[bool]:

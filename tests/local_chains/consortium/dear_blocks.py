@@ -26,6 +26,7 @@ from core.model.consortium import (
     Lock,
     LockLeaf,
     Message,
+    ReportEquivocation,
     SetAccess,
     Transaction,
     TransactionBody,
@@ -55,6 +56,7 @@ from core.proofs.evidence.bare import BareLog, BareState
 from core.proofs.keccak import keccak256
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.ledger.bank import MAX_ASSETS
+from local_chains.consortium.ledger.equivocations import MAX_RECORDED
 from local_chains.consortium.ledger.execution import BlockResult, execute_block
 from local_chains.consortium.ledger.genesis import (
     AppState,
@@ -358,6 +360,29 @@ def _officers(world: World, number: int) -> list[Actor]:
     return found
 
 
+def accusations() -> tuple[World, list[bytes]]:
+    """Every operator attested twice at as many heights as are recorded; the transactions are as full as they may be."""
+    world = World(operators=MAX_VALIDATORS)
+
+    def reports() -> Iterator[Message]:
+        for height in range(MAX_RECORDED):
+            for operator in world.operators:
+                votes = [AttestHeader("eip155:1", height, bytes([one]) * 32, START_S) for one in (1, 2)]
+                first, second = (operator.signed(one, vote) for one, vote in enumerate(votes))
+                yield ReportEquivocation(first, second)
+        yield from _accusations_that_do_not_end(world)
+
+    return world, filled(world, world.senders, reports())
+
+
+def _accusations_that_do_not_end(world: World) -> Iterator[Message]:
+    """Refused at the very end: the two attest the same."""
+    votes = [AttestHeader("eip155:1", height, bytes(32), START_S) for height in range(64)]
+    for number in count():
+        operator = world.operators[number % len(world.operators)]
+        yield ReportEquivocation(operator.signed(number, *votes), operator.signed(number + 1, *votes))
+
+
 def nonsense() -> tuple[World, list[bytes]]:
     """As many entries as CometBFT carries, which are nothing at all."""
     return World(), [b""] * (MAX_BLOCK_BYTES // 2)
@@ -393,6 +418,7 @@ KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
     answers,
     answers_under_nonsense,
     appointments,
+    accusations,
     proposals,
     votes,
     new_assets,

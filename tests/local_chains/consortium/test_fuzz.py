@@ -23,6 +23,7 @@ from core.model.consortium import (
     LockCreated,
     Message,
     Refund,
+    ReportEquivocation,
     ResultCode,
     SetAccess,
     Transfer,
@@ -135,6 +136,15 @@ order_terms = st.builds(
 )
 reasons = mostly(st.just("explained"), st.text(max_size=5))
 
+accusations = mostly(
+    st.builds(
+        lambda actor, block_hash: actor.signed(0, AttestHeader("eip155:1", 7, block_hash, 7)),
+        st.sampled_from(OPERATORS[:2]),
+        st.sampled_from([bytes(32), b"\1" * 32]),
+    ),
+    st.binary(max_size=80),
+)
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Issue, symbols, addresses, amounts),
     st.builds(Transfer, symbols, addresses, amounts),
@@ -146,6 +156,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(WriteRecord, names, names, documents),
     st.builds(AttestHeader, chains, heights, hashes, times),
     st.builds(Appoint, st.just(b"") | addresses),
+    st.builds(ReportEquivocation, accusations, accusations),
     st.builds(AskQuery, uris, heights, heights, integers, mostly(symbols, st.just("")), amounts),
     st.builds(AnswerQuery, proposals, st.binary(max_size=80)),
     st.builds(ExpireQuery, proposals),

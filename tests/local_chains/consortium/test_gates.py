@@ -17,6 +17,7 @@ from core.model.consortium import (
     quantity,
 )
 from core.model.errors import RejectedError
+from core.proofs.ed25519 import verify_ed25519
 from local_chains.consortium.ledger.execution import (
     MAX_CLOCK_DIFFERENCE_MS,
     check_transaction,
@@ -26,7 +27,7 @@ from local_chains.consortium.ledger.execution import (
     proposer_clock_ms,
 )
 from local_chains.consortium.ledger.prices import Tariff
-from local_chains.consortium.ledger.signatures import SignatureChecker, verify_all, verify_ed25519
+from local_chains.consortium.ledger.signatures import SignatureChecker, verify_all
 from local_chains.consortium.ledger.view import Overlay
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, START_MS, Chain
 
