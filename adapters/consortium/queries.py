@@ -67,8 +67,8 @@ class ConsortiumQueryBoard:
     async def is_open(self, number: int) -> bool:
         return (await self._leaf(number)).status == OPEN
 
-    async def least_cost(self, query: ChainQuery) -> BaseUnits:
-        return BaseUnits(0)
+    async def least_costs(self, queries: Sequence[ChainQuery]) -> Sequence[BaseUnits]:
+        return [BaseUnits(0)] * len(queries)
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
         if len(answers) != 1:
@@ -110,8 +110,8 @@ class FailoverQueryBoard:
     async def is_open(self, number: int) -> bool:
         return await self._first(lambda board: board.is_open(number))
 
-    async def least_cost(self, query: ChainQuery) -> BaseUnits:
-        return await self._boards[0].least_cost(query)
+    async def least_costs(self, queries: Sequence[ChainQuery]) -> Sequence[BaseUnits]:
+        return await self._boards[0].least_costs(queries)
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
         return await self._boards[0].draft(answers, sender)

@@ -221,9 +221,9 @@ class EvmQueryBoard:
 
     # --- answering ---
 
-    async def least_cost(self, query: ChainQuery) -> BaseUnits:
+    async def least_costs(self, queries: Sequence[ChainQuery]) -> Sequence[BaseUnits]:
         price = await self.client.gas_price()
-        return BaseUnits((ITEM_GAS + _callback_gas(_Terms.decode(query.terms))) * price)
+        return [BaseUnits((ITEM_GAS + _callback_gas(_Terms.decode(one.terms))) * price) for one in queries]
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
         if not 0 < len(answers) <= MAX_TOGETHER:

@@ -89,8 +89,8 @@ class QueryBoard(Protocol):
     async def is_open(self, number: int) -> bool:
         """Return false once the question is answered or over; by a quorum, where answers cost anything."""
 
-    async def least_cost(self, query: ChainQuery) -> BaseUnits:
-        """Return what the shortest answer may cost if others pay for all that they share; 0 if there are no fees."""
+    async def least_costs(self, queries: Sequence[ChainQuery]) -> Sequence[BaseUnits]:
+        """Return what the shortest answer to each may cost if others pay for all that they share; 0 without fees."""
 
     async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
         """Return the transaction with these answers, which are as of one block, at most `max_together`.

@@ -96,7 +96,10 @@ class Answering:
         `head` is that of the asking chain. Raise `FatalError`, and what the database raises.
         """
         await self._finish_all((await self._queue.due())[0])
-        await self._proving.prove_all((await self._queue.due())[0], head)
+        try:
+            await self._proving.prove_all((await self._queue.due())[0], head)
+        except RetryableError as error:
+            log.warning("nobody says what answers cost", chain=self.chain, reason=error.message)
         return await self._deliver_all((await self._queue.due())[0], head)
 
     async def _finish_all(self, due: Iterable[StoredEffect]) -> None:
@@ -116,7 +119,7 @@ class Answering:
 
     async def _deliver_all(self, due: Iterable[StoredEffect], head: HeadUpdate) -> int:
         together: dict[tuple[Height, bytes], list[_Ready]] = {}
-        for effect, asked, known in await self._queue.wanted(due, Deliver):
+        for effect, asked, known in await self._queue.answers(due):
             if (ready := await self._ready(effect, asked, known, head)) is not None:
                 block = ready.evidence.as_of.block
                 together.setdefault((block.height, block.hash), []).append(ready)

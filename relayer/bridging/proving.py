@@ -42,7 +42,7 @@ class Proving:
 
     async def prove_all(self, due: Iterable[StoredEffect], head: HeadUpdate) -> None:
         by_chain: dict[ChainId, list[tuple[StoredEffect, Prove, Open]]] = {}
-        for effect, asked, known in await self._queue.wanted(due, Prove):
+        for effect, asked, known in await self._queue.paying(due):
             by_chain.setdefault(known.state.request.answering, []).append((effect, asked, known))
         lines = asyncio.Semaphore(AT_ONCE)
 
@@ -66,7 +66,6 @@ class Proving:
         try:
             async with asyncio.timeout(ACT_TIMEOUT_S):
                 check_delivery_now(request, head.head.time, self._timing)
-                self._queue.require_paid(known, await self._board.least_cost(query))
                 if not await self._board.is_open(query.number):
                     raise NotYetFinalError(f"question {query.number} is answered or over: a block will show it")
                 evidence = await self._proven(request, at)

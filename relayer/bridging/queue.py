@@ -4,7 +4,9 @@ An effect ends together with the event that it means, in one transaction. What g
 tried again, later and later, behind what was not tried yet.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy.engine import Connection
@@ -99,22 +101,39 @@ class QuestionQueue:
             return None
 
     async def wanted(self, due: Iterable[StoredEffect], kind: type[P]) -> list[tuple[StoredEffect, P, Open]]:
-        """The effects of this kind that questions still ask for, at most `MAX_A_LOOK`, those never tried first."""
+        """The effects of this kind that questions still ask for, those never tried first."""
         found = list[tuple[StoredEffect, P, Open]]()
         for effect in sorted(due, key=lambda one: (one.attempts > 0, one.due_ns)):
             asked = await self.decoded(effect) if effect.kind != _FINISHED else None
             if not isinstance(asked, kind):
                 continue
             known = self._watch.open.get(asked.query_id)
-            if known is None or known.state.phase.terminal:
-                continue  # its end is stored, and takes its effects with it
-            if known.state.settlement is not None:
-                await self.later(effect, "a block settles the question", SETTLED)
-                continue
-            found.append((effect, asked, known))
-            if len(found) == MAX_A_LOOK:
-                break
+            if known is None or known.state.settlement is not None:
+                await self.later(effect, "a block settles the question, or it is set aside", SETTLED)
+            elif not known.state.phase.terminal:  # its end is stored, and takes its effects with it
+                found.append((effect, asked, known))
         return found
+
+    async def paying(self, due: Iterable[StoredEffect]) -> list[tuple[StoredEffect, Prove, Open]]:
+        """The proofs that are due, at most `MAX_A_LOOK`, of questions whose fee covers what every answer costs. A flood
+        of others takes no turn from these. Raise `RetryableError` if nobody says what answers cost."""
+        wanted = await self.wanted(due, Prove)
+        costs = await self._board.least_costs([known.query for _, _, known in wanted])
+        found, poor = list[tuple[StoredEffect, Prove, Open]](), dict[str, tuple[int, str]]()
+        for (effect, asked, known), cost in zip(wanted, costs, strict=True):
+            if cost <= (paid := self._watch.pays(known.query)):
+                found.append((effect, asked, known))
+                continue
+            error = unpaid(known, cost, paid)
+            self.refused(known, error)
+            poor[effect.key] = self._due_ns(effect, UNPAID), error.message
+        if poor:
+            await swaps.write(self._database, partial(_retry_all, again=poor))
+        return found[:MAX_A_LOOK]
+
+    async def answers(self, due: Iterable[StoredEffect]) -> list[tuple[StoredEffect, Deliver, Open]]:
+        """The answers that are due, at most `MAX_A_LOOK`."""
+        return (await self.wanted(due, Deliver))[:MAX_A_LOOK]
 
     async def settle(
         self,
@@ -173,20 +192,19 @@ class QuestionQueue:
         await self.later(effect, f"{type(error).__name__}: {error}", retry.EFFECT)
 
     async def later(self, effect: StoredEffect, reason: str, delays: RetryPolicy) -> None:
-        due_ns = self._clock.now_ns() + round(delays.delay_s(effect.attempts + 1) * NS_PER_S)
+        again = {effect.key: (self._due_ns(effect, delays), reason)}
+        await swaps.write(self._database, partial(_retry_all, again=again))
 
-        def note(connection: Connection) -> None:
-            journal.retry_effect(connection, effect.key, due_ns=due_ns, error=reason)
+    def _due_ns(self, effect: StoredEffect, delays: RetryPolicy) -> int:
+        return self._clock.now_ns() + round(delays.delay_s(effect.attempts + 1) * NS_PER_S)
 
-        try:
-            await swaps.write(self._database, note)
-        except NotFoundError:
-            log.info("a question made room for others", chain=self.chain, effect=effect.key)
 
-    def require_paid(self, known: Open, cost: int) -> None:
-        """Raise `UnpaidError` if the question's fee is less than this."""
-        if cost > (paid := self._watch.pays(known.query)):
-            raise unpaid(known, cost, paid)
+def _retry_all(connection: Connection, again: Mapping[str, tuple[int, str]]) -> None:
+    """Effects by their keys, each with when it is due and why it failed. Those of a question that made room for others
+    are gone."""
+    for key, (due_ns, reason) in again.items():
+        with suppress(NotFoundError):
+            journal.retry_effect(connection, key, due_ns=due_ns, error=reason)
 
 
 def unpaid(known: Open, cost: int, paid: int) -> UnpaidError:

@@ -19,7 +19,7 @@ from relayer.bridging import queue, watching
 from relayer.bridging.watching import AGAIN_S
 from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
-from tests.relayer.questions import DOCUMENT, KEY, Stage, asking
+from tests.relayer.questions import DOCUMENT, FEE_WEI, KEY, Stage, asking
 
 
 @pytest.fixture
@@ -146,6 +146,15 @@ async def test_beyond_the_limit_the_best_paid_are_kept(stage: Stage, monkeypatch
     await stage.ask(KEY, fee=1)
     await stage.answerer.watch.look()
     assert stage.fees() == [2, 5, 9], "what pays less than all others has no place"
+
+
+async def test_flood_of_what_pays_nothing_takes_no_turn(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue, "MAX_A_LOOK", 2)
+    for number in range(8):
+        await stage.ask(KEY, fee=FEE_WEI if number == 4 else 1)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+    assert stage.counted("answers_total", outcome="refused") == 7
 
 
 async def test_one_look_tries_a_bounded_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
