@@ -35,8 +35,11 @@ LOOK_S: Final = 1.0
 IDLE_LOOK_S: Final = 10.0
 MAX_A_LOOK: Final = 64
 """Questions of one chain that one look asks, those first that wait longest for their turn."""
+MAX_PLACES_A_LOOK: Final = 16
+"""Chains, each with one trusted height, that one look asks: a way to the proven header is made for each of them, so
+that many callers with as many anchors would keep the endpoints busy."""
 MAX_AT_ONCE: Final = 4
-"""Chains, each with one trusted height, that are asked side by side."""
+"""Of these, asked side by side."""
 FAILING_S: Final = 30.0
 """How long endpoints may fail before the followers hear of it."""
 SUBSCRIPTION_ID_BYTES: Final = 16
@@ -165,7 +168,8 @@ class Follower:
             async with turns:
                 await self._turn(questions)
 
-        await asyncio.gather(*(turn(questions) for questions in places.values()))
+        by_turn = sorted(places.values(), key=lambda questions: min(self._last(one)[1] for one in questions))
+        await asyncio.gather(*(turn(questions) for questions in by_turn[:MAX_PLACES_A_LOOK]))
         return len(due)
 
     async def _turn(self, questions: Sequence[Due]) -> None:

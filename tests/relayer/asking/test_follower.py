@@ -285,6 +285,20 @@ async def test_question_whose_answer_never_changes_is_refused(world: World) -> N
             await world.subscribe(one)
 
 
+async def test_many_anchors_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way to the header is made for each, so a look makes few."""
+    monkeypatch.setattr(follower, "MAX_PLACES_A_LOOK", 3)
+    for height in range(1, 9):
+        await world.subscribe(A, trusted=Height(height), caller=f"192.0.2.{height}")
+    asked = []
+    for _ in range(3):
+        await world.second()
+        asked.append({trusted for _, _, trusted in world.chains.asked})
+        world.chains.asked.clear()
+    assert [len(one) for one in asked] == [3, 3, 3]
+    assert set().union(*asked) == set(range(1, 9))
+
+
 async def test_many_questions_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "MAX_A_LOOK", 4)
     await world.subscribe(*(uri(f"{n}") for n in range(10)))
