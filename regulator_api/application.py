@@ -15,8 +15,9 @@ from regulator_api import bodies, orders, requests
 from regulator_api.access import routes as access
 from regulator_api.auditing import Auditor
 from regulator_api.drafts import OrderDraft
+from regulator_api.exports import routes as exports
 from regulator_api.knowledge import routes as knowledge
-from regulator_api.reading import evidence
+from regulator_api.proofs import routes as proofs
 from regulator_api.reading import routes as reading
 from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.rules import routes as rules
@@ -91,7 +92,8 @@ def routes(
         *rules.routes(rules.Rules(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
-        *evidence.routes(service.reading, service.provers),
+        *proofs.routes(service.reading, service.provers),
+        *exports.routes(service.reading, service.database, service.clock),
         *access.routes(),
         *travel.routes(travel.TravelRules(service.database, service.clock, service.cursors, vault)),
         *tracing.routes(service.reading, service.database, service.clock),

@@ -17,7 +17,7 @@ from indexer import reading
 from indexer.feed import last_seq
 from indexer.projections.assets import described
 from regulator_api import answers, bodies
-from regulator_api.access.scope import SCOPE
+from regulator_api.access.scope import SCOPE, Scope
 from regulator_api.knowledge.store import LabelStore
 from regulator_api.knowledge.tags import Labels
 from regulator_api.reading.bodies import MomentView
@@ -103,7 +103,12 @@ class Reading:
         default: str = "latest",
     ) -> tuple[T, Frame]:
         """Run `work` over the caller's view as of a moment: (text, label version), each None for the default."""
-        scope = request[SCOPE]
+        return await self.read_as(request[SCOPE], moment, work, default)
+
+    async def read_as(
+        self, scope: Scope, moment: tuple[str | None, int | None], work: Callable[[View], T], default: str = "latest"
+    ) -> tuple[T, Frame]:
+        """As `read`, for whoever has that scope."""
 
         def reading_all(connection: Connection) -> tuple[T, Frame]:
             view = View(connection, scope, as_of(connection, *moment, default))

@@ -1,0 +1,1 @@
+"""Proofs: evidence files of what reading shows."""
