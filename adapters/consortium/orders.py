@@ -1,5 +1,8 @@
 """The ledger's hold orders as they stand in the newest block. Unproven: for display, and for early refusals."""
 
+import asyncio
+from typing import Final
+
 from adapters.consortium.rpc import CometRpc, count_of, parsed
 from adapters.consortium.state import query, read_count, read_leaf
 from core.model.consortium import CLOCK_KEY, raw_address, sequence_count_key, sequence_key
@@ -7,6 +10,9 @@ from core.model.consortium_members import Organisation, organisation_key, organi
 from core.model.consortium_orders import OFFICER, ORDERS, HeldLeaf, OrderLeaf, OrdersPage, OrderView, held_key
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.types import AccountId, ChainId, Height, chain_of
+
+AT_ONCE: Final = 16
+"""Orders that are asked for at the same time."""
 
 
 class ConsortiumOrderReader:
@@ -36,12 +42,12 @@ class ConsortiumOrderReader:
         at, time_ms = clock.height, parsed(lambda: count_of(clock.value))
         count = await read_count(self._rpc, sequence_count_key(ORDERS), at)
         newest = count if before is None else min(count, max(0, before - 1))
-        found = []
-        for number in range(newest, max(0, newest - most), -1):
-            leaf = await read_leaf(self._rpc, sequence_key(ORDERS, number), OrderLeaf, at)
-            if leaf is None:
-                raise RetryableError(f"{self._rpc.origin} counts an order at height {at} that is not there")
-            found.append(OrderView.at(number, leaf, time_ms))
+        numbers = range(newest, max(0, newest - most), -1)
+        found: list[OrderView] = []
+        for first in range(0, len(numbers), AT_ONCE):
+            part = numbers[first : first + AT_ONCE]
+            leaves = await asyncio.gather(*(self._leaf(number, at) for number in part))
+            found += [OrderView.at(number, leaf, time_ms) for number, leaf in zip(part, leaves, strict=True)]
         return OrdersPage(at, time_ms, count, tuple(found))
 
     async def officer(self, account: AccountId) -> str | None:
@@ -52,6 +58,12 @@ class ConsortiumOrderReader:
         name = parsed(named.value.decode)
         organisation = await read_leaf(self._rpc, organisation_key(name), Organisation, named.height)
         return name if organisation is not None and OFFICER in organisation.roles else None
+
+    async def _leaf(self, number: int, at: Height) -> OrderLeaf:
+        leaf = await read_leaf(self._rpc, sequence_key(ORDERS, number), OrderLeaf, at)
+        if leaf is None:
+            raise RetryableError(f"{self._rpc.origin} counts an order at height {at} that is not there")
+        return leaf
 
     async def _time_ms(self, at: Height) -> int:
         clock = await query(self._rpc, CLOCK_KEY, at)

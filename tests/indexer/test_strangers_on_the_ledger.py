@@ -39,6 +39,7 @@ from core.model.consortium import (
     raw_address,
 )
 from core.model.consortium_members import Admit, Organisation, Propose, Vote
+from core.model.consortium_orders import ApproveLift, ApproveOrder, OrderTerms, PrepareLift, PrepareOrder
 from core.model.errors import RejectedError
 from core.model.facts import Block, HeaderAttested, RecordWritten
 from core.model.ports import ChainAccess
@@ -71,10 +72,15 @@ OF_OPERATORS: Final[tuple[type[Message], ...]] = (
     AttestHeader, Appoint, ReportEquivocation, Propose, Vote, Admit, WriteRecord, SetAccess,
 )  # fmt: skip
 OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (
-    Transfer, Lock, Lock, Claim, Refund, Refund, Burn, AskQuery, AskQuery, AnswerQuery, ExpireQuery,
-)  # fmt: skip
+    *(Transfer, Lock, Lock, Lock, Claim, Claim, Claim, Refund, Refund, Burn),
+    *(AskQuery, AskQuery, AnswerQuery, AnswerQuery, AnswerQuery, ExpireQuery, ExpireQuery),
+)
+OF_OFFICERS: Final[tuple[type[Message], ...]] = (
+    *(PrepareOrder, ApproveOrder, ApproveOrder, PrepareLift, PrepareLift, ApproveLift, ApproveLift, ApproveLift),
+)
+OFFICERS: Final = 2
 STORED: Final = proof_of(STORAGE)
-KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
+KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS, *OF_OFFICERS)))
 assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is missing here"
 
 
@@ -100,6 +106,9 @@ class LedgerStrangers:
         self.symbols = list(SYMBOLS)
         self.locks: list[tuple[bytes, bytes, int]] = []
         self.asked = 0
+        self.officers: list[Ed25519Signer] = []
+        self.orders: list[OrderTerms] = []
+        self.lifting: list[int] = []
         self.done: Counter[type[Message]] = Counter()
         self.accusations: list[ReportEquivocation] = []
 
@@ -108,27 +117,41 @@ class LedgerStrangers:
         operators = [Ed25519Signer(CHAIN, key.seed) for key in load_operator_keys(home)]
         for one in operators:
             ledger.chain.learn(one.public_key)
-        found = cls(ledger, rng, [ledger.issuer, *operators, *[await ledger.account() for _ in range(3)]])
+        accounts = [await ledger.account() for _ in range(3 + OFFICERS)]
+        made = cls(ledger, rng, [ledger.issuer, *operators, *accounts])
+        made.officers = accounts[-OFFICERS:]
+        for number, officer in enumerate(made.officers, 1):
+            terms = Organisation(f"officer-{number}", raw_address(officer.account), ("regulator",))
+            await made._submit(operators[0], (Propose(terms),))
+            await ledger.advance()
+            for operator in operators[1:3]:
+                await made._submit(operator, (Vote(number, True),))
+            await ledger.advance()
         actors = [Actor(str(number), key.seed) for number, key in enumerate(load_operator_keys(home))]
         for actor, height in product(actors, range(4)):
             votes = [AttestHeader("eip155:1", height, bytes([name]) * 32, 7) for name in (1, 2)]
             first, second = (actor.signed(900, vote, chain=CHAIN.partition(":")[2]) for vote in votes)
-            found.accusations.append(ReportEquivocation(first, second))
-        return found
+            made.accusations.append(ReportEquivocation(first, second))
+        return made
 
     async def act(self) -> None:
         """One block of what comes to their minds; time passes."""
         head = (await self.ledger.access.heads.head()).head
-        sent: list[tuple[bytes, tuple[Message, ...]]] = []
+        sent: list[tuple[Ed25519Signer, bytes, tuple[Message, ...]]] = []
         for signer in self.everybody:
             count = self.rng.choice((0, 1, 1, 1, 1, 2, 5))
             messages = tuple(self._message(signer, head.time.seconds) for _ in range(count))
             if messages:
-                sent.append((await self._submit(signer, messages), messages))
+                sent.append((signer, await self._submit(signer, messages), messages))
         await self.ledger.advance()
-        for tx_hash, messages in sent:
+        for signer, tx_hash, messages in sent:
             if tx_hash and (await self.ledger.access.transactions.outcome(tx_hash)).reason is None:
                 self.done.update(map(type, messages))
+                self.orders += [one.terms for one in messages if isinstance(one, PrepareOrder)]
+                self.lifting += [one.order for one in messages if isinstance(one, PrepareLift)]
+                self.asked += sum(isinstance(one, AskQuery) for one in messages)
+                sender = raw_address(signer.account)
+                self.locks += [(sender, one.hashlock, one.timelock) for one in messages if isinstance(one, Lock)]
         await self.ledger.wait_until(ChainTime(CHAIN, head.time.seconds + self.rng.randrange(3)))
 
     async def _submit(self, signer: Ed25519Signer, messages: tuple[Message, ...]) -> bytes:
@@ -151,6 +174,8 @@ class LedgerStrangers:
             return self.rng.choice(OF_ISSUER)
         if signer in self.everybody[1:5]:
             return self.rng.choice(OF_OPERATORS)
+        if signer in self.officers:
+            return self.rng.choice(OF_OFFICERS)
         return self.rng.choice(OF_ACCOUNTS)
 
     def _message(self, signer: Ed25519Signer, now_s: int) -> Message:
@@ -173,7 +198,6 @@ class LedgerStrangers:
             case "Lock":
                 hashlock = rng.choice((hashlib.sha256(secret).digest(), bytes(32), rng.randbytes(32)))
                 timelock = rng.choice((now_s + rng.randrange(1, 5), now_s + 50, MAX_TIMELOCK_S))
-                self.locks.append((raw_address(signer.account), hashlock, timelock))
                 return Lock(symbol, rng.choice((amount, quantity(1))), odd, hashlock, timelock)
             case "Claim":
                 owner, hashlock, _ = rng.choice((*self.locks[-9:], (party, b"", 0)))
@@ -194,12 +218,13 @@ class LedgerStrangers:
                     return AttestHeader(FOREIGN, header.number, header_hash(header), header.timestamp)
                 return AttestHeader("eip155:1", rng.choice((0, 7, 2**63 - 1)), b"\xff" * 32, 7)
             case "AskQuery":
-                self.asked += 1
                 uri = print_uri(STORAGE) if rng.random() < 0.9 else rng.choice(NAMES)
                 fee = rng.choice((quantity(1), amount))
                 return AskQuery(uri, 0, rng.choice((40, 2**63 - 1)), now_s + rng.choice((1, 3, 500)), symbol, fee)
             case "AnswerQuery":
-                return AnswerQuery(rng.randrange(self.asked + 2), rng.choice((STORED, STORED, STORED[:-1])))
+                return AnswerQuery(
+                    rng.randrange(max(0, self.asked - 6), self.asked + 2), rng.choice((STORED, STORED, STORED[:-1]))
+                )
             case "ExpireQuery":
                 return ExpireQuery(rng.randrange(self.asked + 2))
             case "ReportEquivocation":
@@ -208,6 +233,19 @@ class LedgerStrangers:
                 return Appoint(odd if rng.random() < 0.7 else b"")
             case "Admit":
                 return Admit(odd, rng.random() < 0.7)
+            case "PrepareOrder":
+                reason, until_s = rng.choice(("fraud", "\u8bc1" * 85)), now_s + rng.randrange(3, 20)
+                return PrepareOrder(OrderTerms(odd, reason, bytes(32), until_s))
+            case "ApproveLift" if self.lifting:
+                number = rng.choice(self.lifting[-2:])
+                return ApproveLift(number, self.orders[number - 1].address, "explained")
+            case "ApproveOrder" | "PrepareLift" | "ApproveLift" if self.orders:
+                number = rng.randrange(max(1, len(self.orders) - 2), len(self.orders) + 1)
+                terms = self.orders[number - 1]
+                if kind is ApproveOrder:
+                    return ApproveOrder(number, terms)
+                half = PrepareLift if kind is PrepareLift else ApproveLift
+                return half(number, terms.address, "explained")
             case "Propose":
                 roles = rng.choice((("issuer",), ("notary", "regulator"), ()))
                 return Propose(Organisation(rng.choice(NAMES), party, roles))

@@ -27,6 +27,7 @@ from regulator_api.ordering import OrderDesk
 from regulator_api.service import SupervisedChain
 from tests.local_chains.consortium.officers import LI, WANG, chain_with_officers
 from tests.local_chains.consortium.support import ANN, BEN, Actor
+from tests.openapi import assert_speaks_its_openapi
 from tests.regulator_api.api import Api, prepare, serving
 from tests.support import eventually
 
@@ -201,3 +202,16 @@ async def test_orders_that_do_not_wait_are_not_approved(api: Api, node: Consorti
         "this officer signed the first half: another one has to approve it",
     )
     assert (await post(api, "/v1/orders/1/lift", officer=account(LI), reason="explained"))[0] == 409
+
+
+async def test_orders_speak_their_openapi(api: Api, node: ConsortiumNode, chain: ConsortiumChain) -> None:
+    await submit(node, LI, await order(api, chain))
+
+    async def is_ready() -> bool:
+        return (await api.ask("/readyz", None)).status == 200
+
+    await eventually(is_ready)
+    for who in ("prover", "officer"):
+        known = {"number": "1", "account": account(ANN)}
+        keyed, ours = {"X-API-Key": api.keys[who]}, ("/v1/orders", "/v1/holds/{account}/evidence")
+        assert await assert_speaks_its_openapi(api.address, keyed, 8, known, ours) == 6

@@ -109,6 +109,23 @@ def ask(fee: int) -> AskQuery:
     return AskQuery(uri, 1, 9, UNTIL, "cnyd" if fee else "", quantity(fee))
 
 
+def test_orders_bytes_are_as_the_page_says() -> None:
+    written = [ANN.address, "proceeds of fraud", CASE, UNTIL]
+    halves: list[tuple[Any, list[Any]]] = [
+        (PrepareOrder(terms()), ["supervision/prepare", written]),
+        (ApproveOrder(7, terms()), ["supervision/approve", 7, written]),
+        (PrepareLift(7, ANN.address, "why"), ["supervision/prepare-lift", 7, ANN.address, "why"]),
+        (ApproveLift(7, ANN.address, "why"), ["supervision/approve-lift", 7, ANN.address, "why"]),
+        (HeldLeaf(7, UNTIL), [7, UNTIL]),
+        (
+            OrderLeaf(terms(), "prepared", Step(LI.address, 5)),
+            [written, "prepared", [LI.address, 5], None, "", None, None, 0],
+        ),
+    ]
+    for made, array in halves:
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(made)) == array
+
+
 # --- four eyes ---------------------------------------------------------------------------------------------------
 
 
