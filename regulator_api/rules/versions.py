@@ -19,7 +19,8 @@ MAX_REASON_CHARS: Final = 2_000
 MAX_DRAFTS: Final = 200
 LEAD_S: Final = 60
 """A rule is effective this long after its activation at the earliest: no block before then has been read with it."""
-_STATES: Final = ("draft", "active", "retired", "rejected")
+_RULES_VERSION: Final = sa.select(sa.func.max(rules.c.changed_version))
+_RATES_VERSION: Final = sa.select(sa.func.max(rates.c.version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +165,12 @@ def _of(rule_id: str) -> sa.Update:
 
 def rules_version(connection: Connection) -> int:
     """Return a number that grows whenever what is in force changes."""
-    return int(connection.execute(sa.select(sa.func.max(rules.c.changed_version))).scalar() or 0)
+    return int(connection.execute(_RULES_VERSION).scalar() or 0)
 
 
 def rates_version(connection: Connection) -> int:
     """Return a number that grows whenever rates change."""
-    return int(connection.execute(sa.select(sa.func.max(rates.c.version))).scalar() or 0)
+    return int(connection.execute(_RATES_VERSION).scalar() or 0)
 
 
 def load_rates(connection: Connection) -> Rates:

@@ -65,12 +65,14 @@ def test_local_engine_says_what_the_daemon_said(exported: tuple[Path, bytes], pr
 
 
 @needs_spark
+@pytest.mark.filterwarnings("ignore")  # its own, about its own dependencies
 def test_spark_in_this_process_says_the_same_bytes(exported: tuple[Path, bytes]) -> None:
     folder, said = exported
     assert encode_alerts(run_spark(folder, "local[2]")) == said
 
 
 @needs_spark
+@pytest.mark.filterwarnings("ignore")  # its own, about its own dependencies
 async def test_spark_with_two_workers_says_the_same_bytes(exported: tuple[Path, bytes], tmp_path: Path) -> None:
     folder, said = exported
     async with _spark_cluster(tmp_path) as master:
