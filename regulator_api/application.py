@@ -23,6 +23,8 @@ from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.rules import routes as rules
 from regulator_api.service import RegulatorService
 from regulator_api.signing import Signer, public_jwk
+from regulator_api.streaming import routes as streaming
+from regulator_api.streaming.routes import Streams
 from regulator_api.tracing import routes as tracing
 from regulator_api.travel import routes as travel
 from regulator_api.travel.records import Vault
@@ -48,8 +50,10 @@ def create_app(
     With a signer every whole answer is signed, problem documents and 304 too; with a vault travel-rule records are
     taken.
     """
+    streams = Streams(service.database, clock, auditor.records_per_day)
+    streamed = [replace(route, handler=auditor.streaming(route.handler)) for route in streaming.routes(streams)]
     app = build_application(
-        routes(service, auditor, signer, vault),
+        [*routes(service, auditor, signer, vault), *streamed],
         title=TITLE,
         version=version,
         metrics=metrics,
@@ -59,6 +63,7 @@ def create_app(
         limiter=limiter,
         description="Reads are logged before they are answered; state why in the header X-Purpose.",
     )
+    app.on_shutdown.append(streams.close)
     if signer is not None:
         app.on_response_prepare.append(_signing(signer, clock))
     return app

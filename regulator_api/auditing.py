@@ -39,7 +39,7 @@ class Auditor:
         self._database = database
         self._clock = clock
         self._signer = signer
-        self._records_per_day = records_per_day
+        self._records_per_day = self.records_per_day = records_per_day
 
     async def prepare(self) -> None:
         """Make the log ready; the schema must exist. To be awaited before the first request."""
@@ -70,6 +70,22 @@ class Auditor:
             entry = await self._log(request, response.status, digest, records)
             response.headers[AUDIT_HEADER] = f"{entry.seq}:{entry.hash.hex()}"
             return response
+
+        return logging
+
+    def streaming(self, handler: Handler) -> Handler:
+        """The handler of a stream, which is logged before its first byte; it counts its records itself."""
+
+        async def logging(request: web.Request) -> web.StreamResponse:
+            try:
+                await self._check_usage(request)
+                await self._log(request, 200, hashlib.sha256().digest(), 0)
+                return await handler(request)
+            except Exception as error:
+                problem = problem_of(error)
+                if problem.status < 500:
+                    await self.refused(request, problem)
+                raise
 
         return logging
 

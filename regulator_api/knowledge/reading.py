@@ -1,8 +1,8 @@
 """Tags and entities as a caller may see them: rows out of the caller's jurisdictions are not there."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -12,6 +12,8 @@ from core.runtime.web import after
 from regulator_api.access.scope import Scope
 from regulator_api.knowledge import store, tables
 from regulator_api.knowledge.tags import Entity, Tag
+
+_NAMES_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,19 @@ def read_accounts(connection: Connection, scope: Scope, known_ns: int, entity: s
         .limit(limit)
     )
     return list(connection.execute(query).scalars())
+
+
+def seen_among(connection: Connection, scope: Scope, accounts: Iterable[AccountId]) -> frozenset[str] | None:
+    """Return those of the accounts that the scope sees as of the newest labels, None for all of them."""
+    if scope.jurisdictions is None:
+        return None
+    members = tables.subjects_in(scope.jurisdictions, store.latest(connection)[1]).subquery()
+    column: Any = members.c[0]
+    wanted, found = sorted(accounts), set[str]()
+    for at in range(0, len(wanted), _NAMES_AT_ONCE):
+        query = sa.select(column).where(column.in_(wanted[at : at + _NAMES_AT_ONCE]))
+        found.update(connection.execute(query).scalars())
+    return frozenset(found)
 
 
 def _seen(scope: Scope, known_ns: int) -> sa.ColumnElement[bool]:

@@ -75,7 +75,7 @@ class Rules:
                 listing, found, query.limit, lambda one: (one.alert.last.trigger.time_s, one.alert.alert_id)
             )
             items, following = page.items, page.next
-        shown = [_alert_view(one, chains) for one in items]
+        shown = [alert_view(one, chains) for one in items]
         return respond(bodies.AlertsPage(items=shown, next=following, as_of=_as_of(chains), rules=state))
 
     async def get_alert(self, request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ class Rules:
         row, state, chains = await self._database.read(
             lambda c: (alerts.find_alert(c, scope, alert_id), _state(c), chain_rows(c))
         )
-        return respond(bodies.AlertAnswer(alert=_alert_view(row, chains), as_of=_as_of(chains), rules=state))
+        return respond(bodies.AlertAnswer(alert=alert_view(row, chains), as_of=_as_of(chains), rules=state))
 
     async def get_bundle(self, request: web.Request) -> web.Response:
         scope, alert_id = request[SCOPE], request.match_info["id"]
@@ -189,7 +189,7 @@ class Rules:
                 in_force=len(result.in_force),
                 only_new=len(tried - now),
                 only_in_force=len(now - tried),
-                examples=[_alert_view(one, chains) for _, one in zip(range(MAX_EXAMPLES), rows, strict=False)],
+                examples=[alert_view(one, chains) for _, one in zip(range(MAX_EXAMPLES), rows, strict=False)],
                 as_of=_as_of(chains),
             )
         )
@@ -271,7 +271,7 @@ class Rules:
             return bodies.CaseDocument(
                 case=_case_view(case, attached),
                 entries=[_entry_view(one) for one in cases.entries_of(connection, case_id)],
-                alerts=[_alert_view(row, chains) for row in rows],
+                alerts=[alert_view(row, chains) for row in rows],
             )
 
         return await self._database.read(read)
@@ -469,7 +469,8 @@ def _move_view(one: Reference) -> bodies.MoveView:
     )
 
 
-def _alert_view(row: AlertRow, chains: Sequence[ChainRow]) -> bodies.AlertView:
+def alert_view(row: AlertRow, chains: Sequence[ChainRow]) -> bodies.AlertView:
+    """Return an alert as it leaves; `chains` say which blocks are final."""
     alert: Alert = row.alert
     final = {one.chain: one.finalized.height for one in chains if one.finalized is not None}
     figures = dict(alert.last.figures)

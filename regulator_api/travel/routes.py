@@ -150,7 +150,7 @@ class TravelRules:
 
 
 def routes(rules: TravelRules) -> list[Route]:
-    """What institutions state, what everybody may see of it, and the identities for who may see personal data."""
+    """Statements of institutions, their masked view, and the identities for who may see personal data."""
     return [
         Route(
             "POST",

@@ -18,11 +18,10 @@ from aiohttp import web
 
 from core.model.types import SwapId
 from core.runtime.clock import Clock
-from core.runtime.web import CALLER, Places, read_query
-from relayer.api import streams
+from core.runtime.web import CALLER, Places, read_query, streams
+from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.answers import Answers
 from relayer.api.bodies import MAX_IDS
-from relayer.api.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
 from relayer.provider.desk import MAX_PAGE, Desk, SwapFilter, SwapView
 

@@ -18,11 +18,10 @@ from aiohttp import web
 
 from core.runtime.clock import Clock
 from core.runtime.signals import Signal, wait_any
-from core.runtime.web import CALLER, Places
-from relayer.api import streams
+from core.runtime.web import CALLER, Places, streams
+from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.queries import part_body
 from relayer.api.query_bodies import PlacedBody
-from relayer.api.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.asking.asker import Asker
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored

@@ -22,11 +22,10 @@ from core.model.types import Height
 from core.model.uris import parse_uri
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.signals import Signal
-from core.runtime.web import CALLER, Places, read_body, respond
+from core.runtime.web import CALLER, Places, read_body, respond, streams
+from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from queries.together import check_together
-from relayer.api import streams
 from relayer.api.query_bodies import NO_EVIDENCE
-from relayer.api.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.subscription_bodies import EndBody, PushBody, SubscriptionBody, SubscriptionCall
 from relayer.asking.follow_rows import Followed, Subscription
 from relayer.asking.follower import Feed

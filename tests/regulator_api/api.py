@@ -91,15 +91,17 @@ async def serving(
     signer: Signer | None = None,
     records_per_day: int = MAX_RECORDS_PER_DAY,
     vault: Vault | None = None,
+    jurisdictions: Mapping[str, frozenset[str]] | None = None,
 ) -> AsyncIterator[Api]:
     secrets = SeededSecrets(1)
     issued = {name: issue_key(name, scopes, secrets) for name, scopes in SCOPES.items()}
+    ring = KeyRing(key for _, key in issued.values())
     auditor = Auditor(database, clock, signer, records_per_day)
     await auditor.prepare()
     app = create_app(
         RegulatorService(database, chains, clock, secrets.token_bytes(32)),
         auditor,
-        callers=RegulatorCallers(KeyRing(key for _, key in issued.values()), clock, tokens, JURISDICTIONS),
+        callers=RegulatorCallers(ring, clock, tokens, jurisdictions or JURISDICTIONS),
         metrics=Metrics(),
         clock=clock,
         version="0",

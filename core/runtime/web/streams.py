@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, "Server-sent events"): what every stream of this API has in common."""
+"""Server-sent events (WHATWG HTML, "Server-sent events"): what every stream of ours has in common."""
 
 import asyncio
 from typing import Final
