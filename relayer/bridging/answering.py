@@ -1,7 +1,8 @@
 """Answers to the questions of one chain are sent, never at a loss.
 
-Of answers that share a transaction each pays for itself and its part of what they share; one that does not waits, and
-one that fails is tried alone. Everything is looked up under the effect's key first: acting twice is harmless.
+Of answers that share a transaction each pays for itself and its part of what they share; one that does not waits. Those
+that are refused together are divided until the bad one is alone. Everything is looked up under the effect's key first:
+acting twice is harmless.
 """
 
 import asyncio
@@ -150,7 +151,8 @@ class Answering:
         return None
 
     async def _send(self, group: Sequence[_Ready]) -> int:
-        """Send these answers in one transaction, or those that pay; each alone if that fails. Return how many."""
+        """Send these answers in one transaction, or those that pay; in two halves if that is refused, so that one bad
+        answer, or too many, stop no other. Return how many."""
         try:
             async with asyncio.timeout(ACT_TIMEOUT_S):
                 paying = await self._send_paying(group)
@@ -158,8 +160,9 @@ class Answering:
             raise
         except (CausewayError, TimeoutError) as error:
             if len(group) > 1 and isinstance(error, RejectedError | UnaffordableError | UnclearRefusalError):
-                log.info("answers go out one by one", chain=self.chain, answers=len(group), reason=str(error))
-                return sum([await self._send([one]) for one in group])
+                log.info("answers are divided", chain=self.chain, answers=len(group), reason=str(error))
+                middle = len(group) // 2
+                return await self._send(group[:middle]) + await self._send(group[middle:])
             for one in group:
                 if isinstance(error, RejectedError):
                     await self._queue.refuse(one.effect, one.open, one.sequence, error)

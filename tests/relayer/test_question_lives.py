@@ -194,7 +194,7 @@ async def test_answer_that_pays_too_little_alone_waits(stage: Stage) -> None:
 
 
 async def test_one_bad_answer_stops_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The contract refuses a batch with it, so each goes alone."""
+    """The contract refuses a batch with it, which is divided until it is alone."""
     draft = EvmQueryBoard.draft
 
     async def spoilt(self: EvmQueryBoard, answers: object, sender: object) -> object:
@@ -208,11 +208,20 @@ async def test_one_bad_answer_stops_no_other(stage: Stage, monkeypatch: pytest.M
         return ChainQuery(**{**{name: getattr(query, name) for name in query.__slots__}, "terms": b"\1" * 200})
 
     monkeypatch.setattr(EvmQueryBoard, "draft", spoilt)
-    for _ in range(3):
+    for _ in range(8):
         await stage.ask(KEY)
-    assert await stage.answerer.answer_open() == 2
-    assert (await stage.heard())[0] == 2
+    assert await stage.answerer.answer_open() == 7
+    assert (await stage.heard())[0] == 7
     assert stage.counted("answers_total", outcome="refused") == 1
+    assert await sent(stage) == 3, "four, two and one of them together"
+
+
+async def test_callbacks_that_fill_a_block_are_divided(stage: Stage) -> None:
+    for _ in range(8):
+        await stage.ask(KEY, fee=10**17, callback_gas=2_000_000)
+    assert await stage.answerer.answer_open() == 8
+    assert (await stage.heard())[0] == 8
+    assert await sent(stage) == 2, "four have room in one"
 
 
 async def test_header_that_is_known_is_not_proven_again(stage: Stage) -> None:
