@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from adapters.registry import ConnectedChain, joined_prover
 from core.model.errors import RejectedError
 from core.model.ports import Prover
-from core.model.questions import Anchor
 from core.model.types import ChainId
-from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts, installed_verifiers
+from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts, Trusted, installed_verifiers
+from core.proofs.evidence.kinds import ledger_anchor
 from gateway import wiring
 from gateway.config import ChainConfig
 from relayer.client import LocalProver, ProvenQueries, RelayerApi, RelayerProver
@@ -26,7 +26,7 @@ def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIE
 
 @asynccontextmanager
 async def through_relayer(
-    url: str, anchor: Anchor, wait_s: float, layouts: Layouts = REVIEWED_LAYOUTS, max_age_s: float = MAX_AGE_S
+    url: str, anchor: Trusted, wait_s: float, layouts: Layouts = REVIEWED_LAYOUTS, max_age_s: float = MAX_AGE_S
 ) -> AsyncIterator[ProvenQueries]:
     """Questions to the relayer at `url`, whose answers are verified under `anchor`."""
     verifiers = installed_verifiers(layouts)
@@ -37,12 +37,13 @@ async def through_relayer(
 @asynccontextmanager
 async def through_chains(
     configs: Sequence[ChainConfig],
-    anchor: Anchor,
+    anchor: Trusted,
     layouts: Layouts = REVIEWED_LAYOUTS,
     max_age_s: float = MAX_AGE_S,
 ) -> AsyncIterator[ProvenQueries]:
     """Questions to the chains themselves. Raise `RejectedError` if none of them proves anything."""
-    async with wiring.connected(configs, anchor.trusted_height) as chains:
+    ledger = ledger_anchor(anchor)
+    async with wiring.connected(configs, 1 if ledger is None else ledger.trusted_height) as chains:
         prover = prover_of(chains, layouts)
         if prover is None:
             raise RejectedError("no consortium chain is configured, by which answers are proven: add one")

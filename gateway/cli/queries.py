@@ -13,11 +13,11 @@ from core.model.errors import CausewayError, ConflictError
 from gateway.cli import app
 from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
 from gateway.cli.options import AsJson
-from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, refusal, show, show_one
+from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, read_trusted, refusal, show, show_one
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
-    from core.proofs.evidence import Layouts
+    from core.proofs.evidence import Layouts, Trusted
     from relayer.client import Proven, ProvenQueries
 
 anchor_app = typer.Typer(
@@ -38,7 +38,11 @@ def query(
         Path | None, typer.Option("--config", "-c", help="A swap.toml: ask its chains instead of a relayer.")
     ] = None,
     anchor: Annotated[
-        Path | None, typer.Option("--anchor", help="Your trust: a header of the chain; else the devnet's.")
+        list[Path] | None,
+        typer.Option(
+            "--anchor",
+            help="Your trust: a header of the consortium chain, a beacon block, or both; else the devnet's.",
+        ),
     ] = None,
     layouts: LayoutsFile = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the evidence here, one answer a line.")] = None,
@@ -82,23 +86,23 @@ def query(
 def _asked_of(
     relayer: str | None,
     config: Path | None,
-    anchor: Path | None,
+    anchor: list[Path] | None,
     directory: Path,
     wait_s: float,
     max_age_s: float,
     layouts: "Layouts",
-) -> "tuple[Anchor, AbstractAsyncContextManager[ProvenQueries]]":
+) -> "tuple[Trusted, AbstractAsyncContextManager[ProvenQueries]]":
     from gateway import config as settings
     from gateway import queries
     from gateway.devnet.info import load_info
 
     if relayer is not None and config is not None:
         raise ConflictError("--relayer and --config are two ways to ask: choose one")
-    if anchor is None or (relayer is None and config is None):
+    if not anchor or (relayer is None and config is None):
         info = load_info(directory)
         relayer = relayer if relayer or config else next(iter(info.relayers.values()))
-        anchor = anchor or Path(info.anchor)
-    ground = read_anchor(anchor)
+        anchor = anchor or [Path(info.anchor)]
+    ground = read_trusted(anchor)
     if config is not None:
         chains = settings.load(config, settings.SwapConfig).chains
         return ground, queries.through_chains(chains, ground, layouts, max_age_s)
@@ -136,7 +140,7 @@ async def _follow(
     opened: "AbstractAsyncContextManager[ProvenQueries]",
     questions: list[str],
     every_s: int,
-    ground: "Anchor",
+    ground: "Trusted",
     out: Path | None,
     as_json: bool,
 ) -> None:
@@ -152,7 +156,7 @@ async def _follow(
                     show_one(_verdict(uri, answer, ground), uri, as_json)
 
 
-def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Anchor") -> dict[str, Any]:
+def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Trusted") -> dict[str, Any]:
     from core.proofs.evidence import decode_evidence
     from gateway.proven import document
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -59,22 +60,16 @@ def verify(
     ways to its header must hold by both. Exit code 0: all are proven. 2: one is not, with the reason.
     1: the files cannot be read.
     """
-    from core.proofs.errors import ProofError
-    from core.proofs.evidence import decode_trusted, joined_anchors
-
     raw = _read(file, MAX_EVIDENCE_FILE_BYTES)
     if _is_bundle(raw):
         show([_bundle_verdict(raw)], str(file), as_json)
         return
-    paths = anchor or [Path("anchor.json")]
     at_s, reviewed = moment(now), read_layouts(layouts)
-    anchors = []
-    for path in paths:
-        try:
-            anchors.append(decode_trusted(_read(path)))
-        except ProofError as error:
-            show([refusal(RejectedError(f"{path} is not an anchor: {error.message}"))], str(file), as_json)
-    ground = joined_anchors(anchors)
+    try:
+        ground = read_trusted(anchor or [Path("anchor.json")])
+    except NotAnAnchorError as error:
+        show([refusal(error)], str(file), as_json)
+        return
     verdicts = [_verdict(line, ground, at_s, reviewed) for line in raw.splitlines() or [b""]]
     show(verdicts, str(file), as_json)
 
@@ -108,6 +103,27 @@ def read_anchor(path: Path) -> "Anchor":
     from core.proofs.evidence import decode_anchor
 
     return decode_anchor(_read(path))
+
+
+class NotAnAnchorError(RejectedError):
+    """A file that can be read is not an anchor."""
+
+
+def read_trusted(paths: Sequence[Path]) -> "Trusted":
+    """The anchors in these files: one, or one of a consortium chain and one of a beacon chain.
+
+    Raise `NotAnAnchorError` for a file of another kind, `RejectedError` for one that is missing, or two of one kind.
+    """
+    from core.proofs.errors import ProofError
+    from core.proofs.evidence import decode_trusted, joined_anchors
+
+    anchors = []
+    for path in paths:
+        try:
+            anchors.append(decode_trusted(_read(path)))
+        except ProofError as error:
+            raise NotAnAnchorError(f"{path} is not an anchor: {error.message}") from None
+    return joined_anchors(anchors)
 
 
 def read_layouts(path: Path | None) -> "Layouts":

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.errors import CausewayError, NotYetFinalError, RejectedError
-from core.model.questions import Anchor, Evidence, LogQuestion, Question
+from core.model.questions import Evidence, LogQuestion, Question
 from core.model.types import BlockRef, ChainId, Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.errors import InvalidProofError
-from core.proofs.evidence import Verified, Verifier, encode_evidence, verify
+from core.proofs.evidence import Trusted, Verified, Verifier, encode_evidence, verify
+from core.proofs.evidence.kinds import ledger_anchor
 from core.runtime.clock import Clock, SystemClock
 from queries.together import Answered, check_together
 from relayer.client.provers import ClientProver, Placed
@@ -34,7 +35,8 @@ class Proven:
 
 
 class ProvenQueries:
-    """Asks a prover and verifies against an anchor that came from elsewhere, before anything is believed.
+    """Asks a prover and verifies against an anchor that came from elsewhere, before anything is believed; or against
+    two, of a consortium chain and of a beacon chain.
 
     `verifiers`: by kind of evidence, None for those that are built in. `max_age_s`: an answer as of the newest height
     may not be older, by the clock, whatever its proof says: what was true once can be proven for ever. Answers at a
@@ -44,13 +46,15 @@ class ProvenQueries:
     def __init__(
         self,
         prover: ClientProver,
-        anchor: Anchor,
+        anchor: Trusted,
         clock: Clock | None = None,
         verifiers: Mapping[str, Verifier] | None = None,
         max_age_s: float = MAX_AGE_S,
     ) -> None:
         self._prover = prover
         self._anchor = anchor
+        ledger = ledger_anchor(anchor)
+        self._trusted = None if ledger is None else ledger.trusted_height
         self._clock = clock or SystemClock()
         self._verifiers = verifiers
         self._max_age_s = max_age_s
@@ -63,7 +67,7 @@ class ProvenQueries:
         """
         until, asked = self._clock.monotonic() + wait_s, Asked(question, at)
         while True:
-            [answer] = await self._prover.together([asked], self._anchor.trusted_height)
+            [answer] = await self._prover.together([asked], self._trusted)
             if isinstance(answer, Evidence):
                 self._check(asked, answer)
                 return answer
@@ -85,7 +89,7 @@ class ProvenQueries:
         are as of several blocks.
         """
         asked = _read(uris)
-        found = await self._prover.together(asked, self._anchor.trusted_height)
+        found = await self._prover.together(asked, self._trusted)
         checked = [self._proven(one, answer) for one, answer in zip(asked, found, strict=True)]
         blocks = dict[ChainId, BlockRef]()
         for one in checked:
@@ -99,7 +103,7 @@ class ProvenQueries:
         `open_s` seconds. An error names its question in `fields["uri"]`. Raise as `answers`, and `RetryableError` if
         the prover stays away."""
         asked, blocks = _read(uris), dict[ChainId, BlockRef]()
-        found = self._prover.in_time(asked, self._anchor.trusted_height, open_s)
+        found = self._prover.in_time(asked, self._trusted, open_s)
         async with aclosing(_generator(found)) as answers:
             async for place, answer in answers:
                 checked = self._proven(asked[place], answer)
@@ -117,7 +121,7 @@ class ProvenQueries:
         before its time, `RetryableError` if the prover stays away.
         """
         asked, heights = _read(uris), dict[int, Height]()
-        found = self._prover.follow(asked, self._anchor.trusted_height, every_s, lasts_s)
+        found = self._prover.follow(asked, self._trusted, every_s, lasts_s)
         async with aclosing(_generator(found)) as pushes:
             async for place, answer in pushes:
                 checked = self._proven(asked[place], answer)

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from adapters.consortium.prover import ConsortiumProver
 from adapters.consortium.rpc import CometRpc
 from core.model.consortium import CLOCK_KEY
-from core.model.errors import RetryableError
+from core.model.errors import RejectedError, RetryableError
 from core.model.questions import Evidence, Question, RecordAnswer
 from core.model.types import ChainId, Height
 from core.proofs.evidence import decode_evidence, encode_anchor
@@ -161,6 +161,13 @@ async def test_lying_relayer_proves_nothing(asked: Asked, change: Any) -> None:
             code, said = await liar.says(CLOCK, "--wait-s", wait, "--max-age-s", "0" if change is old else "3600")
             assert (code, said["verified"]) == (2, False), said
             assert said["reason"]
+
+
+async def test_file_that_is_not_an_anchor_is_named(asked: Asked) -> None:
+    asked.anchor.write_bytes(b"{}")
+    found = await asked.asks(CLOCK)
+    assert isinstance(found.exception, RejectedError)
+    assert f"{asked.anchor} is not an anchor" in found.exception.message
 
 
 async def test_anchor_of_another_chain_takes_no_answer(asked: Asked, tmp_path: Path) -> None:
