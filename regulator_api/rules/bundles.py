@@ -21,7 +21,7 @@ from regulator_api.rules.reading import Knowledge, Reader
 from regulator_api.rules.running import LINKS_HISTORY_S, SubjectRun, judge_path
 
 KIND: Final = "alert"
-MAX_MOVES: Final = 8_000
+MAX_MOVES: Final = 4_000
 _Text = Annotated[str, msgspec.Meta(max_length=320)]
 _Int = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 _Tags = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=64)]

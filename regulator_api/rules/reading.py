@@ -163,9 +163,9 @@ class Reader:
                 if crossing.swap is not None and crossing.far is not None and crossing.via is not None:
                     kind, other, via = Kind.CROSSING, crossing.far, crossing.via
                     passage = f"swap/{crossing.swap}/{crossing.role}"
-            # An entity's own accounts are one purse: what moves between them is not a payment.
+            # An entity's own accounts are one purse: what moves between them, or within one, is not a payment.
             entity = labels.entity_of(account)
-            if entity is not None and other and labels.entity_of(AccountId(other)) == entity:
+            if other == account or (entity is not None and other and labels.entity_of(AccountId(other)) == entity):
                 continue
             asset = assets[row.asset]
             value = rates.value(asset, row.amount, row.time_s)

@@ -13,6 +13,8 @@ from regulator_api.rules.paths import LookUp, NameOf, path_to
 from regulator_api.rules.payments import Finding
 
 LINKS_HISTORY_S: Final = LINK_S + DAY_S
+MAX_FIGURE: Final = 2**63 - 1
+"""What is more counts as this much: sums of what a hostile token claims to be worth end somewhere."""
 
 
 class SubjectRun:
@@ -59,7 +61,8 @@ class SubjectRun:
         if not m.own.isdisjoint(rule.exempt) or not self._rules.applies(rule, self.subject.jurisdiction, m.time_s):
             return
         for anchor, since_s, moves, others, figures in self._found:
-            place, figures = m.place, tuple(sorted(figures))
+            place = m.place
+            figures = tuple(sorted((name, min(value, MAX_FIGURE)) for name, value in figures))
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )

@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from bench.detection import histories
 from bench.traffic import Plan, generate
-from regulator_api.rules.catalogue import RuleSet, default_rules
+from regulator_api.rules.catalogue import RuleSet, default_rules, make_rule
 from regulator_api.rules.history import IN, NO_TAGS, OUT, Kind, Seen, Subject
 from regulator_api.rules.observation import MAX_MOVES, encode_alerts, gather, observation_document, observation_of
 from regulator_api.rules.running import run_subject
+from regulator_api.rules.store import decode_observation, encode
+from regulator_api.values import MAX_VALUE
 
 RULES = RuleSet(default_rules())
 SUBJECT = Subject("eip155:1:0xsubject")
@@ -97,3 +99,20 @@ def test_account_with_very_many_moves_stays_bounded() -> None:
     assert all(len(one.moves) <= MAX_MOVES for one in observations)
     # With more than sixteen payments in within five days nobody can say which of them left.
     assert len(links) <= 16
+
+
+def test_values_beyond_all_bounds_can_be_stored() -> None:
+    moves = [
+        Seen(
+            T0 + index, "eip155:1", index, 0, OUT, SUBJECT.name, f"eip155:1:{index}", "x", 2**256 - 1, MAX_VALUE,
+            Kind.PLAIN, f"{index}", "", NO_TAGS, NO_TAGS,
+        )
+        for index in range(86_400 * 12, 86_400 * 14, 3_600)
+    ]  # fmt: skip
+    rules = RuleSet([make_rule("velocity-x", "velocity", {"min_days": 1, "min_count": 1}, None, 0, None)])
+    many = [move._replace(event_index=index) for move in moves for index in range(9 if move is moves[-1] else 1)]
+    many += [moves[-1]._replace(time_s=moves[-1].time_s + 1, event_index=index) for index in range(300)]
+    observations, _ = run_subject(SUBJECT, many, rules)
+    assert observations
+    assert all(value <= 2**63 - 1 for one in observations for _, value in one.figures)
+    assert [decode_observation(encode(one)) for one in observations] == observations
