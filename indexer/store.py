@@ -56,9 +56,7 @@ _PLACE: Final = sa.select(tables.cursors).where(tables.cursors.c.chain == _OF_CH
 _START: Final = sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == _OF_CHAIN)
 _CANONICAL: Final = (
     sa.select(tables.blocks)
-    .where(
-        tables.blocks.c.chain == _OF_CHAIN, tables.blocks.c.canonical, tables.blocks.c.height >= sa.bindparam("first")
-    )
+    .where(tables.blocks.c.chain == _OF_CHAIN, tables.CANONICAL_BLOCK, tables.blocks.c.height >= sa.bindparam("first"))
     .order_by(tables.blocks.c.height)
 )
 _CANONICAL_UP_TO: Final = _CANONICAL.where(tables.blocks.c.height <= sa.bindparam("last"))

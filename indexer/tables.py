@@ -69,6 +69,9 @@ sa.Index(
     postgresql_where=blocks.c.canonical,
 )
 
+CANONICAL_BLOCK: Final = sa.text("indexer_blocks.canonical")
+"""The condition as the index has it: SQLAlchemy writes `canonical = 1` for SQLite, which then takes no such index."""
+
 events = sa.Table(
     "indexer_events",
     METADATA,

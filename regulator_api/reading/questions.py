@@ -13,7 +13,7 @@ MAX_TIME_S: Final = 2**40 - 1
 AsOfText = Annotated[
     str,
     msgspec.Meta(
-        max_length=4_096,
+        max_length=512,
         pattern=r"^(latest|finalized|[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15}"
         r"(,[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15})*)$",
         description="latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized.",

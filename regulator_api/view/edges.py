@@ -11,7 +11,7 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, ChainId, Hashlock, Height
 from indexer import tables
 from indexer.moves import Direction, MoveKind
-from indexer.projections.locks import LockRow, Placed, lock_row
+from indexer.projections.locks import LockRow, Placed, by_hashlock, lock_row
 from regulator_api.tracing.model import Edge, Ledger, Place
 from regulator_api.view.base import View
 
@@ -104,7 +104,10 @@ def _add(view: View, locks: Locks, rows: Iterable[Any]) -> None:
 def _join(view: View, locks: Locks) -> None:
     """Join the legs of agreed swaps: a leg is the first lock with exactly the agreed terms."""
     lock, leg, agreement = tables.locks.c, tables.agreement_legs.c, tables.agreements.c
-    same = [lock[name] == leg[name] for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")]
+    same = [
+        by_hashlock(tables.locks, name) == leg[name]
+        for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
+    ]
     query = (
         view.locks()
         .add_columns(agreement.swap_id, leg.role)
@@ -137,7 +140,9 @@ def candidates(view: View, found: Sequence[LockRow]) -> list[Candidate]:
         if lock.status is not LockStatus.CLAIMED:
             continue
         column = tables.locks.c
-        query = view.locks().where(column.hashlock == lock.terms.hashlock, column.chain != lock.chain)
+        query = view.locks().where(
+            column.hashlock == lock.terms.hashlock, by_hashlock(tables.locks, "chain") != lock.chain
+        )
         rows = view.connection.execute(query.order_by(column.chain, column.lock_height).limit(MAX_CANDIDATES))
         stood = [one for row in rows if (one := view.lock_as_of(lock_row(row))) is not None]
         others = tuple(one for one in stood if one.status is LockStatus.CLAIMED)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from core.model.facts import LockStatus
 from core.model.types import AssetId, ChainId, Height, chain_of
 from indexer import tables
+from indexer.projections.locks import by_hashlock
 from regulator_api.reading.figures import Crossing, Holder, Moved
 from regulator_api.view.base import View
 
@@ -93,7 +94,8 @@ def crossings(view: View, since_s: int | None, until_s: int | None) -> tuple[lis
     locks = [tables.locks.alias(f"{role}_lock") for role in ("initiator", "participant")]
     query: sa.Select[Any] = view.swaps().where(tables.swaps.c.agreed)
     for role, leg, lock in zip(("initiator", "participant"), legs, locks, strict=True):
-        same = [lock.c[name] == leg.c[name] for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")]
+        names = ("chain", "asset", "amount", "sender", "receiver", "timelock")
+        same = [by_hashlock(lock, name) == leg.c[name] for name in names]
         query = (
             query.join(leg, sa.and_(leg.c.swap_id == tables.swaps.c.swap_id, leg.c.role == role))
             .join(lock, sa.and_(lock.c.hashlock == tables.swaps.c.hashlock, *same))

@@ -136,7 +136,7 @@ def _heights(text: str, rows: Mapping[ChainId, ChainPlace]) -> dict[ChainId, Hei
 
 def _block_at(connection: Connection, chain: ChainId, height: Height) -> BlockHeader:
     """Raise `RejectedError` for a height of which no header is stored."""
-    of = tables.blocks.c.chain == chain, tables.blocks.c.height == height, tables.blocks.c.canonical
+    of = tables.blocks.c.chain == chain, tables.blocks.c.height == height, tables.CANONICAL_BLOCK
     row = connection.execute(sa.select(tables.blocks).where(*of)).first()
     if row is None:
         raise RejectedError(f"no header of block {height} of {chain} is stored here: ask for the block before or after")

@@ -159,7 +159,7 @@ def block_hashes(view: View, places: Iterable[tuple[str, int]]) -> dict[tuple[st
     for chain, heights in by_chain.items():
         wanted = sorted(heights)
         for first in range(0, len(wanted), CHUNK):
-            of = blocks.chain == chain, blocks.canonical, blocks.height.in_(wanted[first : first + CHUNK])
+            of = blocks.chain == chain, tables.CANONICAL_BLOCK, blocks.height.in_(wanted[first : first + CHUNK])
             for row in view.connection.execute(sa.select(blocks.height, blocks.hash).where(*of)):
                 found[chain, row.height] = bytes(row.hash)
     return found
