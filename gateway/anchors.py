@@ -19,10 +19,12 @@ from core.model.types import ChainId, Height, Seconds
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import object_from_json, signed_header_from_json
 from core.proofs.evidence import verify_trail
+from gateway.config import ChainConfig
 
 FIRST: Final = Height(1)
 MAX_NODES: Final = 16
 
+CONSORTIUM: Final = "consortium"
 T = TypeVar("T")
 
 
@@ -63,6 +65,26 @@ async def update_anchor(anchor: Anchor, urls: Sequence[str], now_s: int | None =
                 continue
             return replace(anchor, trusted_height=Height(header.height), trusted_hash=header_hash(header))
     raise failure
+
+
+def consortium_of(chains: Sequence[ChainConfig], chain: ChainId | None) -> ChainConfig:
+    """The configured consortium chain of this id, None for the only one. Raise `RejectedError`."""
+    found = [one for one in chains if one.kind == CONSORTIUM and chain in (None, one.id)]
+    if len(found) == 1:
+        return found[0]
+    known = ", ".join(one.id for one in chains if one.kind == CONSORTIUM) or "none"
+    if chain is not None and not chain.startswith("causeway:"):
+        raise RejectedError(f"the anchor of {chain} is a beacon block: docs/concepts/proofs.md says how to get one")
+    raise RejectedError(f"{chain or 'the chain'} is not clear: name one with --chain (configured: {known}), or --rpc")
+
+
+def require_chain(found: Anchor, chain: ChainId | None, genesis: str | None) -> None:
+    """Raise `RejectedError` if an anchor is of another chain than was named, or has another first block than is
+    configured (hex)."""
+    if chain is not None and found.chain != chain:
+        raise RejectedError(f"these nodes serve {found.chain}, not {chain}")
+    if genesis is not None and found.genesis_hash.hex() != genesis.removeprefix("0x").lower():
+        raise RejectedError(f"the first block of {found.chain} is not the configured one: do not trust these nodes")
 
 
 def in_groups(raw: bytes) -> str:

@@ -17,6 +17,7 @@ from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, rea
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
+    from core.model.types import ChainId
     from core.proofs.evidence import Layouts, Trusted
     from relayer.client import Proven, ProvenQueries
 
@@ -25,7 +26,7 @@ anchor_app = typer.Typer(
 )
 app.add_typer(anchor_app, name="anchor")
 
-Nodes = Annotated[list[str], typer.Option("--rpc", help="The RPC of a consortium chain's node, once for each.")]
+Nodes = Annotated[list[str] | None, typer.Option("--rpc", help="The RPC of a consortium chain's node, once for each.")]
 
 
 @app.command()
@@ -168,7 +169,13 @@ def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Trusted") -> d
 
 @anchor_app.command("fetch")
 def fetch(
-    rpc: Nodes,
+    rpc: Nodes = None,
+    chain: Annotated[
+        str | None, typer.Option("--chain", help="The consortium chain that you mean, such as causeway:devnet-1.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A swap.toml that names the chain's nodes, without --rpc.")
+    ] = None,
     height: Annotated[int | None, typer.Option("--height", min=1, help="Which block; else the newest.")] = None,
     trusting_days: Annotated[
         int, typer.Option("--trusting-days", min=1, max=3650, help="Days for which it may vouch for newer headers.")
@@ -176,8 +183,14 @@ def fetch(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it; nothing is overwritten.")] = Path(
         "anchor.json"
     ),
+    directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
-    """Write an anchor as these nodes state it, and show what to compare out of band before you trust it."""
+    """Write an anchor as these nodes state it, and show what to compare out of band before you trust it.
+
+    Without --rpc the nodes are those of the configuration, else of the running devnet. An anchor of another chain than
+    --chain, or with another first block than is configured, is refused.
+    """
+    from core.model.identifiers import parse_chain
     from core.model.types import Height, Seconds
     from core.proofs.evidence import encode_anchor
     from gateway import anchors
@@ -187,7 +200,10 @@ def fetch(
             f"{out} exists already: name another file with --out, or renew it by `causeway anchor update`"
         )
     period = Seconds(trusting_days * 86_400)
-    found = asyncio.run(anchors.fetch_anchor(rpc, None if height is None else Height(height), period))
+    meant = None if chain is None else parse_chain(chain)
+    urls, genesis = (rpc, None) if rpc else _configured(meant, config, directory)
+    found = asyncio.run(anchors.fetch_anchor(urls, None if height is None else Height(height), period))
+    anchors.require_chain(found, meant, genesis)
     out.write_bytes(encode_anchor(found))
     _show_anchor(found, out)
     typer.echo(
@@ -198,11 +214,15 @@ def fetch(
 
 @anchor_app.command("update")
 def update(
-    rpc: Nodes,
+    rpc: Nodes = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A swap.toml that names the chain's nodes, without --rpc.")
+    ] = None,
     anchor: Annotated[Path, typer.Option("--anchor", help="The anchor to renew.")] = Path("anchor.json"),
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it; else over the old one.")] = None,
+    directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
-    """Follow the chain from your anchor by its light client, before its trusting period is over.
+    """Follow the chain from your anchor by its light client, before its trusting period is over. Nodes as in `fetch`.
 
     Evidence that begins at the old anchor is verified under the old one: keep it with that evidence.
     """
@@ -210,10 +230,23 @@ def update(
     from core.runtime.files import replace_file
     from gateway import anchors
 
-    found = asyncio.run(anchors.update_anchor(read_anchor(anchor), rpc))
+    old = read_anchor(anchor)
+    urls = rpc or _configured(old.chain, config, directory)[0]
+    found = asyncio.run(anchors.update_anchor(old, urls))
     replace_file(out or anchor, encode_anchor(found))
     _show_anchor(found, out or anchor)
     typer.echo("More than ⅔ of the power that your old anchor trusts signed the way to it: nothing new is trusted.")
+
+
+def _configured(chain: "ChainId | None", config: Path | None, directory: Path) -> tuple[list[str], str]:
+    """The nodes of a consortium chain, and the hash of its first block, as configured; else as the devnet has them."""
+    from gateway import anchors
+    from gateway import config as settings
+    from gateway.devnet.info import load_info
+
+    chains = load_info(directory).chains if config is None else settings.load(config, settings.SwapConfig).chains
+    found = anchors.consortium_of(chains, chain)
+    return [endpoint.url for endpoint in found.endpoints], found.genesis
 
 
 def _show_anchor(found: "Anchor", path: Path) -> None:
