@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock, SystemSecrets
+from core.runtime.database import Database
 from core.runtime.files import read_small
 from core.runtime.web import ApiKey, KeyRing, RateLimit, RateLimiter, issue_key
 from gateway.config import ApiKeyConfig, RegulatorConfig, TokensConfig
@@ -21,10 +22,14 @@ from gateway.config.supervising import jurisdictions_of
 from regulator_api.access.callers import Client, RegulatorCallers, Tokens
 from regulator_api.access.keys import MAX_SET_BYTES, FetchedKeys, FixedKeys, KeySource, parse_keys
 from regulator_api.access.roles import ALL_ALGORITHMS, EVERYWHERE, ROLES
+from regulator_api.access.scope import Scope
 from regulator_api.access.tokens import TokenRules
 from regulator_api.knowledge.tags import parsed_jurisdiction
 from regulator_api.signing import Signer, public_jwk
+from regulator_api.streaming.hooks import SupervisionHook, SupervisionHooks
 from relayer.keys.keystore import read_keystore, read_passphrase
+from relayer.notices.addresses import Reach, parse_network
+from relayer.notices.webhooks import guarded_post, parse_secret, send_signed
 
 FETCH_S: Final = 10.0
 ISSUER_KEY: Final = "issuer"
@@ -55,6 +60,28 @@ def signing_seed(config: RegulatorConfig, base: Path) -> bytes:
         raise RejectedError("the configuration has no [signing]: add it, and a keystore with its key")
     keystore = read_keystore(base / signing.keystore, read_passphrase(variable=signing.passphrase_env))
     return keystore.key(signing.key).expose()
+
+
+def hooks_of(config: RegulatorConfig, database: Database, clock: Clock) -> SupervisionHooks | None:
+    """Who posts what happens, None if no address is named. Raise `FatalError` for a secret that is not there."""
+    if not config.webhooks:
+        return None
+    hooks = [
+        SupervisionHook(
+            one.url,
+            parse_secret(read_passphrase(variable=one.secret_env)),
+            Scope(jurisdictions_of(one), frozenset({"read"})),
+            one.events,
+            one.alerts,
+        )
+        for one in config.webhooks
+    ]
+    post = guarded_post(Reach(tuple(map(parse_network, config.webhook_networks))))
+
+    async def post_signed(url: str, secret: bytes, name: str, now_s: int, body: bytes) -> int:
+        return await send_signed(post, url, secret, name, now_s, body)
+
+    return SupervisionHooks(database, hooks, clock, post_signed)
 
 
 def _tokens(config: RegulatorConfig, base: Path, clock: Clock) -> Tokens | None:

@@ -16,6 +16,7 @@ SQL_STANDS_IN = (
         "regulator_api/audit.py",
         "regulator_api/access/usage.py",
         "regulator_api/knowledge/",
+        "regulator_api/streaming/hooks.py",
         "regulator_api/travel/records.py",
         "gateway/simulation/",
         "relayer/provider/price_rows.py",

@@ -355,6 +355,17 @@ class AnchoringConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     every_s: int = 3_600
 
 
+class SupervisionWebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An address that hears of alerts and of events, and of which jurisdictions (`*`: all); its secret is read from the
+    environment variable `secret_env`."""
+
+    url: str
+    secret_env: str
+    jurisdictions: tuple[str, ...] = ("*",)
+    alerts: bool = True
+    events: bool = False
+
+
 class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`causeway regulator run --config FILE`. `bridge` is the chain on which foreign headers are attested, `rates` a
     file of what assets are worth (`regulator_api.values`)."""
@@ -372,6 +383,8 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: UsageConfig = UsageConfig()
     signing: SigningConfig | None = None
     anchoring: AnchoringConfig | None = None
+    webhooks: tuple[SupervisionWebhookConfig, ...] = ()
+    webhook_networks: tuple[str, ...] = ()
 
 
 class IndexConfig(msgspec.Struct, frozen=True):

@@ -15,13 +15,15 @@ from gateway.config.model import (
     ChainConfig,
     ClientConfig,
     RegulatorConfig,
+    SupervisionWebhookConfig,
     TokensConfig,
     UsageConfig,
 )
 from gateway.config.trading import check_variable, known_chain
 from regulator_api.access.roles import ALL_ALGORITHMS, EVERYWHERE, ROLES
 from regulator_api.knowledge.tags import parsed_jurisdiction
-from relayer.notices.addresses import parse_network
+from relayer.notices.addresses import Reach, parse_network
+from relayer.notices.webhooks import MAX_TARGETS
 
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 REPORT_ONLY: Final = frozenset({"report"})
@@ -50,6 +52,7 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
     _check_usage(config.usage, faults)
     if config.signing is not None:
         check_variable(config.signing.passphrase_env, "signing.passphrase_env", faults)
+    _check_webhooks(config, faults)
     bridge = config.bridge
     if bridge is not None:
         bridge = known_chain(bridge, chains, "bridge", faults)
@@ -145,6 +148,25 @@ def _check_usage(usage: UsageConfig, faults: Faults) -> None:
             faults.add(f"usage.{name}", f"{value} is not a number from 1 to {most}")
 
 
+def _check_webhooks(config: RegulatorConfig, faults: Faults) -> None:
+    networks = []
+    for number, text in enumerate(config.webhook_networks):
+        with faults.at(f"webhook_networks[{number}]"):
+            networks.append(parse_network(text))
+    if len(config.webhooks) > MAX_TARGETS:
+        faults.add("webhooks", f"has {len(config.webhooks)} entries, at most {MAX_TARGETS} are possible")
+    for number, hook in enumerate(config.webhooks):
+        at = f"webhooks[{number}]"
+        check_variable(hook.secret_env, f"{at}.secret_env", faults)
+        with faults.at(f"{at}.url"):
+            Reach(tuple(networks)).check_url(hook.url)
+        if hook.jurisdictions != (EVERYWHERE,):
+            _check_jurisdictions(hook.jurisdictions, f"{at}.jurisdictions", faults)
+        if not hook.alerts and not hook.events:
+            faults.add(at, "hears of nothing: write alerts = true or events = true, or leave it out")
+    refuse_twins((one.url for one in config.webhooks), lambda number: f"webhooks[{number}].url", "webhook", faults)
+
+
 def _anchoring(
     config: RegulatorConfig, anchoring: AnchoringConfig, chains: Mapping[str, ChainConfig], faults: Faults
 ) -> AnchoringConfig:
@@ -162,6 +184,6 @@ def _anchoring(
     return msgspec.structs.replace(anchoring, chain=chain)
 
 
-def jurisdictions_of(client: ClientConfig) -> frozenset[str] | None:
+def jurisdictions_of(one: ClientConfig | SupervisionWebhookConfig) -> frozenset[str] | None:
     """None for all of them."""
-    return None if client.jurisdictions == (EVERYWHERE,) else frozenset(client.jurisdictions)
+    return None if one.jurisdictions == (EVERYWHERE,) else frozenset(one.jurisdictions)

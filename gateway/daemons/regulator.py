@@ -23,7 +23,7 @@ from gateway.audits import record_writer
 from gateway.config import RegulatorConfig
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import check_starts, following, make_followers
-from gateway.supervision import callers_of, limiter_of, signing_seed
+from gateway.supervision import callers_of, hooks_of, limiter_of, signing_seed
 from indexer.feed import FactSignal
 from regulator_api.anchoring import Anchorer
 from regulator_api.application import create_app
@@ -33,6 +33,7 @@ from regulator_api.rules.engine import PAUSE_S, RulesEngine
 from regulator_api.rules.versions import store_rates
 from regulator_api.service import RegulatorService, SupervisedChain
 from regulator_api.signing import Signer
+from regulator_api.streaming.hooks import LOOK_S as HOOK_LOOK_S
 from regulator_api.travel.records import Vault
 from regulator_api.values import read_rates_file
 
@@ -67,6 +68,10 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         engine = RulesEngine(database, clock)
         supervisor.add(Worker("rules", engine.step, pause_s=PAUSE_S, contained=True))
         parts: list[Callable[[], Awaitable[None]]] = [supervisor.run]
+        hooks = hooks_of(config, database, clock)
+        if hooks is not None:
+            looking = Worker("webhook-watch", hooks.look, pause_s=HOOK_LOOK_S, contained=True)
+            supervisor.add(looking, Worker("webhooks", hooks.deliver, contained=True))
         anchorer = _anchorer(config, database, chains, seed)
         if anchorer is not None:
             supervisor.add(Worker("anchoring", anchorer.run, contained=True))

@@ -58,10 +58,10 @@ class Streams:
         self._ending.set()
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, _read_events, last_seq)
+        return await self._stream(request, read_event_batch, last_seq)
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
-        return await self._stream(request, _read_alerts, lambda connection: rules_state(connection).changed)
+        return await self._stream(request, read_alert_batch, lambda connection: rules_state(connection).changed)
 
     async def _stream(
         self, request: web.Request, read: Read, newest: Callable[[Connection], int]
@@ -148,14 +148,16 @@ def _in_order(read: Read, scope: Scope, after: int, connection: Connection) -> B
     return read(connection, scope, after)
 
 
-def _read_events(connection: Connection, scope: Scope, after: int) -> Batch:
+def read_event_batch(connection: Connection, scope: Scope, after: int) -> Batch:
+    """Return the next events behind a number, as the scope sees them."""
     found, position = read_happenings(connection, scope, after)
     return [
         (one.seq, [(happening.kind, msgspec.json.encode(happening)) for happening in one.happenings]) for one in found
     ], position
 
 
-def _read_alerts(connection: Connection, scope: Scope, after: int) -> Batch:
+def read_alert_batch(connection: Connection, scope: Scope, after: int) -> Batch:
+    """Return the next changes of alerts behind a number, as the scope sees them."""
     found = changed_alerts(connection, scope, after, MAX_ALERTS_AT_ONCE)
     chains = chain_rows(connection) if found else []
     batch = [(row.changed, [("alert", msgspec.json.encode(alert_view(row, chains)))]) for row in found]

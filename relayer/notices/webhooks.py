@@ -9,9 +9,6 @@ waits for. What is posted says which swap, its phase and version; a swap that ch
 An address that does not answer is tried for four days, ever more rarely, and holds up nobody else's.
 """
 
-import base64
-import hashlib
-import hmac
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +24,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus
 from core.runtime.signals import Signal
+from core.runtime.web.hooks import SECRET_BYTES, parse_secret, secret_text, signature
 from relayer.notices.addresses import Reach, Resolve, system_resolve
 from relayer.notices.webhook_rows import WEBHOOKS, WebhookTarget, any_hook, begin, collect, find, message_id, remove
 
@@ -40,31 +38,7 @@ IDLE_LOOK_S: Final = 5.0
 """And at the most, for what another process may have changed."""
 PAGES: Final = 50
 """Of one look."""
-SECRET_BYTES: Final = 32
-SECRET_PREFIX: Final = "whsec_"
 GONE: Final = 410
-
-
-def parse_secret(text: str) -> bytes:
-    """The bytes of a secret as Standard Webhooks writes them, `whsec_` and base64 of 24 to 64 bytes. Raise
-    `RejectedError`."""
-    try:
-        raw = base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True)
-    except ValueError:
-        raw = b""
-    if not text.startswith(SECRET_PREFIX) or not 24 <= len(raw) <= 64:
-        raise RejectedError("a webhook's secret is whsec_ and the base64 of 24 to 64 random bytes")
-    return raw
-
-
-def secret_text(secret: bytes) -> str:
-    return SECRET_PREFIX + base64.b64encode(secret).decode()
-
-
-def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
-    """The header's value by Standard Webhooks, "Signature scheme"."""
-    signed = f"{message_id}.{timestamp_s}.".encode() + body
-    return "v1," + base64.b64encode(hmac.digest(secret, signed, hashlib.sha256)).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +55,18 @@ class WebhookSetup:
         for target in self.targets:
             self.reach.check_url(target.url)
 
+
+__all__ = [
+    "SECRET_BYTES",
+    "Post",
+    "WebhookSetup",
+    "Webhooks",
+    "guarded_post",
+    "parse_secret",
+    "secret_text",
+    "send_signed",
+    "signature",
+]
 
 Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 """Posts a body to an address and returns the status. Raise `RejectedError` for an address that is closed to us,

@@ -34,6 +34,7 @@ from gateway.config import (
     ReserveConfig,
     ScreeningConfig,
     SigningConfig,
+    SupervisionWebhookConfig,
     SwapConfig,
     TimingConfig,
     TokenConfig,
@@ -78,6 +79,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[usage]`": UsageConfig,
     "`[signing]`": SigningConfig,
     "`[anchoring]`": AnchoringConfig,
+    "Webhooks of a supervision, `[[webhooks]]`": SupervisionWebhookConfig,
     "Swaps of your own": SwapConfig,
     "An index by itself": IndexConfig,
 }
@@ -199,6 +201,8 @@ def spoken(default: object) -> str:
         return "none"
     if default == "":
         return "empty"
+    if isinstance(default, tuple):
+        return ", ".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 
