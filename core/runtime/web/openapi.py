@@ -243,7 +243,7 @@ def _usual_problems(route: Route) -> dict[int, str]:
     if route.path_parameters:
         usual[404] = "No such thing."
     if route.query is not None or route.path_parameters:
-        usual[414] = "The path is too long."
+        usual |= {414: "The path is too long.", 431: "The request line, or a header, is too long."}
     if route.scope is not None:
         usual |= {401: "Credentials are missing or not known.", 403: f"The caller lacks the scope {route.scope}."}
     if route.websocket:
