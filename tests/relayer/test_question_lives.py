@@ -97,17 +97,20 @@ async def test_request_that_a_reorg_takes_is_not_answered(stage: Stage) -> None:
     assert known.state.asked_in is None
 
 
-async def test_answer_waits_while_its_request_is_gone(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    await stage.ask(KEY, fee=1)
-    await stage.answerer.answer_open()
-    assert stage.phases() == [Phase.PROVING], "it pays too little"
+async def test_answer_waits_while_its_request_is_gone(stage: Stage) -> None:
+    """Its proof is there, and it would pay by now."""
+    fee = await stage.cost(KEY) * 4 // 5
+    await stage.ask(KEY, fee=fee, left_s=100_000)
+    assert await stage.answerer.answer_open() == 0
+    assert stage.phases()[-1] is Phase.DELIVERING, "not yet paid for"
     await stage.both.evm.reorg(1)
-    monkeypatch.setattr(query_board, "ITEM_GAS", 0)
-    await stage.clock.advance(UNPAID.delays_s[0])
+    await stage.both.evm.advance(12)  # each empty block makes gas an eighth cheaper
     for _ in range(3):
+        await stage.clock.advance(UNPAID.delays_s[0])
         assert await stage.answerer.answer_open() == 0
-        await stage.clock.advance(AGAIN_S)
+    assert await stage.cost(KEY) < fee
     assert await sent(stage) == 0
+    assert (await stage.heard())[0] == 0
 
 
 async def test_settlement_that_a_reorg_takes_is_followed(stage: Stage) -> None:
@@ -155,7 +158,11 @@ async def test_question_that_was_made_up_costs_nothing(stage: Stage, monkeypatch
         more = light_client.Question(words.asked, words.terms + (10**17 << 8), words.path)
         return read(self, number, query_board._Terms(more, terms.key), block)  # type: ignore[arg-type]
 
+    async def nothing(*_: object) -> None:
+        return None
+
     monkeypatch.setattr(EvmQueryBoard, "_query", dearer)
+    monkeypatch.setattr(type(stage.pipeline), "_simulate", nothing)  # that endpoint says that all is well
     await stage.ask(KEY, fee=1)
     for _ in range(MAX_TRIES + 3):
         assert await stage.answerer.answer_open() == 0
