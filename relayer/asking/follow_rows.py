@@ -299,7 +299,9 @@ def due(connection: Connection) -> list[Due]:
     ]
 
 
-def read(connection: Connection, questions: Collection[str], behind: int = -1) -> list[Followed]:
+def read(
+    connection: Connection, questions: Collection[str], behind: int = -1, limit: int | None = None
+) -> list[Followed]:
     """These questions, as far as their version is greater than `behind`, in the order of their versions."""
     which = _F.question.in_(questions) & (_F.version > behind)
     return [
@@ -313,7 +315,7 @@ def read(connection: Connection, questions: Collection[str], behind: int = -1) -
             row.problem,
             row.detail,
         )
-        for row in connection.execute(sa.select(followed).where(which).order_by(_F.version))
+        for row in connection.execute(sa.select(followed).where(which).order_by(_F.version).limit(limit))
     ]
 
 

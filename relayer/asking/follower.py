@@ -28,7 +28,7 @@ from queries.together import MAX_TOGETHER, Answered
 from relayer.asking import follow_rows
 from relayer.asking.asker import ask_in_time
 from relayer.asking.follow_rows import Due, Followed, Subscription
-from relayer.asking.query import MAX_DETAIL_CHARS
+from relayer.asking.query import MAX_DETAIL_CHARS, MAX_EVIDENCE_BYTES
 from relayer.metrics import RelayerMetrics
 
 LOOK_S: Final = 1.0
@@ -40,6 +40,10 @@ MAX_PLACES_A_LOOK: Final = 16
 that many callers with as many anchors would keep the endpoints busy."""
 MAX_AT_ONCE: Final = 4
 """Of these, asked side by side."""
+PUSHED_AT_ONCE: Final = 4
+"""Answers that one stream holds in memory."""
+MAX_PUSH_BYTES: Final = MAX_EVIDENCE_BYTES // MAX_TOGETHER
+"""Of the evidence for one question."""
 FAILING_S: Final = 30.0
 """How long endpoints may fail before the followers hear of it."""
 SUBSCRIPTION_ID_BYTES: Final = 16
@@ -118,9 +122,9 @@ class Follower:
         """Raise `NotFoundError`."""
         return await self._database.read(lambda c: follow_rows.load(c, subscription_id))
 
-    async def answers(self, subscription: Subscription, behind: int = -1) -> list[Followed]:
+    async def answers(self, subscription: Subscription, behind: int = -1, limit: int | None = None) -> list[Followed]:
         """Its questions as they are now, as far as they have changed behind this version; the last change last."""
-        return await self._database.read(lambda c: follow_rows.read(c, subscription.questions, behind))
+        return await self._database.read(lambda c: follow_rows.read(c, subscription.questions, behind, limit))
 
     async def remove(self, subscription_id: str) -> None:
         await self._database.write(lambda c: follow_rows.remove(c, subscription_id))
@@ -223,6 +227,8 @@ class Follower:
         if isinstance(found, Evidence):
             try:
                 file, answer = encode_evidence(found), _digest(found)
+                if len(file) > MAX_PUSH_BYTES:
+                    raise RejectedError(f"the evidence is more than {MAX_PUSH_BYTES} bytes: follow less at once")
             except CausewayError as error:
                 found = error
             else:
@@ -250,6 +256,7 @@ class Feed:
         self._follower = follower
         self._clock = clock
         self._pushed = NEVER
+        self._in_parts = False
         self._fresh = True
         """The database may have more than this process has seen change."""
 
@@ -266,9 +273,14 @@ class Feed:
             if self._fresh or self._follower.is_behind(self.subscription, self.last):
                 rest_s = self._pushed + self.subscription.every_s - now
                 if rest_s <= 0:
-                    self._fresh = False
-                    if found := await self._follower.answers(self.subscription, max(self.last, 0)):
-                        self.last, self._pushed = found[-1].version, now
+                    found = await self._follower.answers(self.subscription, max(self.last, 0), PUSHED_AT_ONCE)
+                    # One push in several parts: none of them waits, and the pause comes behind the last.
+                    whole = len(found) < PUSHED_AT_ONCE
+                    if whole and (found or self._in_parts):
+                        self._pushed = now
+                    self._fresh = self._in_parts = not whole
+                    if found:
+                        self.last = found[-1].version
                         return found
                 wait_s = min(wait_s, rest_s) if rest_s > 0 else wait_s
             if self.subscription.ended_ns is not None or wait_s <= 0:

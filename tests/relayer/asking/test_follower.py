@@ -285,6 +285,37 @@ async def test_question_whose_answer_never_changes_is_refused(world: World) -> N
             await world.subscribe(one)
 
 
+async def test_large_push_comes_in_parts_without_a_pause(world: World) -> None:
+    heard = world.feed(await world.subscribe(*(uri(f"{n}") for n in range(10)), every_s=10))
+    await world.follower.look()
+    pushed = [await heard.uris() for _ in range(4)]
+    assert [len(one) for one in pushed] == [4, 4, 2, 0]
+    assert len({name for one in pushed for name in one}) == 10
+
+
+async def test_pause_comes_behind_the_last_part_of_a_push(world: World) -> None:
+    heard = world.feed(await world.subscribe(*(uri(f"{n}") for n in range(follower.PUSHED_AT_ONCE)), every_s=10))
+    await world.follower.look()
+    assert len(await heard.next()) == follower.PUSHED_AT_ONCE
+    assert await heard.next() == []
+    world.chains.write(uri("0"))
+    await world.clock.advance(9)
+    world.follower._looked.clear()
+    await world.follower.look()
+    assert await heard.next() == []
+    await world.clock.advance(1)
+    assert len(await heard.next()) == 1
+
+
+async def test_evidence_that_is_too_long_is_not_pushed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "MAX_PUSH_BYTES", 100)
+    heard = world.feed(await world.subscribe(A))
+    await world.follower.look()
+    [pushed] = await heard.next()
+    assert (pushed.file, pushed.problem) == (None, "rejected")
+    assert "follow less at once" in (pushed.detail or "")
+
+
 async def test_many_anchors_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A way to the header is made for each, so a look makes few."""
     monkeypatch.setattr(follower, "MAX_PLACES_A_LOOK", 3)
