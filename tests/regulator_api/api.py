@@ -13,6 +13,7 @@ from core.runtime.database import METADATA, Database, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.web import KeyRing, issue_key, serve
 from regulator_api.access.callers import RegulatorCallers, Tokens
+from regulator_api.access.roles import ROLES
 from regulator_api.application import create_app
 from regulator_api.auditing import MAX_RECORDS_PER_DAY, Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
@@ -31,8 +32,10 @@ SCOPES = {
     "analyst": {"read", "cases", "evidence", "rules"},
     "chief": {"read", "cases", "rules"},
     "swiss-analyst": {"read", "cases", "rules"},
+    "developer": set(ROLES),
+    "spy": set(ROLES),
 }
-JURISDICTIONS = {"swiss": frozenset({"CH"}), "swiss-analyst": frozenset({"CH"})}
+JURISDICTIONS = {"swiss": frozenset({"CH"}), "swiss-analyst": frozenset({"CH"}), "spy": frozenset({"CH"})}
 """Callers that see some only."""
 
 
