@@ -19,6 +19,7 @@ from core.runtime.metrics import PREFIX, Metrics
 from core.runtime.supervisor import Supervisor
 from core.runtime.web.application import build_application
 from indexer.metrics import IndexerMetrics
+from regulator_api.rules.engine import RulesMetrics
 from relayer.metrics import RelayerMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,10 +80,11 @@ def test_every_metric_is_on_its_page_with_its_labels(metrics: set[str]) -> None:
 
 
 def registered() -> dict[str, tuple[str, ...]]:
-    """The labels of every metric that a relayer's process registers."""
+    """The labels of every metric that our processes register."""
     metrics = Metrics()
     RelayerMetrics(metrics)
     IndexerMetrics(metrics)
+    RulesMetrics(metrics)
     RpcMetrics(metrics, ChainId("eip155:1"))
     Supervisor(SystemClock(), metrics)
     build_application([], title="none", version="0", metrics=metrics, clock=SystemClock())

@@ -65,7 +65,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         auditor = Auditor(database, clock, signer, config.usage.records_per_day)
         followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
         supervisor = following(followers, clock, metrics)
-        engine = RulesEngine(database, clock)
+        engine = RulesEngine(database, clock, metrics=metrics)
         supervisor.add(Worker("rules", engine.step, pause_s=PAUSE_S, contained=True))
         parts: list[Callable[[], Awaitable[None]]] = [supervisor.run]
         hooks = hooks_of(config, database, clock)

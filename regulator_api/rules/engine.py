@@ -19,6 +19,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
 from indexer.moves import Direction, MoveKey
 from indexer.projections import histories
 from indexer.projections.histories import Changed
@@ -68,13 +69,37 @@ class Progress:
     moves: int = 0
     raised: int = 0
     withdrawn: int = 0
+    incomplete: bool = False
+
+
+class RulesMetrics:
+    """Metrics of the rules."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._facts = metrics.gauge("regulator_rules_fact", "Number of the newest fact that the rules have read")
+        self._moves = metrics.counter("regulator_rules_moves_total", "Moves that the rules have read")
+        self._raised = metrics.counter("regulator_alerts_raised_total", "Alerts that were raised")
+        self._withdrawn = metrics.counter(
+            "regulator_alerts_withdrawn_total", "Alerts that a reorg, a late block or a label took back"
+        )
+        self._incomplete = metrics.gauge("regulator_rules_incomplete", "1 while only a cold run would be complete")
+
+    def took(self, progress: Progress) -> None:
+        self._facts.set(progress.seq)
+        self._moves.inc(progress.moves)
+        self._raised.inc(progress.raised)
+        self._withdrawn.inc(progress.withdrawn)
+        self._incomplete.set(progress.incomplete)
 
 
 class RulesEngine:
     """Runs rules over one database; `step` is a worker's. One engine works at a time: it holds the row of its state."""
 
-    def __init__(self, database: Database, clock: Clock, max_runs: int = MAX_RUNS) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, max_runs: int = MAX_RUNS, metrics: Metrics | None = None
+    ) -> None:
         self._database = database
+        self._metrics = RulesMetrics(Metrics() if metrics is None else metrics)
         self._clock = clock
         self._max_runs = max_runs
         self._reader = Reader()
@@ -94,6 +119,7 @@ class RulesEngine:
         """Take one batch. A batch that was rolled back is taken again from what the database says."""
         progress = await self._database.write(self._advance)
         self._runs_seq = progress.seq
+        self._metrics.took(progress)
         return progress
 
     def _advance(self, connection: Connection) -> Progress:
@@ -134,7 +160,8 @@ class RulesEngine:
             connection.execute(_MOVE_ON, values)
         while len(self._runs) > self._max_runs:
             self._runs.popitem(last=False)
-        return Progress(seq, seq > now.seq, batch.moves, batch.writer.raised, batch.writer.withdrawn)
+        writer = batch.writer
+        return Progress(seq, seq > now.seq, batch.moves, writer.raised, writer.withdrawn, bool(incomplete))
 
     def _begin(self, connection: Connection) -> Any:
         """Make the row of the state, and hold it."""

@@ -32,12 +32,16 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class StructuringParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Payments just below `threshold`: at least `near_pm` of it, and not all of it."""
+    """Payments just below `threshold`: at least `near_pm` of it, and not all of it.
+
+    `more`: how many payments more than `min_count` it takes over a week, and as many again over a month.
+    """
 
     history_s: ClassVar[int] = 31 * 86_400
     threshold: Money = 100_000
     near_pm: Share = 900
     min_count: Count = 3
+    more: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
     share_pm: Share = 500
 
 

@@ -26,8 +26,8 @@ Finding = tuple[str, int, tuple[Reference, ...], tuple[str, ...], tuple[tuple[st
 class Structuring:
     """Payments in [near_pm · threshold, threshold) out of one subject, over all chains together.
 
-    Found at a payment if within 1, 7 or 30 days at least `min_count` of these sum to the threshold or more, and are at
-    least `share_pm` of all the payments of that span.
+    Found at a payment if within 1, 7 or 30 days at least `min_count` of these (`more` of them for each longer span) sum
+    to the threshold or more, and are at least `share_pm` of all the payments of that span.
     """
 
     __slots__ = ("_days", "_low", "_near", "_p")
@@ -61,9 +61,10 @@ class Structuring:
 
     def _judge(self, time_s: int, found: list[Finding]) -> None:
         p = self._p
-        for span in SPANS_DAYS:
+        for longer, span in enumerate(SPANS_DAYS):
+            least = p.min_count + longer * p.more
             counted = [one for one in self._near if one[0] > time_s - span * DAY_S]
-            if len(counted) < p.min_count:
+            if len(counted) < least:
                 continue
             total = sum(one[1] for one in counted)
             # Days that the span touches only in part count whole: more payments, so a smaller share.
@@ -72,7 +73,7 @@ class Structuring:
                 continue
             figures = (
                 ("count", len(counted)),
-                ("min_count", p.min_count),
+                ("min_count", least),
                 ("total", total),
                 ("threshold", p.threshold),
                 ("chains", len({one[2].place.chain for one in counted})),

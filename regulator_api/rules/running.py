@@ -14,7 +14,7 @@ from regulator_api.rules.payments import Finding
 
 LINKS_HISTORY_S: Final = LINK_S + DAY_S
 MAX_FIGURE: Final = 2**63 - 1
-"""What is more counts as this much: sums of what a hostile token claims to be worth end somewhere."""
+"""A greater figure counts as this one: sums of what a hostile token claims to be worth end somewhere."""
 
 
 class SubjectRun:

@@ -40,6 +40,14 @@ def test_too_few_payments_near_the_threshold_pass(amounts: tuple[int, ...]) -> N
     assert story.found("structuring") == []
 
 
+@pytest.mark.parametrize(("days", "count", "found"), [(0, 3, 1), (2, 3, 0), (2, 4, 1), (7, 4, 0), (6, 5, 1)])
+def test_structuring_over_longer_takes_more_payments(days: int, count: int, found: int) -> None:
+    story = Story()
+    for number in range(count):
+        story.pay(T0 + number * days * DAY + number * HOUR, "ann", f"shop{number}", 95_000)
+    assert len(story.found("structuring")) == found
+
+
 def test_near_payments_among_many_others_pass() -> None:
     story = Story()
     for hour in range(20):
