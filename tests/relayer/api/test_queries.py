@@ -28,10 +28,11 @@ from core.runtime.supervisor import Supervisor
 from core.runtime.web import Route, build_application, idempotency, serve
 from core.runtime.web.idempotency import Idempotency
 from queries.together import MAX_TOGETHER
-from relayer.api.application import keyed, query_routes, subscription_routes
+from relayer.api.application import keyed
 from relayer.api.queries import Queries
 from relayer.api.query_bodies import AnsweredBody, QueriesBody, QueriesCall
 from relayer.api.query_streams import QueryStreams
+from relayer.api.question_routes import query_routes, subscription_routes
 from relayer.api.socket import Sockets
 from relayer.api.subscriptions import Subscriptions
 from relayer.api.updates import Broadcaster
