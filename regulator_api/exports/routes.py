@@ -20,7 +20,7 @@ from regulator_api.answers import hex_of
 from regulator_api.exports import store
 from regulator_api.exports.formats import writer_of
 from regulator_api.reading.common import Reading
-from regulator_api.reading.questions import AsOfText, LabelVersion, Time
+from regulator_api.reading.questions import AsOfBody, LabelVersion, Time
 from regulator_api.requests import Identifier
 from regulator_api.view import View
 from regulator_api.view.swaps import SwapFilter, list_swaps
@@ -84,7 +84,7 @@ class ExportBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     account: Identifier | None = None
     since_s: Time | None = None
     until_s: Time | None = None
-    as_of: AsOfText | None = None
+    as_of: AsOfBody | None = None
     labels: LabelVersion | None = None
 
 

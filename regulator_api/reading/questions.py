@@ -10,15 +10,14 @@ from core.runtime.web import PageQuery
 from regulator_api.requests import Hash32, Identifier, SwapStatusName
 
 MAX_TIME_S: Final = 2**40 - 1
-AsOfText = Annotated[
-    str,
-    msgspec.Meta(
-        max_length=512,
-        pattern=r"^(latest|finalized|[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15}"
-        r"(,[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15})*)$",
-        description="latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized.",
-    ),
-]
+_AS_OF: Final = (
+    r"^(latest|finalized|[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15}"
+    r"(,[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}@[0-9]{1,15})*)$"
+)
+_AS_OF_MEANS: Final = "latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized."
+AsOfText = Annotated[str, msgspec.Meta(max_length=400, pattern=_AS_OF, description=_AS_OF_MEANS)]
+"""In a query: a request's first line has at most 8,190 bytes, also one that is written badly."""
+AsOfBody = Annotated[str, msgspec.Meta(max_length=4_096, pattern=_AS_OF, description=_AS_OF_MEANS)]
 LabelVersion = Annotated[
     int, msgspec.Meta(ge=0, le=2**53, description="Label version: what was known of accounts then. Default: newest.")
 ]
@@ -81,7 +80,7 @@ class SearchQuery(MomentQuery, frozen=True, kw_only=True):
     """Anything: an account or a bare address, a transaction's hash, a hashlock, a swap's id, an asset, an entity's
     id, a record as `namespace/key`."""
 
-    q: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    q: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 def parse_hash(text: str, what: str = "a hash") -> bytes:

@@ -6,7 +6,7 @@ import msgspec
 
 from regulator_api.bodies import AmountView
 from regulator_api.reading.bodies import MomentView
-from regulator_api.reading.questions import AsOfText, LabelVersion, Time
+from regulator_api.reading.questions import AsOfBody, LabelVersion, Time
 from regulator_api.requests import Hash32, Identifier
 from regulator_api.tracing.model import MAX_EDGES, MAX_HOPS
 
@@ -43,7 +43,7 @@ class TraceBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     account: AccountSource | None = None
     hops: Annotated[int, msgspec.Meta(ge=1, le=MAX_HOPS)] = 5
     edges: Annotated[int, msgspec.Meta(ge=1, le=MAX_EDGES)] = 10_000
-    as_of: AsOfText | None = None
+    as_of: AsOfBody | None = None
     labels: LabelVersion | None = None
     evidence: bool = False
 

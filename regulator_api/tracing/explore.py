@@ -21,7 +21,7 @@ from regulator_api.tracing.model import (
 )
 from regulator_api.tracing.ports import Found, History, Wanted
 
-CHUNK: Final = 200
+CHUNK: Final = 64
 """Ledgers that are asked for at once."""
 
 
@@ -57,6 +57,7 @@ class _Explorer:
         self._openings: dict[Ledger, int] = {}
         self._reached: dict[Ledger, Place] = {}
         self._stops: dict[Ledger, Stop] = {}
+        self._full = False
 
     def run(self, sources: Sequence[Edge], through: Sequence[Edge]) -> Network:
         self._edges.update((edge.place, edge) for edge in (*sources, *through))
@@ -74,14 +75,14 @@ class _Explorer:
         behind: dict[Ledger, Place] = {}
         for first in range(0, len(going), CHUNK):
             part = going[first : first + CHUNK]
-            if len(self._edges) >= self._bounds.edges:
+            left = self._bounds.edges - len(self._edges)
+            if self._full or left <= 0:
                 for wanted in part:
                     self._stop(wanted.ledger, Stop.EDGES)
                 continue
-            for wanted, found in zip(
-                part, self._history.edges_of(part, self._way, self._bounds.account_moves), strict=True
-            ):
-                self._take(wanted, found, behind)
+            most = min(self._bounds.account_moves, left)
+            for wanted, found in zip(part, self._history.edges_of(part, self._way, most), strict=True):
+                self._take(wanted, found, behind, Stop.BUSY if most == self._bounds.account_moves else Stop.EDGES)
         return behind
 
     def _goes_on(self, ledger: Ledger, place: Place, hop: int) -> bool:
@@ -102,11 +103,14 @@ class _Explorer:
         self._stops[ledger] = reason
         self._openings.pop(ledger, None)
 
-    def _take(self, wanted: Wanted, found: Found, behind: dict[Ledger, Place]) -> None:
+    def _take(self, wanted: Wanted, found: Found, behind: dict[Ledger, Place], busy: Stop) -> None:
         if found.busy:
-            self._stop(wanted.ledger, Stop.BUSY)
+            self._full = self._full or busy is Stop.EDGES
+            self._stop(wanted.ledger, busy)
             return
-        if len(self._edges) + len(found.edges) + len(found.through) > self._bounds.edges:
+        if self._full or len(self._edges) + len(found.edges) + len(found.through) > self._bounds.edges:
+            # The first that has no room ends the reading: what comes behind it would only be thrown away.
+            self._full = True
             self._stop(wanted.ledger, Stop.EDGES)
             return
         self._stops.pop(wanted.ledger, None)
