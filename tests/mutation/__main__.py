@@ -47,7 +47,7 @@ _HELD: Final = {
     "protobuf ics23 smt merkle cometbft": "protobuf ics23 smt merkle",
     "lanes ethereum_evidence": "lanes",
     "zip215": "zip215",
-    "beacon": "beacon/bls beacon/chain beacon/containers beacon/light_client beacon/ssz",
+    "beacon beacon_store": "beacon/bls beacon/chain beacon/containers beacon/light_client beacon/ssz",
     "light_client cometbft cometbft_bytes cometbft_json block_evidence": "cometbft/encoding cometbft/hashing "
     "cometbft/json cometbft/light_client cometbft/signing cometbft/types",
     "cometbft cometbft_bytes light_client zip215": "cometbft/sign_bytes",
