@@ -89,7 +89,7 @@ class SyncedStateProver:
             both = await self._also(evidence)
         except CausewayError as error:
             # The answer is proven without it.
-            log.info("evidence without sync committees", chain=question.chain, reason=error.message)
+            log.warning("evidence without sync committees", chain=question.chain, reason=error.message)
             return evidence
         return both
 

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from adapters.beacon import BeaconApi, Follower
 from adapters.consortium.prover import DEFAULT_TRUSTING_PERIOD_S, ConsortiumProver
 from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.rpc import CometRpc, parsed
 from adapters.observed import origin
+from core.model.beacon import BeaconAnchor
 from core.model.consortium import caip_chain
 from core.model.errors import CausewayError, DisagreementError, RejectedError
 from core.model.identifiers import parse_chain
@@ -85,6 +87,21 @@ def require_chain(found: Anchor, chain: ChainId | None, genesis: str | None) -> 
         raise RejectedError(f"these nodes serve {found.chain}, not {chain}")
     if genesis is not None and found.genesis_hash.hex() != genesis.removeprefix("0x").lower():
         raise RejectedError(f"the first block of {found.chain} is not the configured one: do not trust these nodes")
+
+
+async def update_beacon_anchor(
+    anchor: BeaconAnchor, urls: Sequence[str], now_s: Callable[[], float] = time.time
+) -> BeaconAnchor:
+    """The anchor at the newest final beacon block to which sync committees lead from `anchor`; nothing that nodes say
+    is believed. Raise `TrustExpiredError`, or `RetryableError` if no node shows a way that holds."""
+    if len(urls) > MAX_NODES:
+        raise RejectedError(f"name 1 to {MAX_NODES} beacon nodes")
+    follower = Follower(anchor, [BeaconApi(url, anchor.network) for url in urls], now_s)
+    try:
+        final = await follower.final()
+    finally:
+        await follower.close()
+    return replace(anchor, trusted_root=final.root)
 
 
 def in_groups(raw: bytes) -> str:

@@ -18,10 +18,12 @@ from relayer.client.queries import MAX_AGE_S
 def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS) -> Prover | None:
     """The prover for questions about these chains, None if none of them proves anything.
 
-    Foreign headers are believed as the consortium chain attests them, if exactly one is connected.
+    Foreign headers are believed as the consortium chain attests them, if exactly one is connected, and by their sync
+    committees where beacon nodes are configured.
     """
     homes = [chain for chain, connected in chains.items() if connected.attested_by is not None]
-    return joined_prover(chains, homes[0] if len(homes) == 1 else None, layouts) if homes else None
+    followed = any(connected.blocks is not None for connected in chains.values())
+    return joined_prover(chains, homes[0] if len(homes) == 1 else None, layouts) if homes or followed else None
 
 
 @asynccontextmanager
@@ -46,6 +48,6 @@ async def through_chains(
     async with wiring.connected(configs, 1 if ledger is None else ledger.trusted_height) as chains:
         prover = prover_of(chains, layouts)
         if prover is None:
-            raise RejectedError("no consortium chain is configured, by which answers are proven: add one")
+            raise RejectedError("no consortium chain is configured, and no beacon nodes, so nothing is proven: add one")
         verifiers = installed_verifiers(layouts)
         yield ProvenQueries(LocalProver(prover), anchor, verifiers=verifiers, max_age_s=max_age_s)

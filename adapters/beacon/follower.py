@@ -18,9 +18,10 @@ log = get_logger("adapters.beacon.follower")
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """A proven way from the anchor, and the Ethereum block that is final at its end."""
+    """A proven way from the anchor, the root of the final beacon block at its end, and the Ethereum block in that."""
 
     chain: SyncChain
+    root: bytes
     execution: ExecutionHeader
 
 
@@ -100,5 +101,5 @@ class Follower:
         if header.execution is None:
             raise RetryableError("the final beacon block is from before Capella: it shows no Ethereum block")
         self._bootstrap, self._periods = bootstrap, periods
-        self._newest = (Final(chain, header.execution), last)
+        self._newest = (Final(chain, header.beacon.root(), header.execution), last)
         return self._newest[0]

@@ -222,14 +222,24 @@ def update(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it; else over the old one.")] = None,
     directory: Directory = DEFAULT_DIRECTORY,
 ) -> None:
-    """Follow the chain from your anchor by its light client, before its trusting period is over. Nodes as in `fetch`.
+    """Follow the chain from your anchor by its light client, before its trusting period is over. Nodes as in `fetch`;
+    for a beacon anchor --rpc names beacon nodes.
 
     Evidence that begins at the old anchor is verified under the old one: keep it with that evidence.
     """
-    from core.proofs.evidence import encode_anchor
+    from core.model.beacon import BeaconAnchor
+    from core.proofs.evidence import encode_anchor, encode_beacon_anchor
     from core.runtime.files import replace_file
     from gateway import anchors
 
+    trusted = read_trusted([anchor])
+    if isinstance(trusted, BeaconAnchor):
+        renewed = asyncio.run(anchors.update_beacon_anchor(trusted, rpc or []))
+        replace_file(out or anchor, encode_beacon_anchor(renewed))
+        typer.echo(f"{out or anchor} is written: {renewed.chain}, beacon block")
+        typer.echo(f"  its root      {anchors.in_groups(renewed.trusted_root)}")
+        typer.echo("More than ⅔ of each sync committee on the way signed it: nothing new is trusted.")
+        return
     old = read_anchor(anchor)
     urls = rpc or _configured(old.chain, config, directory)[0]
     found = asyncio.run(anchors.update_anchor(old, urls))

@@ -161,7 +161,7 @@ def test_older_update_is_taken_for_its_next_committee_only() -> None:
         after(across, store=begun(ELECTRA))
 
 
-def test_older_update_that_is_not_final_in_its_period_teaches_nothing() -> None:
+def test_older_update_not_final_in_its_period_teaches_nothing() -> None:
     """Its next committee is not final either."""
     store = begun(BEGIN + 20)
     before = after(BEACON.update(BEGIN + 10, ELECTRA - 10), store=store)
@@ -170,7 +170,7 @@ def test_older_update_that_is_not_final_in_its_period_teaches_nothing() -> None:
     assert (none.following, none.best is not None) == (None, True)
 
 
-def test_update_with_another_next_committee_than_known_is_refused() -> None:
+def test_next_committee_other_than_the_known_one_is_refused() -> None:
     store = replace(KNOWING, following=BEACON.committee(9))
     with pytest.raises(InvalidHeaderError, match="another next committee"):
         after(BEACON.update(BEGIN + 40, BEGIN + 20), store=store)
