@@ -16,12 +16,12 @@ from adapters.evm.calls import unsigned_call
 from adapters.evm.query_board import EvmQueryBoard
 from core.model.boards import ChainQuery
 from core.model.consortium import record_key
-from core.model.types import address_of
+from core.model.types import Height, address_of
 from core.model.uris import parse_uri
 from core.proofs.lanes import evm_address
 from core.runtime import journal
 from core.runtime.database import Database, InlineDatabase, create_schema
-from queries import engine
+from queries import engine, events
 from queries.model import MAX_TRIES, Phase
 from relayer.bridging import asked
 from relayer.bridging.queue import UNPAID
@@ -84,6 +84,8 @@ async def test_question_ends_with_its_settlement_final(stage: Stage) -> None:
     ]
     await stage.block(2)
     assert (await sent(stage), stage.phases()) == (1, []), "what has ended does not begin again"
+    await stage.answerer.watch.take(known.state.query_id, [events.AnsweringAdvanced(Height(99))])
+    assert stage.phases() == [], "nor by what comes late"
 
 
 async def test_request_that_a_reorg_takes_is_not_answered(stage: Stage) -> None:
@@ -191,6 +193,16 @@ async def test_shared_header_serves_what_pays_its_part(stage: Stage) -> None:
     assert await stage.answerer.answer_open() == 2
     assert (await stage.heard())[0] == 2
     assert stage.phases()[-1] is Phase.PROVING
+
+
+async def test_answer_that_does_not_pay_its_part_is_left_out(stage: Stage) -> None:
+    """It pays for itself, and another pays for all: each has its own rule."""
+    alone = await stage.cost(KEY)
+    for fee in (alone * 3, alone * 6 // 10):
+        await stage.ask(KEY, fee=fee)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+    assert stage.phases()[-1] is Phase.DELIVERING
 
 
 async def test_answer_that_pays_too_little_alone_waits(stage: Stage) -> None:
