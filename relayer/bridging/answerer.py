@@ -26,7 +26,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.transactions.pipeline import Pipeline
 
 LOOK_S: Final = 1.0
-PAUSE_S: Final = 0.1
+PAUSE_S: Final = 0.25
 """Between two looks at a board, however fast blocks come."""
 PRUNE_S: Final = 60.0
 
@@ -84,7 +84,7 @@ class Answerer:
     async def _look_for_ever(self) -> None:
         pruned_s = 0.0
         while True:
-            seen = [(signal, signal.count) for signal in (*self._moved, self._pipeline.changed)]
+            seen = [(signal, signal.count) for signal in self._moved]
             try:
                 self._head = await self.watch.look()
                 self._metrics.open_questions.labels(self.chain).set(len(self.watch.open))
