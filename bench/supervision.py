@@ -1,6 +1,6 @@
 """The supervision API over generated traffic on three chains: look-ups, lists, traces, a mixed load, and its memory.
 
-    python -m bench.supervision [--transfers 1000000] [--postgres] [--folder FOLDER] [--json]
+    python -m bench.supervision [--transfers 1000000] [--postgres] [--folder FOLDER] [--engine local|spark] [--json]
 
 The traffic (`bench.traffic`, with injected cases of each typology) goes through the indexer's own code into one
 database, once; FOLDER keeps it for the next run. The API runs in a process of its own, every request through HTTP and
@@ -16,6 +16,8 @@ into the audit log, as in production.
     cpu_ms_per_request
                     processor time of the server, user and system, for each of these answers
     rss_mb          the server's largest size
+    rules_per_s, cold_run_s, detection, ...
+                    the figures of `bench.rules` for as many transfers, in a process of its own
 """
 
 import argparse
@@ -23,6 +25,7 @@ import asyncio
 import json
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -200,6 +203,14 @@ async def reading(served: Served, traffic: Traffic, seconds: float) -> dict[str,
         return figures | load | {"cpu_ms_per_request": round((served.cpu_s() - before) * 1_000 / answered, 2)}
 
 
+def rules(transfers: int, engine: str) -> dict[str, Any]:
+    """The figures of `bench.rules`; those that both have are this module's."""
+    command = [sys.executable, "-m", "bench.rules", "--json", "--transfers", str(transfers), "--engine", engine]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {"rules_rss_mb": figures.pop("rss_mb"), **figures}
+
+
 def postgres(stack: ExitStack, folder: Path) -> str:
     """Start a PostgreSQL server on the folder. Raise `RuntimeError` if there is none here."""
     try:
@@ -217,6 +228,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keeps the filled database for the next run")
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--seconds", type=float, default=MIXED_S, help="of each part of the mixed load")
+    parser.add_argument("--no-rules", action="store_true")
+    parser.add_argument("--engine", choices=("local", "spark"), default="local", help="of the rules' cold run")
     parser.add_argument("--json", action="store_true", help="the last line alone")
     chosen = parser.parse_args()
     plan = Plan(SEED, chosen.transfers)
@@ -229,6 +242,8 @@ def main() -> None:
         traffic = generate(plan)
         with serving(url, result) as served:
             result |= asyncio.run(reading(served, traffic, chosen.seconds))
+    if not chosen.no_rules:
+        result = {**rules(chosen.transfers, chosen.engine), **result}
     if not chosen.json:
         for key, value in result.items():
             print(f"{key}: {value}", file=sys.stderr)
