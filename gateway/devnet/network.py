@@ -71,6 +71,7 @@ DEVELOPER: Final = "developer"
 ANCHOR_EVERY_S: Final = 60
 TOKEN_LIFE_S: Final = 7 * 24 * 3_600
 """A devnet's tokens are good for as long as anybody leaves one running."""
+RATES: Final = "rates.csv"
 PREFERRED_PORTS: Final = {
     "ethereum": 8545,
     "consortium": 26657,
@@ -382,12 +383,14 @@ class Devnet:
                 ApiKeyConfig("relayers", _digest(report_key), ("report",)),
             ),
             bridge=chains[1].id,
+            rates=RATES,
             tokens=tokens,
             clients=tuple(ClientConfig(name, (EVERYWHERE,), scopes) for name, scopes in roles.items()),
             signing=SigningConfig(regulator_setup.KEYSTORE, PASSPHRASE_VARIABLE, regulator_setup.SIGNING_KEY),
             usage=UsageConfig(per_second=1_000, burst=10_000, records_per_day=10**9),
             anchoring=AnchoringConfig(chains[1].id, "supervision", every_s=ANCHOR_EVERY_S),
         )
+        (directory / RATES).write_text(_rates(chains))
         file = directory / "regulator.toml"
         file.write_text(to_toml(configuration))
         issued = {
