@@ -12,6 +12,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 DOES_NOT_FIT: Final = frozenset({"malformed-json", "not-json", "invalid-body", "invalid-query"})
 """Refusals of what the document does not allow; it may not be refused so if it does."""
+TOO_LONG: Final = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
+"""A path beyond our own limit, and a request line beyond the server's."""
 
 
 async def assert_speaks_its_openapi(
@@ -71,7 +73,7 @@ def _assert_as_documented(operation: Any, headers: dict[str, str] | None, exampl
     def not_fitting(case: Any) -> None:
         response = case.call(headers=headers)
         # Too long for us to look at is refused as well, which is not among the statuses that it knows for this.
-        excluded = [negative_data_rejection] if response.status_code == HTTPStatus.REQUEST_URI_TOO_LONG else []
+        excluded = [negative_data_rejection] if response.status_code in TOO_LONG else []
         case.validate_response(response, headers=headers, excluded_checks=excluded)
 
     fitting()
