@@ -164,12 +164,17 @@ def installed_factories() -> dict[str, Factory]:
 
 
 def joined_prover(
-    chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | None, layouts: Layouts = REVIEWED_LAYOUTS
+    chains: Mapping[ChainId, ConnectedChain],
+    bridge: ChainId | None,
+    layouts: Layouts = REVIEWED_LAYOUTS,
+    *,
+    synced: bool = True,
 ) -> Prover:
     """One prover for all chains: each that can proves itself, the others through attestations on `bridge`, and by
     their sync committees where these are followed.
 
-    `layouts`: of the tokens whose balances can be asked for.
+    `layouts`: of the tokens whose balances can be asked for. Without `synced` sync committees are left out, for
+    a reader that believes attested headers only, such as a ledger.
     """
     home = None if bridge is None else chains.get(bridge)
     provers: dict[ChainId, Prover] = {}
@@ -179,7 +184,7 @@ def joined_prover(
         elif connected.states is not None:
             by = None if home is None else home.attested_by
             attested = None if by is None else by(connected.states, layouts)
-            if connected.blocks is not None:
+            if connected.blocks is not None and synced:
                 provers[chain] = SyncedStateProver(connected.states, connected.blocks, attested, layouts)
             elif attested is not None:
                 provers[chain] = attested

@@ -56,6 +56,7 @@ def document(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int
         "answer": answer_to_json(proven.answer),
         "as_of": as_of_to_json(proven.as_of),
         "kind": kind,
+        "relies_on": list(proven.relies_on),
         **sentences(proven, anchor, kind, at_s, now_s),
     }
 

@@ -15,15 +15,18 @@ from relayer.client import LocalProver, ProvenQueries, RelayerApi, RelayerProver
 from relayer.client.queries import MAX_AGE_S
 
 
-def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS) -> Prover | None:
+def prover_of(
+    chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS, *, synced: bool = True
+) -> Prover | None:
     """The prover for questions about these chains, None if none of them proves anything.
 
     Foreign headers are believed as the consortium chain attests them, if exactly one is connected, and by their sync
-    committees where beacon nodes are configured.
+    committees where beacon nodes are configured; not by these without `synced`.
     """
     homes = [chain for chain, connected in chains.items() if connected.attested_by is not None]
-    followed = any(connected.blocks is not None for connected in chains.values())
-    return joined_prover(chains, homes[0] if len(homes) == 1 else None, layouts) if homes or followed else None
+    if not homes and not (synced and any(connected.blocks is not None for connected in chains.values())):
+        return None
+    return joined_prover(chains, homes[0] if len(homes) == 1 else None, layouts, synced=synced)
 
 
 @asynccontextmanager

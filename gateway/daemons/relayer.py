@@ -298,7 +298,8 @@ def _answers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain]) ->
     """Questions are answered on chains on which we have an account: those that the consortium chain keeps, if exactly
     one is connected, and those that contracts ask about it."""
     homes = {chain: own for chain, connected in chains.items() if (own := connected.questions) is not None}
-    prover = prover_of(chains)
+    # A ledger believes the headers that it attests itself, and no others.
+    prover = prover_of(chains, synced=False)
     if len(homes) != 1 or prover is None:
         return []
     [home] = homes

@@ -64,6 +64,8 @@ def test_answer_names_the_trust_that_it_rests_on(tmp_path: Path) -> None:
     assert "operators with more than ⅔" in trust[1]
     assert "sync committee" in trust[1]
     assert "sync committee" not in trust[2]
+    relies = [one["relies_on"] for one in said["answers"]]
+    assert relies == [["sync-committee"], ["attested", "sync-committee"], ["attested"]]
 
     files(tmp_path, [DOUBLE["storage"]])
     code, said = verify(tmp_path)

@@ -184,6 +184,8 @@ async def test_configured_chain_proves_by_its_beacon_nodes(town: Town) -> None:
     try:
         evidence = await joined_prover({ETHEREUM: chain}, None).prove(balance(town))
         assert verify(evidence, town.node.beacon.anchor(START), int(time.time())).relies_on == ("sync-committee",)
+        with pytest.raises(RejectedError, match="nothing on"):
+            await joined_prover({ETHEREUM: chain}, None, synced=False).prove(balance(town))
     finally:
         await chain.close()
     for wrong in (
