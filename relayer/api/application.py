@@ -93,10 +93,10 @@ def create_api(
     broadcaster = Broadcaster(desk, clock)
     secrets = secrets or SystemSecrets()
     asking = asking or make_asking(database, None, clock)
-    sockets = Sockets(desk, answers, broadcaster, asking.follower, clock)
+    sockets = Sockets(desk, answers, broadcaster, asking.pusher, clock)
     events = Events(desk, answers, broadcaster, clock)
     accesses = Accesses(database, chains, desk.quote_key, clock, secrets)
-    query_streams = QueryStreams(asking.asker, clock)
+    query_streams = QueryStreams(asking.queries, clock)
     subscriptions = Subscriptions(asking, clock, secrets)
     routes = [
         *_offer_routes(answers),
@@ -104,7 +104,7 @@ def create_api(
         *_settling_routes(answers),
         *_change_routes(events, sockets),
         *_account_routes(answers, accesses),
-        *query_routes(Queries(asking.asker, clock), query_streams),
+        *query_routes(Queries(asking.queries, clock), query_streams),
         *subscription_routes(subscriptions),
         *_webhook_routes(Hooks(database, desk, accesses, hooks, clock, secrets)),
     ]

@@ -23,7 +23,7 @@ from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.web import CALLER, read_body, respond
 from queries.together import Answered, ask_together, check_together
 from relayer.api.query_bodies import MAX_WAIT_S, AnsweredBody, QueriesBody, QueriesCall, QueryBody
-from relayer.asking.asker import PROOF_TIMEOUT_S, Asker
+from relayer.asking.caller_queries import PROOF_TIMEOUT_S, CallerQueries
 from relayer.asking.query import MAX_EVIDENCE_BYTES, Part
 from relayer.asking.rows import Stored
 
@@ -36,11 +36,11 @@ _WAIT: Final = re.compile(r"wait\s*=\s*\"?([0-9]{1,6})\"?")
 
 
 class Queries:
-    """Answers with evidence as of one height per chain, at once or in time. `asker` keeps the queries that take longer
-    than a call."""
+    """Answers with evidence as of one height per chain, at once or in time. `queries` keeps those that take longer than
+    a call."""
 
-    def __init__(self, asker: Asker, clock: Clock) -> None:
-        self._asker = asker
+    def __init__(self, queries: CallerQueries, clock: Clock) -> None:
+        self._queries = queries
         self._clock = clock
 
     async def ask(self, request: web.Request) -> web.Response:
@@ -58,11 +58,11 @@ class Queries:
         asked, trusted = self._read(call)
         headers = {"Preference-Applied": RESPOND_ASYNC} if prefers else {}
         if prefers and not call.wait_s:
-            return _accepted(await self._asker.begin(asked, trusted, caller, call.open_s), headers)
+            return _accepted(await self._queries.begin(asked, trusted, caller, call.open_s), headers)
         answers = await self._prove(asked, trusted, call.wait_s)
         if any(isinstance(one, NotYetFinalError) for one in answers):
             try:
-                return _accepted(await self._asker.begin(asked, trusted, caller, call.open_s, answers), headers)
+                return _accepted(await self._queries.begin(asked, trusted, caller, call.open_s, answers), headers)
             except TooManyError:
                 if prefers:
                     raise
@@ -70,10 +70,10 @@ class Queries:
 
     async def find(self, request: web.Request) -> web.Response:
         """Raise `NotFoundError`."""
-        return respond(query_body(await self._asker.find(request.match_info["id"])))
+        return respond(query_body(await self._queries.find(request.match_info["id"])))
 
     def _read(self, call: QueriesCall) -> tuple[list[Asked], Height | None]:
-        if self._asker.prover is None:
+        if self._queries.prover is None:
             raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
         asked = [parse_uri(uri) for uri in call.questions]
         check_together(asked)
@@ -89,10 +89,10 @@ class Queries:
             await self._clock.sleep(LOOK_S)
 
     async def _try(self, asked: list[Asked], trusted: Height | None) -> list[Answered]:
-        assert self._asker.prover is not None
+        assert self._queries.prover is not None
         try:
             async with asyncio.timeout(PROOF_TIMEOUT_S):
-                return await ask_together(self._asker.prover, asked, trusted)
+                return await ask_together(self._queries.prover, asked, trusted)
         except TimeoutError:
             raise RetryableError(f"there is no proof after {PROOF_TIMEOUT_S:.0f} s: ask again, or for less") from None
 

@@ -22,7 +22,7 @@ from core.runtime.web import CALLER, Places, streams
 from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.queries import part_body
 from relayer.api.query_bodies import PlacedBody
-from relayer.asking.asker import Asker
+from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored
 
@@ -30,8 +30,8 @@ from relayer.asking.rows import Stored
 class QueryStreams:
     """The handler of `/v1/queries/{id}/events`, which lives as long as the application."""
 
-    def __init__(self, asker: Asker, clock: Clock) -> None:
-        self._asker = asker
+    def __init__(self, queries: CallerQueries, clock: Clock) -> None:
+        self._queries = queries
         self._clock = clock
         self._ending = Signal()
         self._places = Places("query streams", MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT)
@@ -45,9 +45,9 @@ class QueryStreams:
         last, query_id = streams.last_event(request) or 0, request.match_info["id"]
         with self._places.taken(request[CALLER].id):
             # Kept for as long as the stream lasts: it is the same for everybody who follows the query.
-            changes = self._asker.changes(query_id)
+            changes = self._queries.changes(query_id)
             seen = changes.count
-            query = await self._asker.find(query_id)
+            query = await self._queries.find(query_id)
             if query.standing is not Standing.WAITING and last > query.version:
                 return web.Response(status=204)
             response = await streams.begin(request)
@@ -70,7 +70,7 @@ class QueryStreams:
             if changes.count == seen:
                 await streams.write(response, streams.STILL_HERE)
             seen = changes.count
-            query = await self._asker.find(query.id)
+            query = await self._queries.find(query.id)
 
 
 async def _send(response: web.StreamResponse, query: Stored, last: int) -> int:

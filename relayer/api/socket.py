@@ -30,7 +30,7 @@ from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
 from relayer.api.socket_feeds import ANSWERS, SocketFeeds
 from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
-from relayer.asking.follower import Follower
+from relayer.asking.pusher import Pusher
 from relayer.provider.desk import Desk
 
 CHANNEL: Final = "swap.update"
@@ -51,14 +51,12 @@ log = get_logger("relayer.api.socket")
 class Sockets:
     """The handler of `/v1/ws`, which lives as long as the application."""
 
-    def __init__(
-        self, desk: Desk, answers: Answers, broadcaster: Broadcaster, follower: Follower, clock: Clock
-    ) -> None:
+    def __init__(self, desk: Desk, answers: Answers, broadcaster: Broadcaster, pusher: Pusher, clock: Clock) -> None:
         self._desk = desk
         self._answers = answers
         self._clock = clock
         self._broadcaster = broadcaster
-        self._follower = follower
+        self._pusher = pusher
         self._open: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
 
@@ -78,7 +76,7 @@ class Sockets:
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES)
             await socket.prepare(request)
             self._open.add(socket)
-            feeds = SocketFeeds(self._follower, self._clock, partial(_push, socket))
+            feeds = SocketFeeds(self._pusher, self._clock, partial(_push, socket))
             beside = [
                 asyncio.create_task(self._send(socket, listener)),
                 asyncio.create_task(self._end_if_idle(socket, listener, feeds)),

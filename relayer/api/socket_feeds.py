@@ -10,7 +10,7 @@ from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 from relayer.api.bodies import SocketAnswer
 from relayer.api.subscriptions import DELETED, push_bodies
-from relayer.asking.follower import Feed, Follower
+from relayer.asking.pusher import Feed, Pusher
 
 ANSWERS: Final = "answer.update"
 MAX_FOLLOWED: Final = 20
@@ -25,8 +25,8 @@ log = get_logger("relayer.api.socket_feeds")
 class SocketFeeds:
     """`write` sends one answer over the socket. Raises what that raises in its tasks, which the socket's end ends."""
 
-    def __init__(self, follower: Follower, clock: Clock, write: Callable[[SocketAnswer], Awaitable[None]]) -> None:
-        self._follower = follower
+    def __init__(self, pusher: Pusher, clock: Clock, write: Callable[[SocketAnswer], Awaitable[None]]) -> None:
+        self._pusher = pusher
         self._clock = clock
         self._write = write
         self._feeds: dict[str, asyncio.Task[None]] = {}
@@ -48,10 +48,10 @@ class SocketFeeds:
             raise RejectedError("name the subscriptions to follow in args")
         if len(followed) + len(new) > MAX_FOLLOWED:
             raise RejectedError(f"one socket follows {MAX_FOLLOWED} subscriptions at most: use a second socket")
-        found = [await self._follower.find(one) for one in new]
+        found = [await self._pusher.find(one) for one in new]
         self._feeds = {name: self._feeds[name] for name in followed}
         for subscription in found:
-            feed = Feed(self._follower, subscription, 0, self._clock)
+            feed = Feed(self._pusher, subscription, 0, self._clock)
             self._feeds[subscription.id] = asyncio.create_task(self._run(feed))
 
     async def forget(self, ids: Sequence[str]) -> None:

@@ -28,8 +28,8 @@ from queries.together import check_together
 from relayer.api.query_bodies import NO_EVIDENCE
 from relayer.api.subscription_bodies import EndBody, PushBody, SubscriptionBody, SubscriptionCall
 from relayer.asking.follow_rows import Followed, Subscription
-from relayer.asking.follower import Feed
 from relayer.asking.parts import Asking
+from relayer.asking.pusher import Feed
 from relayer.notices.webhooks import SECRET_BYTES, secret_text
 
 DELETED: Final = "it was deleted"
@@ -40,7 +40,7 @@ class Subscriptions:
 
     def __init__(self, asking: Asking, clock: Clock, secrets: SecretSource) -> None:
         self._asking = asking
-        self._follower = asking.follower
+        self._pusher = asking.pusher
         self._clock = clock
         self._secrets = secrets
         self._ending = Signal()
@@ -54,16 +54,16 @@ class Subscriptions:
         """Raise `NotFoundError` if nothing is proven or posted here, `RejectedError` for a wrong question or address,
         `TooManyError`."""
         call = await read_body(request, SubscriptionCall)
-        if self._follower.prover is None:
+        if self._pusher.prover is None:
             raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
         asked = [parse_uri(uri) for uri in call.questions]
         check_together(asked)
         secret = None if call.url is None else self._secret_for(call.url)
         trusted = None if call.trusted_height is None else Height(call.trusted_height)
-        made = await self._follower.subscribe(
+        made = await self._pusher.subscribe(
             asked, trusted, request[CALLER].id, call.lasts_s, call.every_s, call.url, secret
         )
-        body = self._body(made, await self._follower.answers(made), shown=secret)
+        body = self._body(made, await self._pusher.answers(made), shown=secret)
         return respond(body, status=201, headers={"Location": f"/v1/subscriptions/{made.id}"})
 
     def _secret_for(self, url: str) -> bytes:
@@ -80,12 +80,12 @@ class Subscriptions:
     async def remove(self, request: web.Request) -> web.Response:
         """Answer the subscription as it was. Raise `NotFoundError`."""
         body = await self._found(request)
-        await self._follower.remove(body.id)
+        await self._pusher.remove(body.id)
         return respond(body)
 
     async def _found(self, request: web.Request) -> SubscriptionBody:
-        found = await self._follower.find(request.match_info["id"])
-        return self._body(found, await self._follower.answers(found))
+        found = await self._pusher.find(request.match_info["id"])
+        return self._body(found, await self._pusher.answers(found))
 
     def _body(self, one: Subscription, answers: list[Followed], shown: bytes | None = None) -> SubscriptionBody:
         return SubscriptionBody(
@@ -105,7 +105,7 @@ class Subscriptions:
         """Raise `RejectedError` for a malformed `Last-Event-ID`, `NotFoundError` for an unknown subscription."""
         last = streams.last_event(request) or 0
         with self._places.taken(request[CALLER].id):
-            found = await self._follower.find(request.match_info["id"])
+            found = await self._pusher.find(request.match_info["id"])
             if found.ended_ns is not None and last >= found.end_version:
                 return web.Response(status=204)
             response = await streams.begin(request)
@@ -113,7 +113,7 @@ class Subscriptions:
                 return response
             try:
                 await streams.write(response, streams.RETRY)
-                await self._stream(response, Feed(self._follower, found, last, self._clock))
+                await self._stream(response, Feed(self._pusher, found, last, self._clock))
             except (TimeoutError, ConnectionError):
                 streams.drop(request)
             return response

@@ -77,7 +77,7 @@ _S: Final = subscriptions.c
 _D: Final = subscribed.c
 _F: Final = followed.c
 _OPEN: Final = _S.ended_ns.is_(None)
-_FOLLOWERS: Final = subscribed.join(subscriptions, (_S.id == _D.subscription) & _OPEN)
+_SUBSCRIBERS: Final = subscribed.join(subscriptions, (_S.id == _D.subscription) & _OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A question that is asked again: at most every `every_s` seconds, for the most eager of its followers."""
+    """A question that is asked again: at most every `every_s` seconds, for the most eager of its subscribers."""
 
     question: str
     uri: str
@@ -142,9 +142,9 @@ def add(connection: Connection, new: Subscription, uris: Sequence[str], trusted:
     ):
         if connection.execute(counted.where(where)).scalar_one() >= bound:
             raise TooManyError(f"{bound} subscriptions {whose} are open already: delete one")
-    followers = sa.select(_D.question).select_from(_FOLLOWERS)
+    subscribers = sa.select(_D.question).select_from(_SUBSCRIBERS)
     # An answer that nobody followed meanwhile may be old.
-    stale = _F.question.in_(new.questions) & ~_F.question.in_(followers)
+    stale = _F.question.in_(new.questions) & ~_F.question.in_(subscribers)
     connection.execute(sa.delete(followed).where(stale))
     for uri, question in zip(uris, new.questions, strict=True):
         values = {"question": question, "uri": uri, "trusted_height": trusted, "version": 0, "answer": b""}
@@ -219,7 +219,7 @@ def collect(connection: Connection, now_ns: int) -> list[tuple[str, str]]:
     lost = list[tuple[str, str]]()
     changed = (
         sa.select(_S.id, _D.place)
-        .select_from(_FOLLOWERS.join(followed, _F.question == _D.question))
+        .select_from(_SUBSCRIBERS.join(followed, _F.question == _D.question))
         .where(_S.url.is_not(None), _F.version > _D.posted, _S.posted_ns <= now_ns - _S.every_s * NS_PER_S)
         .order_by(_S.posted_ns, _S.id, _F.version)
         .limit(MAX_COLLECTED)
@@ -285,7 +285,7 @@ def _drop_unfollowed(connection: Connection) -> None:
 
 def due(connection: Connection) -> list[Due]:
     """Every question that an open subscription follows."""
-    eager = sa.select(_D.question, sa.func.min(_S.every_s).label("every_s")).select_from(_FOLLOWERS)
+    eager = sa.select(_D.question, sa.func.min(_S.every_s).label("every_s")).select_from(_SUBSCRIBERS)
     eager_by_question = eager.group_by(_D.question).subquery()
     found = (
         sa.select(_F.question, _F.uri, _F.trusted_height, eager_by_question.c.every_s)

@@ -16,7 +16,7 @@ from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus
 from core.runtime.supervisor import Worker
 from relayer.asking import follow_rows
 from relayer.asking.follow_rows import Followed, Subscription
-from relayer.asking.follower import Follower
+from relayer.asking.pusher import Pusher
 from relayer.notices.webhook_rows import SUBSCRIPTIONS
 from relayer.notices.webhooks import GONE, Post, send_signed
 
@@ -28,9 +28,9 @@ NO_EVIDENCE: Final = msgspec.Raw(b"null")
 class SubscriptionHooks:
     """Posts the changes that subscriptions with a webhook have not heard of; `post` goes over the network."""
 
-    def __init__(self, database: Database, follower: Follower, clock: Clock, post: Post) -> None:
+    def __init__(self, database: Database, pusher: Pusher, clock: Clock, post: Post) -> None:
         self._database = database
-        self._follower = follower
+        self._pusher = pusher
         self._clock = clock
         self._post = post
         self._deliverer = Deliverer(database, SUBSCRIPTIONS, clock)
@@ -44,11 +44,11 @@ class SubscriptionHooks:
     async def watch(self) -> None:
         """Look for changed answers for ever."""
         while True:
-            seen = self._follower.changed.count
+            seen = self._pusher.changed.count
             any_open = await self.look()
             await self._clock.sleep(LOOK_S)
             if not any_open:
-                await self._follower.changed.wait_beyond(seen, IDLE_LOOK_S)
+                await self._pusher.changed.wait_beyond(seen, IDLE_LOOK_S)
 
     async def look(self) -> bool:
         """Write down what has changed, and end what nobody takes. Return true if a subscription has a webhook."""
@@ -56,7 +56,7 @@ class SubscriptionHooks:
             return False
         lost = await self._database.write(partial(follow_rows.collect, now_ns=self._clock.now_ns()))
         for subscription_id, reason in lost:
-            await self._follower.end(subscription_id, reason)
+            await self._pusher.end(subscription_id, reason)
         self._deliverer.wake.notify()
         return True
 
@@ -71,7 +71,7 @@ class SubscriptionHooks:
     async def _send(self, one: Delivery) -> Answer:
         place = int(one.topic.rpartition("/")[2])
         try:
-            subscription = await self._follower.find(one.destination)
+            subscription = await self._pusher.find(one.destination)
         except NotFoundError:
             return Answer(DeliveryStatus.REFUSED, "it was deleted")
         if subscription.ended_ns is not None or subscription.url is None or subscription.secret is None:
@@ -87,7 +87,7 @@ class SubscriptionHooks:
             await self._database.write(lambda c: follow_rows.posted(c, subscription.id, place, answer.version))
             return Answer(DeliveryStatus.TAKEN)
         if status == GONE:
-            await self._follower.end(subscription.id, f"its address answered {status}")
+            await self._pusher.end(subscription.id, f"its address answered {status}")
             return Answer(DeliveryStatus.REFUSED, f"it answered {status}")
         raise RetryableError(f"it answered {status}")
 

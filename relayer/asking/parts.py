@@ -9,9 +9,9 @@ from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Worker
 from relayer.asking import follow_rows, rows
-from relayer.asking.asker import Asker
-from relayer.asking.follower import Follower
+from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.hooks import SubscriptionHooks
+from relayer.asking.pusher import Pusher
 from relayer.metrics import RelayerMetrics
 from relayer.notices.addresses import Reach
 from relayer.notices.webhooks import Post, guarded_post
@@ -23,14 +23,14 @@ TABLES: Final = (*rows.TABLES, *follow_rows.TABLES)
 class Asking:
     """`hooks` posts to webhooks of subscriptions at addresses within `reach`; both are None if callers have none."""
 
-    asker: Asker
-    follower: Follower
+    queries: CallerQueries
+    pusher: Pusher
     reach: Reach | None
     hooks: SubscriptionHooks | None
 
     def workers(self) -> list[Worker]:
         hooks = [] if self.hooks is None else self.hooks.workers()
-        return [*self.asker.workers(), *self.follower.workers(), *hooks]
+        return [*self.queries.workers(), *self.pusher.workers(), *hooks]
 
 
 def make_asking(
@@ -45,6 +45,6 @@ def make_asking(
     """`prover` is None if nothing is proven here, `reach` if nothing is posted; `post` stands in for the network."""
     secrets = secrets or SystemSecrets()
     shown = RelayerMetrics(metrics or Metrics())
-    follower = Follower(database, prover, clock, secrets, shown)
-    hooks = None if reach is None else SubscriptionHooks(database, follower, clock, post or guarded_post(reach))
-    return Asking(Asker(database, prover, clock, secrets, shown), follower, reach, hooks)
+    pusher = Pusher(database, prover, clock, secrets, shown)
+    hooks = None if reach is None else SubscriptionHooks(database, pusher, clock, post or guarded_post(reach))
+    return Asking(CallerQueries(database, prover, clock, secrets, shown), pusher, reach, hooks)

@@ -45,7 +45,7 @@ from relayer.api.bodies import (
 )
 from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall, QueryBody
 from relayer.api.subscription_bodies import SubscriptionBody, SubscriptionCall
-from relayer.asking.asker import PROOF_TIMEOUT_S
+from relayer.asking.caller_queries import PROOF_TIMEOUT_S
 from relayer.client.events import END, ServerEvent, read_events
 
 T = TypeVar("T")

@@ -76,12 +76,12 @@ async def serving(
     asking = parts.make_asking(database, prover, clock, reach)
     supervisor = Supervisor(clock, Metrics())
     supervisor.add(*asking.workers())
-    streams = QueryStreams(asking.asker, clock)
+    streams = QueryStreams(asking.queries, clock)
     subscriptions = Subscriptions(asking, clock, SystemSecrets())
-    routes = [*query_routes(Queries(asking.asker, clock), streams), *subscription_routes(subscriptions)]
+    routes = [*query_routes(Queries(asking.queries, clock), streams), *subscription_routes(subscriptions)]
     # The channel of subscriptions needs no desk.
     desk: Any = None
-    sockets = Sockets(desk, desk, Broadcaster(desk, clock), asking.follower, clock)
+    sockets = Sockets(desk, desk, Broadcaster(desk, clock), asking.pusher, clock)
     routes.append(Route("GET", "/v1/ws", sockets.handle, "", websocket=True))
     routes = keyed(routes, Idempotency(database, clock))
     app = build_application(routes, title="Causeway relayer", version="1", metrics=Metrics(), clock=clock)

@@ -16,7 +16,7 @@ from relayer.asking import rows
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.test_events import Event, Stream
 from tests.relayer.api.test_queries import serving
-from tests.relayer.asking.test_asker import ONE, TWO, Chains
+from tests.relayer.asking.test_caller_queries import ONE, TWO, Chains
 from tests.support import eventually
 
 NOW, LATER = f"{ONE}/records/charity/a", f"{ONE}/records/charity/b?at=7"

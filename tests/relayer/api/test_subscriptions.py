@@ -11,14 +11,14 @@ import pytest
 from core.runtime.database import InlineDatabase
 from core.runtime.web import serve
 from relayer.api import socket_feeds, subscriptions
-from relayer.asking import follow_rows, follower
+from relayer.asking import follow_rows, pusher
 from relayer.notices.addresses import Reach
 from relayer.notices.webhooks import parse_secret, signature
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.test_queries import serving
 from tests.relayer.api.test_query_streams import Caller, rest
-from tests.relayer.asking.test_asker import ONE
-from tests.relayer.asking.test_follower import A, B, Written
+from tests.relayer.asking.test_caller_queries import ONE
+from tests.relayer.asking.test_pusher import A, B, Written
 from tests.relayer.test_webhooks import LOOPBACK, Receiver
 from tests.support import eventually
 
@@ -28,7 +28,7 @@ PROBLEM = "urn:causeway:problem:"
 
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch) -> Written:
-    monkeypatch.setattr(follower, "LOOK_S", 0.02)
+    monkeypatch.setattr(pusher, "LOOK_S", 0.02)
     return Written()
 
 

@@ -12,13 +12,13 @@ from core.runtime import deliveries
 from core.runtime.clock import SystemSecrets
 from core.runtime.database import METADATA, Database, create_schema, open_database
 from relayer.asking import parts, rows
-from relayer.asking.asker import Asker
+from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.follow_rows import KEPT_S
 from relayer.asking.hooks import SubscriptionHooks
 from relayer.asking.query import Standing
-from tests.relayer.asking.test_asker import CALLER, ONE, TWO, uri
-from tests.relayer.asking.test_follower import A, B
+from tests.relayer.asking.test_caller_queries import CALLER, ONE, TWO, uri
 from tests.relayer.asking.test_hooks import SECRET, URL, Posting
+from tests.relayer.asking.test_pusher import A, B
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -37,29 +37,29 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 def world(database: Database) -> Posting:
     made = Posting()
     made.database = database
-    made.follower = made.restarted()
-    made.hooks = SubscriptionHooks(database, made.follower, made.clock, made.address.post)
+    made.pusher = made.restarted()
+    made.hooks = SubscriptionHooks(database, made.pusher, made.clock, made.address.post)
     return made
 
 
 async def test_query_is_kept_answered_and_forgotten(world: Posting, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "MAX_KEPT", 2)
-    asker = Asker(world.database, world.chains, world.clock, SystemSecrets())
+    queries = CallerQueries(world.database, world.chains, world.clock, SystemSecrets())
     late = replace(uri("late"), at=Height(9))
-    begun = await asker.begin([uri("a", TWO), late], Height(3), CALLER, 600)
-    assert (await asker.begin([uri("a", TWO), late], Height(3), CALLER, 600)).id == begun.id
-    await asker.look()
-    half = await asker.find(begun.id)
+    begun = await queries.begin([uri("a", TWO), late], Height(3), CALLER, 600)
+    assert (await queries.begin([uri("a", TWO), late], Height(3), CALLER, 600)).id == begun.id
+    await queries.look()
+    half = await queries.find(begun.id)
     assert (half.standing, half.version, half.trusted) == (Standing.WAITING, 1, 3)
     world.chains.heights[ONE] = 9
-    await asker.look()
-    assert (await asker.find(begun.id)).standing is Standing.ANSWERED
+    await queries.look()
+    assert (await queries.find(begun.id)).standing is Standing.ANSWERED
     for n in range(3):
         await world.clock.advance(1)
-        await asker.begin([uri(str(n))], None, CALLER, 600)
-        await asker.look()
+        await queries.begin([uri(str(n))], None, CALLER, 600)
+        await queries.look()
     with pytest.raises(NotFoundError):
-        await asker.find(begun.id)
+        await queries.find(begun.id)
 
 
 @pytest.mark.parametrize("every_s", [1, 600])
@@ -74,9 +74,9 @@ async def test_subscription_is_followed_posted_and_forgotten(world: Posting, eve
     other = await world.subscribe(B)
     await world.clock.advance(3_600)
     await world.second()
-    assert (await world.follower.find(subscription.id)).reason == "its time is over: subscribe again"
+    assert (await world.pusher.find(subscription.id)).reason == "its time is over: subscribe again"
     await world.clock.advance(KEPT_S + 1)
     await world.subscribe(A)
     with pytest.raises(NotFoundError):
-        await world.follower.find(subscription.id)
-    await world.follower.remove(other.id)
+        await world.pusher.find(subscription.id)
+    await world.pusher.remove(other.id)

@@ -13,7 +13,7 @@ from core.runtime.database import create_schema
 from relayer.asking import parts
 from relayer.asking.hooks import SubscriptionHooks
 from relayer.notices.webhooks import signature
-from tests.relayer.asking.test_follower import A, B, World
+from tests.relayer.asking.test_pusher import A, B, World
 
 SECRET, URL = bytes(range(32)), "https://hooks.example/answers"
 
@@ -43,7 +43,7 @@ class Posting(World):
     def __init__(self) -> None:
         super().__init__()
         self.address = Address()
-        self.hooks = SubscriptionHooks(self.database, self.follower, self.clock, self.address.post)
+        self.hooks = SubscriptionHooks(self.database, self.pusher, self.clock, self.address.post)
 
     async def second(self) -> None:
         await super().second()
@@ -78,7 +78,7 @@ async def test_each_change_is_posted_once_with_its_evidence(world: Posting) -> N
     assert world.posted()[2:] == [(1, 1)]
     assert body["type"] == "answer.changed"
     assert body["data"]["subscription"] == subscription.id
-    [changed] = [one for one in await world.follower.answers(subscription) if one.uri.endswith("/b")]
+    [changed] = [one for one in await world.pusher.answers(subscription) if one.uri.endswith("/b")]
     assert msgspec.json.encode(body["data"]["evidence"], order="deterministic") == changed.file
     assert headers["webhook-id"] == f"msg_{subscription.id}_1_{changed.version}"
 
@@ -122,7 +122,7 @@ async def test_subscription_that_nobody_takes_ends_with_the_reason(world: Postin
     await world.clock.advance(5 * 86_400)
     await world.hooks.step()
     await world.hooks.look()
-    ended = await world.follower.find(subscription.id)
+    ended = await world.pusher.find(subscription.id)
     assert ended.reason == "its address takes nothing: it answered 503"
 
 
@@ -130,8 +130,8 @@ async def test_address_that_is_gone_ends_its_subscription(world: Posting) -> Non
     subscription, other = await world.subscribe(A, url=URL, secret=SECRET), await world.subscribe(A)
     world.address.statuses = [410]
     await world.second()
-    assert (await world.follower.find(subscription.id)).reason == "its address answered 410"
-    assert (await world.follower.find(other.id)).reason is None
+    assert (await world.pusher.find(subscription.id)).reason == "its address answered 410"
+    assert (await world.pusher.find(other.id)).reason is None
     world.chains.write(A)
     await world.second()
     assert len(world.address.tried) == 1
@@ -141,7 +141,7 @@ async def test_deleted_subscription_is_posted_no_more(world: Posting) -> None:
     subscription = await world.subscribe(A, url=URL, secret=SECRET)
     world.address.statuses = [500]
     await world.second()
-    await world.follower.remove(subscription.id)
+    await world.pusher.remove(subscription.id)
     await world.clock.advance(60)
     assert await world.hooks.step() == 0
     assert len(world.address.tried) == 1

@@ -15,10 +15,10 @@ from core.model.types import ChainId, Height
 from core.runtime.clock import ManualClock, SystemSecrets
 from core.runtime.database import InlineDatabase, create_schema
 from relayer.asking import rows
-from relayer.asking.asker import Asker
+from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored
-from tests.relayer.asking.test_asker import CALLER, ONE, TWO, Chains, uri
+from tests.relayer.asking.test_caller_queries import CALLER, ONE, TWO, Chains, uri
 
 T = TypeVar("T")
 OPEN_S = 60
@@ -52,11 +52,11 @@ class Lives:
         self.away: set[Question] = set()
         self.asked = [replace(uri("a"), at=Height(9)), *ASKED[1:]] if fixed else ASKED
         self.chains.trouble = self.trouble
-        self.asker = self.restarted()
+        self.queries = self.restarted()
         self.seen: Stored | None = None
 
-    def restarted(self) -> Asker:
-        return Asker(self.database, self.chains, self.clock, SystemSecrets())
+    def restarted(self) -> CallerQueries:
+        return CallerQueries(self.database, self.chains, self.clock, SystemSecrets())
 
     def trouble(self, question: Question, height: Height) -> None:
         if question in self.away:
@@ -73,11 +73,11 @@ class Lives:
             case "look", dies:
                 self.database.dies = dies
                 try:
-                    await self.asker.look()
+                    await self.queries.look()
                 except Death:
-                    self.asker = self.restarted()
+                    self.queries = self.restarted()
                 self.database.dies = None
-        self.check(await self.asker.find(self.query_id))
+        self.check(await self.queries.find(self.query_id))
 
     def check(self, now: Stored) -> None:
         """Nothing that a caller has seen changes, and what is answered of one chain is as of one height."""
@@ -99,7 +99,7 @@ class Lives:
     async def begin(self) -> None:
         await self.database.write(lambda c: create_schema(c, rows.TABLES))
         self.began_s = self.clock.now()
-        self.query_id = (await self.asker.begin(self.asked, None, CALLER, OPEN_S)).id
+        self.query_id = (await self.queries.begin(self.asked, None, CALLER, OPEN_S)).id
 
 
 STEPS = st.lists(
@@ -125,13 +125,13 @@ async def test_query_lives_on_whatever_happens_and_ends(fixed: bool, steps: list
     await lives.step(("block", ONE, 9))
     await lives.step(("look", None))
     expired = lives.clock.now() - lives.began_s >= OPEN_S
-    end = await lives.asker.find(lives.query_id)
+    end = await lives.queries.find(lives.query_id)
     assert end.standing is (Standing.ANSWERED if all(part.file for part in end.parts) else Standing.EXPIRED)
     assert expired or end.standing is Standing.ANSWERED
     await lives.step(("time", OPEN_S))
     await lives.step(("look", None))
-    assert await lives.asker.find(lives.query_id) == end
+    assert await lives.queries.find(lives.query_id) == end
     await lives.clock.advance(rows.KEPT_S + 1)
-    await lives.asker.begin([uri("z")], None, CALLER, OPEN_S)
+    await lives.queries.begin([uri("z")], None, CALLER, OPEN_S)
     with pytest.raises(NotFoundError):
-        await lives.asker.find(lives.query_id)
+        await lives.queries.find(lives.query_id)

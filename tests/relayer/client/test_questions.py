@@ -16,13 +16,13 @@ from core.proofs.errors import InvalidProofError
 from core.proofs.evidence import Verified
 from core.runtime.clock import ManualClock, SystemClock
 from relayer.api import subscriptions
-from relayer.asking import asker, follower
+from relayer.asking import caller_queries, pusher
 from relayer.client import LocalProver, Proven, ProvenQueries, RelayerApi, RelayerProver, provers
 from relayer.client.events import ServerEvent, read_events
 from relayer.client.provers import ClientProver, Placed
 from tests.relayer.api.test_queries import serving
-from tests.relayer.asking.test_asker import ONE
-from tests.relayer.asking.test_follower import A, B, C, Written
+from tests.relayer.asking.test_caller_queries import ONE
+from tests.relayer.asking.test_pusher import A, B, C, Written
 from tests.support import eventually
 
 ANCHOR = Anchor(ONE, bytes(32), Height(1), bytes(32), Seconds(86_400))
@@ -58,7 +58,7 @@ Way = Callable[[Written], Any]
 
 @pytest.fixture
 def chains(monkeypatch: pytest.MonkeyPatch) -> Written:
-    for module in (asker, follower, provers):
+    for module in (caller_queries, pusher, provers):
         monkeypatch.setattr(module, "LOOK_S", 0.02)
     return Written()
 

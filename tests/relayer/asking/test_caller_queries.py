@@ -16,8 +16,8 @@ from core.runtime.clock import ManualClock, SystemSecrets
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from queries.together import Answered
-from relayer.asking import asker, query, rows
-from relayer.asking.asker import Asker
+from relayer.asking import caller_queries, query, rows
+from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored
 from relayer.metrics import RelayerMetrics
@@ -56,17 +56,17 @@ class World:
         self.database = InlineDatabase()
         self.chains = Chains()
         self.clock = ManualClock()
-        self.asker = self.restarted()
+        self.queries = self.restarted()
 
-    def restarted(self) -> Asker:
-        return Asker(self.database, self.chains, self.clock, SystemSecrets())
+    def restarted(self) -> CallerQueries:
+        return CallerQueries(self.database, self.chains, self.clock, SystemSecrets())
 
     async def begin(self, *asked: Asked, caller: str = CALLER, open_s: int = 60) -> Stored:
-        return await self.asker.begin(asked, None, caller, open_s)
+        return await self.queries.begin(asked, None, caller, open_s)
 
     async def looked(self, stored: Stored) -> Stored:
-        await self.asker.look()
-        return await self.asker.find(stored.id)
+        await self.queries.look()
+        return await self.queries.find(stored.id)
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_answers_of_one_chain_are_as_of_one_height(world: World) -> None:
 
 async def test_queries_are_counted(world: World) -> None:
     registry = Metrics()
-    counted = Asker(world.database, world.chains, world.clock, SystemSecrets(), RelayerMetrics(registry))
+    counted = CallerQueries(world.database, world.chains, world.clock, SystemSecrets(), RelayerMetrics(registry))
     await world.begin(uri("a"))
     await world.begin(replace(uri("b"), at=Height(7)))
     for _ in range(2):
@@ -145,7 +145,7 @@ async def test_query_ends_at_its_deadline_with_the_reason(world: World) -> None:
     assert world.chains.asked == []
     world.chains.heights[ONE] = 8
     assert await world.looked(begun) == over
-    assert await world.asker.look() == 0
+    assert await world.queries.look() == 0
 
 
 async def test_refusal_ends_one_question_alone(world: World) -> None:
@@ -164,8 +164,8 @@ async def test_refusal_ends_one_question_alone(world: World) -> None:
 async def test_query_goes_on_after_a_restart(world: World) -> None:
     begun = await world.begin(replace(uri("a"), at=Height(7)), uri("b", TWO))
     half = await world.looked(begun)
-    world.asker = world.restarted()
-    assert await world.asker.find(begun.id) == half
+    world.queries = world.restarted()
+    assert await world.queries.find(begun.id) == half
     world.chains.heights[ONE] = 7
     whole = await world.looked(begun)
     assert (whole.standing, heights(whole)) == (Standing.ANSWERED, [7, 50])
@@ -173,7 +173,7 @@ async def test_query_goes_on_after_a_restart(world: World) -> None:
 
 async def test_known_answers_are_kept_from_the_beginning(world: World) -> None:
     known: list[Answered] = [await world.chains.prove(uri("a").question), NotYetFinalError("not yet")]
-    begun = await world.asker.begin([uri("a"), uri("b")], Height(3), CALLER, 60, known)
+    begun = await world.queries.begin([uri("a"), uri("b")], Height(3), CALLER, 60, known)
     assert (heights(begun), begun.versions, begun.parts[1].detail) == ([5, None], (1, 0), "not yet")
     world.chains.asked.clear()
     whole = await world.looked(begun)
@@ -190,9 +190,9 @@ async def test_hanging_chain_costs_no_other_its_answers(world: World, monkeypatc
                 await asyncio.Event().wait()
             return await super().prove(question, at, trusted=trusted)
 
-    monkeypatch.setattr(asker, "PROOF_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(caller_queries, "PROOF_TIMEOUT_S", 0.05)
     world.chains = Hanging()
-    world.asker = world.restarted()
+    world.queries = world.restarted()
     begun = await world.begin(uri("a", TWO), uri("b"))
     looked = await world.looked(begun)
     assert [part.standing for part in looked.parts] == [Standing.WAITING, Standing.ANSWERED]
@@ -216,14 +216,14 @@ async def test_query_that_cannot_be_read_goes_alone(world: World) -> None:
     await world.database.write(lambda c: c.execute(sa.update(rows.query_parts).where(ours).values(state=b"{")).rowcount)
     assert (await world.looked(other)).standing is Standing.ANSWERED
     with pytest.raises(NotFoundError):
-        await world.asker.find(damaged.id)
+        await world.queries.find(damaged.id)
 
 
 async def test_many_queries_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asker, "MAX_A_LOOK", 2)
+    monkeypatch.setattr(caller_queries, "MAX_A_LOOK", 2)
     begun = [await world.begin(replace(uri(f"{n}"), at=Height(7))) for n in range(5)]
     for _ in range(3):
-        await world.asker.look()
+        await world.queries.look()
         await world.clock.advance(1)
     asked = {question for question, _, _ in world.chains.asked}
     assert len(asked) == len(begun)
@@ -238,9 +238,9 @@ async def test_same_call_is_the_same_query_while_it_is_open(world: World) -> Non
     assert (await world.begin(asked)).id == begun.id
     assert (await world.begin(asked, caller="192.0.2.2")).id != begun.id
     assert (await world.begin(uri("a"))).id != begun.id
-    assert (await world.asker.begin([asked], Height(2), CALLER, 60)).id != begun.id
+    assert (await world.queries.begin([asked], Height(2), CALLER, 60)).id != begun.id
     world.chains.heights[ONE] = 7
-    await world.asker.look()
+    await world.queries.look()
     assert (await world.begin(asked)).id != begun.id
 
 
@@ -254,7 +254,7 @@ async def test_open_queries_are_bounded(world: World, monkeypatch: pytest.Monkey
     await world.begin(uri("c"), caller="192.0.2.2")
     with pytest.raises(TooManyError, match="3 queries of all"):
         await world.begin(uri("d"), caller="192.0.2.3")
-    await world.asker.look()
+    await world.queries.look()
     await world.begin(uri("d"))
 
 
@@ -267,7 +267,7 @@ async def test_kept_queries_are_bounded(world: World, monkeypatch: pytest.Monkey
     done = []
     for n in range(5):
         done.append(await world.begin(uri(str(n))))
-        await world.asker.look()
+        await world.queries.look()
         await world.clock.advance(1)
     ids = await world.database.read(lambda c: list(c.execute(sa.select(rows.queries.c.id)).scalars()))
     kept = done[-2:] if "KEPT" in bound else done[-3:]
@@ -278,19 +278,19 @@ async def test_kept_queries_are_bounded(world: World, monkeypatch: pytest.Monkey
 
 async def test_ended_query_is_kept_for_an_hour(world: World) -> None:
     done = await world.begin(uri("a"))
-    await world.asker.look()
+    await world.queries.look()
     await world.clock.advance(rows.KEPT_S)
     await world.begin(uri("b"))
-    assert (await world.asker.find(done.id)).standing is Standing.ANSWERED
+    assert (await world.queries.find(done.id)).standing is Standing.ANSWERED
     await world.clock.advance(1)
     await world.begin(uri("c"))
     with pytest.raises(NotFoundError, match="60 minutes"):
-        await world.asker.find(done.id)
+        await world.queries.find(done.id)
 
 
 async def test_evidence_of_one_query_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     file = encode_evidence(await world.chains.prove(uri("a").question))
-    monkeypatch.setattr(asker, "MAX_EVIDENCE_BYTES", len(file) + 10)
+    monkeypatch.setattr(caller_queries, "MAX_EVIDENCE_BYTES", len(file) + 10)
     begun = await world.begin(uri("a"), uri("b"))
     ended = await world.looked(begun)
     assert [part.standing for part in ended.parts] == [Standing.ANSWERED, Standing.REFUSED]

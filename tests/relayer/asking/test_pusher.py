@@ -14,10 +14,10 @@ from core.runtime import deliveries
 from core.runtime.clock import ManualClock, SystemSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.signals import Signal
-from relayer.asking import follow_rows, follower
+from relayer.asking import follow_rows, pusher
 from relayer.asking.follow_rows import Followed, Subscription
-from relayer.asking.follower import Feed, Follower
-from tests.relayer.asking.test_asker import CALLER, ONE, TWO, Chains, uri
+from relayer.asking.pusher import Feed, Pusher
+from tests.relayer.asking.test_caller_queries import CALLER, ONE, TWO, Chains, uri
 
 A, B, C = uri("a"), uri("b"), uri("c", TWO)
 
@@ -47,21 +47,21 @@ class World:
         self.database: Database = InlineDatabase()
         self.chains = Written()
         self.clock = ManualClock()
-        self.follower = self.restarted()
+        self.pusher = self.restarted()
 
-    def restarted(self) -> Follower:
-        return Follower(self.database, self.chains, self.clock, SystemSecrets())
+    def restarted(self) -> Pusher:
+        return Pusher(self.database, self.chains, self.clock, SystemSecrets())
 
     async def subscribe(self, *asked: Asked, caller: str = CALLER, every_s: int = 1, **more: Any) -> Subscription:
-        return await self.follower.subscribe(asked, more.pop("trusted", None), caller, 3_600, every_s, **more)
+        return await self.pusher.subscribe(asked, more.pop("trusted", None), caller, 3_600, every_s, **more)
 
     def feed(self, subscription: Subscription, last: int = 0) -> "Heard":
-        return Heard(self, Feed(self.follower, subscription, last, self.clock))
+        return Heard(self, Feed(self.pusher, subscription, last, self.clock))
 
     async def second(self) -> None:
         """A second later, the next look."""
         await self.clock.advance(1)
-        await self.follower.look()
+        await self.pusher.look()
 
 
 class Heard:
@@ -89,7 +89,7 @@ async def test_answer_is_pushed_when_it_changes(world: World) -> None:
     """Not at each block."""
     heard = world.feed(await world.subscribe(A, B, C))
     assert await heard.next() == []
-    await world.follower.look()
+    await world.pusher.look()
     assert sorted(await heard.uris()) == ["a", "b", "c"]
     for _ in range(3):
         world.chains.heights[ONE] += 1
@@ -107,7 +107,7 @@ async def test_answer_is_pushed_when_it_changes(world: World) -> None:
 async def test_one_proof_serves_all_who_follow_a_question(world: World) -> None:
     heard = [world.feed(await world.subscribe(A, caller=f"192.0.2.{n}")) for n in range(5)]
     other = world.feed(await world.subscribe(A, trusted=Height(3)))
-    await world.follower.look()
+    await world.pusher.look()
     assert sorted(world.chains.asked, key=str) == [(A.question, None, Height(3)), (A.question, None, None)]
     files = {(await one.next())[0].file for one in heard}
     assert len(files) == 1
@@ -116,7 +116,7 @@ async def test_one_proof_serves_all_who_follow_a_question(world: World) -> None:
 
 async def test_resting_chain_costs_one_proof_a_look(world: World) -> None:
     await world.subscribe(*(uri(f"{n}") for n in range(10)))
-    await world.follower.look()
+    await world.pusher.look()
     assert len(world.chains.asked) == 10
     assert {at for _, at, _ in world.chains.asked[1:]} == {5}
     world.chains.asked.clear()
@@ -125,9 +125,9 @@ async def test_resting_chain_costs_one_proof_a_look(world: World) -> None:
 
 
 async def test_pushes_come_no_more_often_than_wanted(world: World) -> None:
-    """Each follower at its own pace; the newest answer comes, not every one."""
+    """Each pusher at its own pace; the newest answer comes, not every one."""
     slow, quick = world.feed(await world.subscribe(A, every_s=10)), world.feed(await world.subscribe(A))
-    await world.follower.look()
+    await world.pusher.look()
     assert len(await slow.next()) == len(await quick.next()) == 1
     for n in range(1, 10):
         world.chains.write(A)
@@ -142,7 +142,7 @@ async def test_pushes_come_no_more_often_than_wanted(world: World) -> None:
 async def test_slow_question_is_asked_at_its_own_pace(world: World) -> None:
     await world.subscribe(A, every_s=5)
     for _ in range(11):
-        await world.follower.look()
+        await world.pusher.look()
         world.chains.write(A)
         await world.clock.advance(1)
     assert len(world.chains.asked) == 3
@@ -150,16 +150,16 @@ async def test_slow_question_is_asked_at_its_own_pace(world: World) -> None:
 
 async def test_stream_goes_on_behind_what_it_has_seen(world: World) -> None:
     subscription = await world.subscribe(A, B)
-    await world.follower.look()
+    await world.pusher.look()
     heard = world.feed(subscription)
     last = (await heard.next())[-1].version
     world.chains.write(A)
     await world.second()
-    world.follower = world.restarted()
+    world.pusher = world.restarted()
     assert await world.feed(subscription, last).uris() == ["a"]
     assert len(await world.feed(subscription).next()) == 2
     world.chains.write(B)
-    await world.follower.look()
+    await world.pusher.look()
     assert await world.feed(subscription, last).uris() == ["a", "b"]
 
 
@@ -170,7 +170,7 @@ async def test_question_that_fails_says_why_and_recovers(world: World) -> None:
 
     world.chains.trouble = pruned
     heard = world.feed(await world.subscribe(A, B))
-    await world.follower.look()
+    await world.pusher.look()
     pushed = {one.uri[-1]: one for one in await heard.next()}
     assert (pushed["a"].file, pushed["a"].problem) == (None, "rejected")
     assert pushed["a"].detail == "no layout says where its balances are"
@@ -184,14 +184,14 @@ async def test_question_that_fails_says_why_and_recovers(world: World) -> None:
 
 async def test_endpoint_that_is_away_is_reported_after_a_while(world: World) -> None:
     heard = world.feed(await world.subscribe(A))
-    await world.follower.look()
+    await world.pusher.look()
     assert len(await heard.next()) == 1
 
     def away(question: Question, height: Height) -> None:
         raise RetryableError("the endpoint is away")
 
     world.chains.trouble = away
-    for _ in range(int(follower.FAILING_S)):
+    for _ in range(int(pusher.FAILING_S)):
         await world.second()
         assert await heard.next() == []
     await world.second()
@@ -205,32 +205,32 @@ async def test_endpoint_that_is_away_is_reported_after_a_while(world: World) -> 
 
 async def test_subscription_ends_at_its_time(world: World) -> None:
     subscription = await world.subscribe(A)
-    await world.follower.look()
+    await world.pusher.look()
     heard = world.feed(subscription)
     await heard.next()
     await world.clock.advance(3_600)
-    assert await world.follower.look() == 1
-    assert await world.follower.look() == 0
-    ended = await world.follower.find(subscription.id)
+    assert await world.pusher.look() == 1
+    assert await world.pusher.look() == 0
+    ended = await world.pusher.find(subscription.id)
     assert (ended.reason, ended.end_version > heard.feed.last) == ("its time is over: subscribe again", True)
     await world.clock.advance(follow_rows.KEPT_S + 1)
     other = await world.subscribe(B)
     with pytest.raises(NotFoundError):
-        await world.follower.find(subscription.id)
-    assert len(await world.follower.answers(other)) == 1
-    assert await world.follower.answers(subscription) == []
+        await world.pusher.find(subscription.id)
+    assert len(await world.pusher.answers(other)) == 1
+    assert await world.pusher.answers(subscription) == []
 
 
 async def test_waiting_stream_hears_of_changes_and_of_the_end(world: World) -> None:
 
     subscription, stop = await world.subscribe(A), Signal()
-    feed = Feed(world.follower, subscription, 0, world.clock)
+    feed = Feed(world.pusher, subscription, 0, world.clock)
     waiting = asyncio.create_task(feed.next(stop, 3_000))
-    await world.follower.look()
+    await world.pusher.look()
     assert len(await waiting) == 1
     waiting = asyncio.create_task(feed.next(stop, 3_000))
     await asyncio.sleep(0)
-    await world.follower.end(subscription.id, "its address is gone")
+    await world.pusher.end(subscription.id, "its address is gone")
     assert await waiting == []
     assert feed.subscription.reason == "its address is gone"
     waiting = asyncio.create_task(feed.next(stop, 3_000))
@@ -240,24 +240,24 @@ async def test_waiting_stream_hears_of_changes_and_of_the_end(world: World) -> N
 
 async def test_deleted_subscription_is_gone_with_its_questions(world: World) -> None:
     mine, other = await world.subscribe(A, B), await world.subscribe(B)
-    await world.follower.look()
-    await world.follower.remove(mine.id)
+    await world.pusher.look()
+    await world.pusher.remove(mine.id)
     with pytest.raises(NotFoundError):
-        await world.follower.find(mine.id)
-    assert [one.uri for one in await world.follower.answers(mine)] == [
-        one.uri for one in await world.follower.answers(other)
+        await world.pusher.find(mine.id)
+    assert [one.uri for one in await world.pusher.answers(mine)] == [
+        one.uri for one in await world.pusher.answers(other)
     ]
-    assert await world.follower.look() == 1
+    assert await world.pusher.look() == 1
 
 
 async def test_answer_that_nobody_followed_meanwhile_is_proven_again(world: World) -> None:
     subscription = await world.subscribe(A)
-    await world.follower.look()
-    await world.follower.end(subscription.id, "over")
+    await world.pusher.look()
+    await world.pusher.end(subscription.id, "over")
     world.chains.write(A)
     again = await world.subscribe(A)
-    assert [one.version for one in await world.follower.answers(again)] == [0]
-    await world.follower.look()
+    assert [one.version for one in await world.pusher.answers(again)] == [0]
+    await world.pusher.look()
     assert b'"version":1' in ((await world.feed(again).next())[0].file or b"")
 
 
@@ -274,7 +274,7 @@ async def test_subscriptions_are_bounded(world: World, monkeypatch: pytest.Monke
     await world.subscribe(B, C, caller="192.0.2.2")
     with pytest.raises(TooManyError, match="3 subscriptions of all"):
         await world.subscribe(A, caller="192.0.2.3")
-    await world.follower.remove(first.id)
+    await world.pusher.remove(first.id)
     await world.subscribe(A)
 
 
@@ -287,30 +287,30 @@ async def test_question_whose_answer_never_changes_is_refused(world: World) -> N
 
 async def test_large_push_comes_in_parts_without_a_pause(world: World) -> None:
     heard = world.feed(await world.subscribe(*(uri(f"{n}") for n in range(10)), every_s=10))
-    await world.follower.look()
+    await world.pusher.look()
     pushed = [await heard.uris() for _ in range(4)]
     assert [len(one) for one in pushed] == [4, 4, 2, 0]
     assert len({name for one in pushed for name in one}) == 10
 
 
 async def test_pause_comes_behind_the_last_part_of_a_push(world: World) -> None:
-    heard = world.feed(await world.subscribe(*(uri(f"{n}") for n in range(follower.PUSHED_AT_ONCE)), every_s=10))
-    await world.follower.look()
-    assert len(await heard.next()) == follower.PUSHED_AT_ONCE
+    heard = world.feed(await world.subscribe(*(uri(f"{n}") for n in range(pusher.PUSHED_AT_ONCE)), every_s=10))
+    await world.pusher.look()
+    assert len(await heard.next()) == pusher.PUSHED_AT_ONCE
     assert await heard.next() == []
     world.chains.write(uri("0"))
     await world.clock.advance(9)
-    world.follower._looked.clear()
-    await world.follower.look()
+    world.pusher._looked.clear()
+    await world.pusher.look()
     assert await heard.next() == []
     await world.clock.advance(1)
     assert len(await heard.next()) == 1
 
 
 async def test_evidence_that_is_too_long_is_not_pushed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "MAX_PUSH_BYTES", 100)
+    monkeypatch.setattr(pusher, "MAX_PUSH_BYTES", 100)
     heard = world.feed(await world.subscribe(A))
-    await world.follower.look()
+    await world.pusher.look()
     [pushed] = await heard.next()
     assert (pushed.file, pushed.problem) == (None, "rejected")
     assert "follow less at once" in (pushed.detail or "")
@@ -318,7 +318,7 @@ async def test_evidence_that_is_too_long_is_not_pushed(world: World, monkeypatch
 
 async def test_many_anchors_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A way to the header is made for each, so a look makes few."""
-    monkeypatch.setattr(follower, "MAX_PLACES_A_LOOK", 3)
+    monkeypatch.setattr(pusher, "MAX_PLACES_A_LOOK", 3)
     for height in range(1, 9):
         await world.subscribe(A, trusted=Height(height), caller=f"192.0.2.{height}")
     asked = []
@@ -331,7 +331,7 @@ async def test_many_anchors_take_turns(world: World, monkeypatch: pytest.MonkeyP
 
 
 async def test_many_questions_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "MAX_A_LOOK", 4)
+    monkeypatch.setattr(pusher, "MAX_A_LOOK", 4)
     await world.subscribe(*(uri(f"{n}") for n in range(10)))
     for _ in range(3):
         await world.second()

@@ -42,10 +42,10 @@ MAX_AT_ONCE: Final = 8
 QUERY_ID_BYTES: Final = 16
 NEVER: Final = float("-inf")
 
-log = get_logger("relayer.asking.asker")
+log = get_logger("relayer.asking.caller_queries")
 
 
-class Asker:
+class CallerQueries:
     """The open queries of all callers. `prover` is None if this relayer proves nothing."""
 
     def __init__(

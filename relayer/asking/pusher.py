@@ -1,7 +1,7 @@
 """Follows questions for callers: a new proof for each new height, and a push when the answer has changed.
 
 The newest height that can be proven is the clock: a question is asked once at each, and not more often than its
-followers want. It is proven once for all who follow it from the same trusted height.
+subscribers want. It is proven once for all who follow it from the same trusted height.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from core.runtime.signals import Signal, wait_any
 from core.runtime.supervisor import Worker
 from queries.together import MAX_TOGETHER, Answered
 from relayer.asking import follow_rows
-from relayer.asking.asker import ask_in_time
+from relayer.asking.caller_queries import ask_in_time
 from relayer.asking.follow_rows import Due, Followed, Subscription
 from relayer.asking.query import MAX_DETAIL_CHARS, MAX_EVIDENCE_BYTES
 from relayer.metrics import RelayerMetrics
@@ -45,17 +45,17 @@ PUSHED_AT_ONCE: Final = 4
 MAX_PUSH_BYTES: Final = MAX_EVIDENCE_BYTES // MAX_TOGETHER
 """Of the evidence for one question."""
 FAILING_S: Final = 30.0
-"""How long endpoints may fail before the followers hear of it."""
+"""How long endpoints may fail before subscribers hear of it."""
 SUBSCRIPTION_ID_BYTES: Final = 16
 NEVER: Final = float("-inf")
 
-log = get_logger("relayer.asking.follower")
+log = get_logger("relayer.asking.pusher")
 
 Place = tuple[ChainId, Height | None]
 """Questions that are asked together: of one chain, from one trusted height."""
 
 
-class Follower:
+class Pusher:
     """The subscriptions of all callers. `changed` counts up when answers have changed, `ended` when subscriptions have
     ended. `prover` is None if this relayer proves nothing."""
 
@@ -250,10 +250,10 @@ def _digest(evidence: Evidence) -> bytes:
 class Feed:
     """The changes of one subscription for one stream, the first behind the version `last`."""
 
-    def __init__(self, follower: Follower, subscription: Subscription, last: int, clock: Clock) -> None:
+    def __init__(self, pusher: Pusher, subscription: Subscription, last: int, clock: Clock) -> None:
         self.subscription = subscription
         self.last = last
-        self._follower = follower
+        self._pusher = pusher
         self._clock = clock
         self._pushed = NEVER
         self._in_parts = False
@@ -267,13 +267,13 @@ class Feed:
         """
         until = self._clock.monotonic() + timeout_s
         while not stop.count:
-            changed, ended = self._follower.changed.count, self._follower.ended.count
+            changed, ended = self._pusher.changed.count, self._pusher.ended.count
             now = self._clock.monotonic()
             wait_s = until - now
-            if self._fresh or self._follower.is_behind(self.subscription, self.last):
+            if self._fresh or self._pusher.is_behind(self.subscription, self.last):
                 rest_s = self._pushed + self.subscription.every_s - now
                 if rest_s <= 0:
-                    found = await self._follower.answers(self.subscription, max(self.last, 0), PUSHED_AT_ONCE)
+                    found = await self._pusher.answers(self.subscription, max(self.last, 0), PUSHED_AT_ONCE)
                     # One push in several parts: none of them waits, and the pause comes behind the last.
                     whole = len(found) < PUSHED_AT_ONCE
                     if whole and (found or self._in_parts):
@@ -285,7 +285,7 @@ class Feed:
                 wait_s = min(wait_s, rest_s) if rest_s > 0 else wait_s
             if self.subscription.ended_ns is not None or wait_s <= 0:
                 break
-            await wait_any([(self._follower.changed, changed), (self._follower.ended, ended), (stop, 0)], wait_s)
-            if self._follower.ended.count > ended:
-                self.subscription = await self._follower.find(self.subscription.id)
+            await wait_any([(self._pusher.changed, changed), (self._pusher.ended, ended), (stop, 0)], wait_s)
+            if self._pusher.ended.count > ended:
+                self.subscription = await self._pusher.find(self.subscription.id)
         return []
