@@ -59,8 +59,8 @@ def gaps(
 ) -> list[int]:
     """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used.
 
-    `undone`: also those of transactions that were settled. Nobody sends these again, so that if the chain does not
-    count them any more, whatever stands behind them waits for ever.
+    `undone`: also those of transactions that were settled, and of uses by somebody else. Nobody sends these again, so
+    that if the chain does not count them any more, whatever stands behind them waits for ever.
     """
     table, unused = relayer_transactions, (*GIVEN_UP, *SETTLED) if undone else GIVEN_UP
     query = (
@@ -78,5 +78,5 @@ def gaps(
     return [
         sequence
         for sequence in range(first, min(end, first + MAX_GAPS))
-        if sequence not in taken and not accounts.is_foreign(connection, chain, account, sequence)
+        if sequence not in taken and (undone or not accounts.is_foreign(connection, chain, account, sequence))
     ]

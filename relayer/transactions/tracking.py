@@ -125,7 +125,8 @@ class AccountWatch:
 
     async def missing(self, view: SequenceView, end: int) -> list[int]:
         """Sequences below `end` that nothing will use any more, seen at `GAP_LOOKS` looks in a row: what stands behind
-        them waits for them. Those that were settled by a finalized block, which was replaced since, at `LOOKS`."""
+        them waits for them. Those that were settled, or used by somebody else, in a block that was replaced since, at
+        `LOOKS`."""
 
         def read(connection: Connection) -> tuple[list[int], list[int]]:
             gaps = partial(sequences.gaps, connection, self._chain, self._account, end=end)

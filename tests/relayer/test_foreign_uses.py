@@ -219,3 +219,21 @@ async def test_an_outcome_that_lags_behind_the_count_is_no_stranger() -> None:
     assert final.status is TransactionStatus.FINAL
     assert await waiting(house) == []
     assert await house.database.read(lambda c: sequences.gaps(c, CHAIN, house.signer.account, 0, 1)) == []
+
+
+async def test_a_use_that_a_reorg_took_out_leaves_no_gap() -> None:
+    """It was final, and was believed; the chain does not count it any more, and an exit stands behind it."""
+    house = House()
+    pipeline = await house.start()
+    before = house.chain.height
+    await stranger_sends(house)
+    await house.beat(house.chain.rules.finality_depth)
+    replace_submit(house, _nothing)
+    claim = await pipeline.send("b:1:claim-initiator", house.pay(4), simulate=False)
+    assert (claim.sequence, await waiting(house)) == (1, [(0, 1)])
+    house.access = house.chain.access(house.endpoint)
+    pipeline = await house.start()
+    house.chain.reorg(house.chain.height - before, keep=lambda _: False, deep=True)
+    await house.beat(LOOKS + 4)
+    assert await house.received() == 4
+    assert (await house.chain.access().transactions.sequences(house.signer.account)).latest == 2
