@@ -211,7 +211,8 @@ def collect(
     begins_ns = [*since_ns.values(), *([] if oldest_ns is None else [oldest_ns])]
     if not begins_ns:
         return None
-    first = behind or (max(cursor_ns, min(begins_ns)) - OVERLAP_NS, "")
+    # A clock that was set back writes changes that look older than the cursor.
+    first = behind or (max(min(cursor_ns, now_ns), min(begins_ns)) - OVERLAP_NS, "")
     rows = tables.changed_behind(connection, first, BATCH)
     for hook, row in _unheard(connection, since_ns, rows):
         _note(connection, hook, row, now_ns)

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import RejectedError, RetryableError, TooManyError
 from core.model.types import SwapId
 from core.runtime import deliveries
-from core.runtime.clock import ManualClock
+from core.runtime.clock import NS_PER_S, ManualClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.deliveries import DeliveryStatus
 from core.runtime.signals import Signal
@@ -350,3 +350,14 @@ def test_changes_are_listed_by_an_index() -> None:
     assert any(
         [column.name for column in index.columns] == ["updated_ns", "swap_id"] for index in tables.relayer_swaps.indexes
     )
+
+
+async def test_changes_under_a_clock_set_back_are_heard() -> None:
+    """They look older than all that was reported before."""
+    late_ns, back_ns = 7_200 * NS_PER_S, 3_600 * NS_PER_S
+    database = await prepared([row(0, late_ns, 1)])
+    await database.write(lambda c: webhook_rows.collect(c, [TARGET], late_ns))
+    await database.write(lambda c: c.execute(relayer_swaps.insert(), row(1, back_ns, 1)))
+    assert await waiting(database) == 1
+    await database.write(lambda c: webhook_rows.collect(c, [TARGET], back_ns))
+    assert await waiting(database) == 2
