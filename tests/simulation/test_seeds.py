@@ -43,6 +43,7 @@ SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
 SMALL = 1_000 if LONG else 160
 KEPT = (
+    94,
     105,
     1_000_203,
     1_000_246,
@@ -56,6 +57,10 @@ KEPT = (
     1_000_508,
     1_000_667,
     1_000_911,
+    1_001_049,
+    1_001_150,
+    1_001_545,
+    1_001_587,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
 RARE = {"event-lock-refused", "event-preimage-seen", "event-refund-reverted"}

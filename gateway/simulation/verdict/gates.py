@@ -29,6 +29,8 @@ ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 AWAY_S: Final = 10.0
 """Whoever was away so lately may not have read all blocks up."""
+BEHIND_S: Final = 2
+"""The facts of a chain may be older by this much for who reads them up."""
 LONG_S: Final = 1_800
 """How much longer than they need the timelocks may be, far more than what a client lets pass."""
 
@@ -211,4 +213,6 @@ def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:
     if shown_s is None:
         return first_s
     read_s = shown_s + ROUNDED_S + TIMING.observation_s
+    if record.was_away(sent.party, read_s - AWAY_S, sent.at_s):
+        read_s += BEHIND_S
     return read_s if first_s is None else min(first_s, read_s)

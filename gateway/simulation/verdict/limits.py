@@ -239,6 +239,7 @@ def _sequences(record: Record) -> Iterator[Problem]:
     or the sequence is used; or until a quorum of the party's endpoints said that they do not take it any more. Of
     several locks some may be taken out."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
+    given_up_s: dict[tuple[str, ChainId, AccountId, int], float] = {}
     for sent in record.world.wire.firsts():
         deed = _deed(sent)
         if not any(deed):
@@ -249,12 +250,15 @@ def _sequences(record: Record) -> Iterator[Problem]:
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
             fewer = not sent.body.preimages and {*sent.body.locks} < {*former.body.locks}
             open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
-            refused = record.world.refused_s.get((sent.party, former.raw), inf) <= sent.at_s
+            refused = given_up_s.get(place, inf) <= sent.at_s
             if not fewer and open_still and not refused and not record.never_knew(sent.party, former.at_s, sent.at_s):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
                 yield Problem(Kind.SEQUENCE_REUSED, text)
+            given_up_s.pop(place, None)
         if sent.raw in record.world.wire.accepted:
             taken[place] = sent
+        # A form that was refused has taken the place of those before it, if a node has it all the same.
+        given_up_s[place] = min(given_up_s.get(place, inf), record.world.refused_s.get((sent.party, sent.raw), inf))
 
 
 def _deed(sent: Sent) -> tuple[object, ...]:
@@ -290,6 +294,8 @@ def _lapsed(record: Record) -> Iterator[Problem]:
                 continue
             if any(_outlives(one, expiry) for one in those) or not _still_due(record, sent, lock_id, expiry):
                 continue
+            if _was_unfinal(record, sent):
+                continue
             if not _was_away(record, record.process(party), here.block(expiry).header.time):
                 text = f"{party} lets its exit from {lock_id} of {chain} expire"
                 yield Problem(Kind.EXIT_LAPSED, f"{text}, under sequence {sent.body.sequence}")
@@ -308,6 +314,13 @@ def _still_due(record: Record, sent: Sent, lock_id: LockId, at: Height) -> bool:
         return False
     claims = any(hashlib.sha256(one).digest() == state.terms.hashlock for one in sent.body.preimages)
     return not claims or here.block(at).header.time < state.terms.timelock
+
+
+def _was_unfinal(record: Record, sent: Sent) -> bool:
+    """True if finality stood still, and the block that held these bytes, however old, went after they had expired."""
+    began_s = record.world.clock.now() - record.world.seconds
+    stalled = any(chain == sent.chain and until_s > sent.at_s for chain, _, until_s in record.world.stalled)
+    return stalled and any(chain == sent.chain and began_s + at_s > sent.at_s for chain, at_s in record.world.reorged)
 
 
 def _was_away(record: Record, process: Process, at: ChainTime) -> bool:

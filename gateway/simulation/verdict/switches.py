@@ -40,13 +40,18 @@ def _offered(record: Record, deal: Agreed) -> Iterator[Problem]:
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
         for chain in chains & record.world.deep.keys():
             since_s = record.world.deep[chain].at_s + NOTICE_S + LOOKS_S
-            if quoted_s > since_s:
+            if quoted_s > since_s and not _knows_no_better(record, deal.relayer, record.world.deep[chain].at_s):
                 text = f"{who} quotes though {chain} has replaced a finalized block"
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
     elif Rough.CLOCK_WRONG in record.plan.rough:
         wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
         if deal.agreed_at_s > wrong_s + LOOKS_S + LASTS_S / 2:
             yield Problem(Kind.OFFERED_ON_TROUBLE, f"{who} agrees though its clock contradicts both chains")
+
+
+def _knows_no_better(record: Record, relayer: str, reorg_s: float) -> bool:
+    """True if its database was lost after a final block had been replaced: what it has read since was there then."""
+    return any(name == relayer and since_s <= reorg_s <= until_s for name, since_s, until_s in record.forgotten)
 
 
 def _stuck(record: Record) -> Iterator[Problem]:
