@@ -115,11 +115,6 @@ class SwapAnswer(msgspec.Struct, frozen=True, kw_only=True):
     candidates: list[CandidateView]
 
 
-class SwapDocument(msgspec.Struct, frozen=True, kw_only=True):
-    swap: SwapAnswer
-    as_of: list[AsOfView]
-
-
 class SwapsPage(msgspec.Struct, frozen=True, kw_only=True):
     items: list[SwapAnswer]
     next: str | None

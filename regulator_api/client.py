@@ -21,10 +21,10 @@ from core.model.errors import ConflictError, NotFoundError, RejectedError, Retry
 from regulator_api.bodies import ChainsAnswer, SwapAnswer, SwapsPage, TransfersPage, TransferView
 from regulator_api.exports.routes import ExportAnswer, ExportBody
 from regulator_api.reading.bodies import (
+    AccountMoveView,
     ConcentrationAnswer,
     CorridorsAnswer,
     MovesPage,
-    MoveView,
     PartnersAnswer,
     ProfileAnswer,
     SearchAnswer,
@@ -129,7 +129,7 @@ class RegulatorClient:
             for item in page.items:
                 yield item
 
-    async def moves(self, account: str, **moment: str | int) -> AsyncIterator[MoveView]:
+    async def moves(self, account: str, **moment: str | int) -> AsyncIterator[AccountMoveView]:
         async for page in self._pages(_path("accounts", account, "moves"), MovesPage, moment):
             for item in page.items:
                 yield item

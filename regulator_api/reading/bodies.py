@@ -19,7 +19,7 @@ class MomentView(msgspec.Struct, frozen=True, kw_only=True):
     chains: list[AsOfView]
 
 
-class TagView(msgspec.Struct, frozen=True, kw_only=True):
+class AccountTagView(msgspec.Struct, frozen=True, kw_only=True):
     """A source's word about an account, valid at the moment of the answer."""
 
     label: str
@@ -30,7 +30,7 @@ class TagView(msgspec.Struct, frozen=True, kw_only=True):
     version: int
 
 
-class MoveView(msgspec.Struct, frozen=True, kw_only=True):
+class AccountMoveView(msgspec.Struct, frozen=True, kw_only=True):
     """A movement of value as the account sees it: `in` or `out`, and what moved it. `other` is null for issues and
     burns; for locks, claims and refunds it is the keeper of the chain's locks."""
 
@@ -44,7 +44,7 @@ class MoveView(msgspec.Struct, frozen=True, kw_only=True):
 
 class MovesPage(msgspec.Struct, frozen=True, kw_only=True):
     account: str
-    items: list[MoveView]
+    items: list[AccountMoveView]
     next: str | None
     moment: MomentView
 
@@ -88,7 +88,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     chain: str
     entity: str | None
-    tags: list[TagView]
+    tags: list[AccountTagView]
     keeper: bool
     first_s: int | None
     last_s: int | None
@@ -97,7 +97,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     moment: MomentView
 
 
-class EntityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class HoldingsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An entity's accounts, which tags name, and what they hold together by asset."""
 
     id: str
@@ -111,7 +111,7 @@ class EntityAnswer(msgspec.Struct, frozen=True, kw_only=True):
     moment: MomentView
 
 
-class StepView(msgspec.Struct, frozen=True, kw_only=True):
+class SwapStepView(msgspec.Struct, frozen=True, kw_only=True):
     """One step of a swap. `leg` is `initiator`, `participant`, or `other` for a lock that belongs to no agreed leg."""
 
     time_s: int
@@ -125,7 +125,7 @@ class SwapDocument(msgspec.Struct, frozen=True, kw_only=True):
     """A swap, and its steps on one axis of time; `refundable` is the timelock of a lock that is open."""
 
     swap: SwapAnswer
-    steps: list[StepView]
+    steps: list[SwapStepView]
     as_of: list[AsOfView]
     moment: MomentView
 

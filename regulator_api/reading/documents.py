@@ -12,7 +12,15 @@ from indexer.projections.swaps import JoinedSwap
 from regulator_api.answers import hex_of
 from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.knowledge.tags import Labels
-from regulator_api.reading.bodies import BalanceView, MoveName, MoveView, PartnerView, RecordView, StepView, TagView
+from regulator_api.reading.bodies import (
+    AccountMoveView,
+    AccountTagView,
+    BalanceView,
+    MoveName,
+    PartnerView,
+    RecordView,
+    SwapStepView,
+)
 from regulator_api.reading.common import Frame
 from regulator_api.view.accounts import Balance, Counterparty
 
@@ -26,10 +34,10 @@ _KINDS: Final[Mapping[MoveKind, MoveName]] = {
 }
 
 
-def tag_views(labels: Labels, account: AccountId, at_s: int) -> list[TagView]:
+def tag_views(labels: Labels, account: AccountId, at_s: int) -> list[AccountTagView]:
     """The tags of an account that are valid at a moment, the most certain first."""
     return [
-        TagView(
+        AccountTagView(
             label=tag.label,
             category=tag.category,
             source=tag.source,
@@ -41,10 +49,10 @@ def tag_views(labels: Labels, account: AccountId, at_s: int) -> list[TagView]:
     ]
 
 
-def move_view(move: Move, block_hash: bytes, frame: Frame) -> MoveView:
+def move_view(move: Move, block_hash: bytes, frame: Frame) -> AccountMoveView:
     chain = move.key.chain
     block = BlockHeader(BlockRef(chain, move.key.height, block_hash), b"", ChainTime(chain, move.key.time_s))
-    return MoveView(
+    return AccountMoveView(
         direction="out" if move.key.direction is Direction.OUT else "in",
         kind=_KINDS[move.kind],
         other=move.other,
@@ -73,7 +81,7 @@ def balance_view(balance: Balance, frame: Frame) -> BalanceView:
     return BalanceView(amount=frame.amount(balance.asset, balance.amount), exact="/slip44:" not in balance.asset)
 
 
-def step_views(swap: JoinedSwap, frame: Frame) -> list[StepView]:
+def step_views(swap: JoinedSwap, frame: Frame) -> list[SwapStepView]:
     """Every step of a swap's locks on one axis of time. Clocks of chains differ by seconds: so may the order."""
     legs: list[tuple[Leg, LockRow | None]] = [("initiator", swap.initiator), ("participant", swap.participant)]
     steps = [step for leg, lock in legs if lock is not None for step in _steps(leg, lock, frame)]
@@ -81,16 +89,16 @@ def step_views(swap: JoinedSwap, frame: Frame) -> list[StepView]:
     return sorted(steps, key=lambda step: (step.time_s, step.chain, step.leg, step.what))
 
 
-def _steps(leg: Leg, lock: LockRow, frame: Frame) -> Sequence[StepView]:
-    made = StepView(
+def _steps(leg: Leg, lock: LockRow, frame: Frame) -> Sequence[SwapStepView]:
+    made = SwapStepView(
         time_s=lock.locked.time_s, chain=lock.chain, leg=leg, what="locked", placed=_placed(lock, lock.locked, frame)
     )
     if lock.settled is None:
         until = lock.terms.timelock.seconds
-        return [made, StepView(time_s=until, chain=lock.chain, leg=leg, what="refundable", placed=None)]
+        return [made, SwapStepView(time_s=until, chain=lock.chain, leg=leg, what="refundable", placed=None)]
     return [
         made,
-        StepView(
+        SwapStepView(
             time_s=lock.settled.time_s,
             chain=lock.chain,
             leg=leg,

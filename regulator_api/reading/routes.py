@@ -113,7 +113,7 @@ def routes(reading: Reading) -> list[Route]:
             "/v1/entities/{id}/holdings",
             paths.entity,
             "An entity's accounts together",
-            bodies.EntityAnswer,
+            bodies.HoldingsAnswer,
             questions.MomentQuery,
         ),
     ]
@@ -292,7 +292,7 @@ class Paths:
 
         (mine, record, spans, held), frame = await self._reading.read(request, (query.as_of, query.labels), work)
         return respond(
-            bodies.EntityAnswer(
+            bodies.HoldingsAnswer(
                 id=entity_id,
                 name=None if record is None else record.name,
                 jurisdiction=None if record is None else record.jurisdiction,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from core.model.errors import require
 from core.runtime.web import auth, problems
 from core.runtime.web.routes import Route
 
@@ -79,6 +80,9 @@ def openapi(
     types = list(dict.fromkeys([*bodies, *answers]))
     queries = list(dict.fromkeys(route.query for route in routes if route.query is not None))
     schemas, components = msgspec.json.schema_components([*types, *queries], ref_template=_REF)
+    # msgspec names two types of one name by their modules, and generators cannot read such names.
+    twins = [name for name in components if "." in name]
+    require(not twins, "types of an API have names of their own", twins=twins)
     by_type = dict(zip([*types, *queries], schemas, strict=True))
     for query in queries:
         # Described as parameters, one by one; nothing refers to the Struct itself.
