@@ -201,7 +201,8 @@ def remove(connection: Connection, subscription_id: str) -> None:
 def end(connection: Connection, subscription_id: str, reason: str, now_ns: int) -> bool:
     """End a subscription for this reason. Return true if it was open."""
     ours = (_S.id == subscription_id) & _OPEN
-    return connection.execute(sa.update(subscriptions).where(ours).values(ended_ns=now_ns, reason=reason)).rowcount == 1
+    values = {"ended_ns": _behind_all(connection, now_ns), "reason": reason}
+    return connection.execute(sa.update(subscriptions).where(ours).values(values)).rowcount == 1
 
 
 # --- webhooks --------------------------------------------------------------------------------------------------------
@@ -220,7 +221,9 @@ def collect(connection: Connection, now_ns: int) -> list[tuple[str, str]]:
     changed = (
         sa.select(_S.id, _D.place)
         .select_from(_SUBSCRIBERS.join(followed, _F.question == _D.question))
-        .where(_S.url.is_not(None), _F.version > _D.posted, _S.posted_ns <= now_ns - _S.every_s * NS_PER_S)
+        .where(_S.url.is_not(None), _F.version > _D.posted)
+        # What was posted later than now was posted under a clock that has been set back since.
+        .where((_S.posted_ns <= now_ns - _S.every_s * NS_PER_S) | (_S.posted_ns > now_ns))
         .order_by(_S.posted_ns, _S.id, _F.version)
         .limit(MAX_COLLECTED)
     )
@@ -260,10 +263,19 @@ def any_overdue(connection: Connection, now_ns: int) -> bool:
 def end_overdue(connection: Connection, now_ns: int) -> int:
     """End the subscriptions whose time is over; return how many."""
     over = _OPEN & (_S.until_s <= now_ns // NS_PER_S)
-    ended = sa.update(subscriptions).where(over).values(ended_ns=now_ns, reason="its time is over: subscribe again")
-    count = connection.execute(ended).rowcount
+    values = {"ended_ns": _behind_all(connection, now_ns), "reason": "its time is over: subscribe again"}
+    count = connection.execute(sa.update(subscriptions).where(over).values(values)).rowcount
     _prune(connection, now_ns)
     return count
+
+
+def _behind_all(connection: Connection, now_ns: int) -> int:
+    """The time of an end: behind that of every change, although the clock may have been set back since."""
+    return max(now_ns, _newest(connection) * _NS_PER_US)
+
+
+def _newest(connection: Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.coalesce(sa.func.max(_F.version), 0))).scalar_one())
 
 
 def _prune(connection: Connection, now_ns: int) -> None:
@@ -327,8 +339,7 @@ def known(connection: Connection, questions: Collection[str]) -> dict[str, tuple
 
 def note(connection: Connection, changes: Iterable[Mapping[str, object]], now_ns: int) -> int:
     """Store changed answers or problems by `question`, each with the next version; return the newest version."""
-    newest = connection.execute(sa.select(sa.func.coalesce(sa.func.max(_F.version), 0))).scalar_one()
-    version = max(int(newest), now_ns // _NS_PER_US - 1)
+    version = max(_newest(connection), now_ns // _NS_PER_US - 1)
     for change in changes:
         version += 1
         row = _F.question == change["question"]

@@ -9,6 +9,7 @@ import pytest
 
 from core.model.errors import NotFoundError
 from core.runtime import deliveries
+from core.runtime.clock import NS_PER_S, ManualClock
 from core.runtime.database import create_schema
 from relayer.asking import parts
 from relayer.asking.hooks import SubscriptionHooks
@@ -55,6 +56,18 @@ class Posting(World):
         return [
             (body["data"]["place"], body["data"]["evidence"]["answer"]["version"]) for _, body in self.address.taken
         ]
+
+
+class SetBack(ManualClock):
+    """A clock that somebody sets back."""
+
+    back_s = 0
+
+    def now(self) -> float:
+        return super().now() - self.back_s
+
+    def now_ns(self) -> int:
+        return super().now_ns() - self.back_s * NS_PER_S
 
 
 @pytest.fixture
@@ -110,6 +123,24 @@ async def test_pushes_come_no_more_often_than_wanted(world: Posting) -> None:
         world.chains.write(A)
         await world.second()
     assert len(world.posted()) == 3
+
+
+async def test_changes_under_a_clock_that_was_set_back_are_heard(world: Posting) -> None:
+    """By the webhook, by a stream, and the end behind them."""
+    clock = world.clock = SetBack()
+    world.pusher = world.restarted()
+    world.hooks = SubscriptionHooks(world.database, world.pusher, clock, world.address.post)
+    subscription = await world.subscribe(A, url=URL, secret=SECRET)
+    heard = world.feed(subscription)
+    await world.second()
+    assert len(await heard.next()) == 1
+    clock.back_s = 3_600
+    world.chains.write(A)
+    await world.second()
+    assert world.posted() == [(0, 0), (0, 1)]
+    assert len(await heard.next()) == 1
+    await world.pusher.end(subscription.id, "over")
+    assert (await world.pusher.find(subscription.id)).end_version > heard.feed.last
 
 
 async def test_subscription_that_nobody_takes_ends_with_the_reason(world: Posting) -> None:
