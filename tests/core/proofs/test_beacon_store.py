@@ -264,6 +264,36 @@ def test_final_header_that_is_known_moves_nothing() -> None:
     assert again.best is not None
 
 
+def test_older_final_header_without_a_next_committee_keeps_the_best() -> None:
+    update = BEACON.update(BEGIN + 30, BEGIN + 10, following=False)
+    assert after(update, store=begun(BEGIN + 20)).best == update
+
+
+def genesis_final(slot: int) -> Update:
+    """An update of the first period whose state calls genesis final."""
+    state = BEACON.state(slot, None)
+    finality = Finality(None, state.branch(FINALIZED_ROOT[0]))
+    return BEACON.signed(replace(BEACON.update(slot, None), finality=finality), range(SIZE))
+
+
+def test_first_period_learns_its_next_committee_from_genesis() -> None:
+    """Genesis is in it, so that what is final is of the attested header's period; nothing final teaches nothing."""
+    for slot in (0, 30):
+        store = begun(8 if slot else 0)
+        learnt = after(genesis_final(slot), store=store)
+        assert (learnt.following, learnt.finalized, learnt.best) == (BEACON.committee(1), store.finalized, None)
+    none = after(BEACON.update(30, None), store=begun(8))
+    assert (none.following, none.best is not None) == (None, True)
+
+
+def test_header_of_the_same_slot_replaces_none() -> None:
+    marked = replace(BEACON.header(BEGIN + 10), execution_branch=())
+    final = replace(begun(BEGIN + 10), finalized=marked)
+    assert after(BEACON.update(BEGIN + 30, BEGIN + 10), store=final).finalized == marked
+    optimistic = replace(begun(), optimistic=marked, previous_most=2 * SIZE)
+    assert after(BEACON.update(BEGIN + 30, BEGIN + 10), store=optimistic).optimistic == marked
+
+
 # --- forced ------------------------------------------------------------------------------------------------------
 
 
@@ -322,6 +352,11 @@ def test_updates_are_ranked_by_each_criterion_in_turn() -> None:
         for worse in ordered[place + 1 :]:
             assert is_better_update(better, worse, NETWORK), (place, ordered.index(worse))
             assert not is_better_update(worse, better, NETWORK)
+
+
+def test_updates_without_finality_are_ranked_alike_in_every_period() -> None:
+    few, all_of_them = BEACON.update(20, None, signers=MOST), BEACON.update(PERIOD + 20, None)
+    assert is_better_update(all_of_them, few, NETWORK)
 
 
 # --- chains ------------------------------------------------------------------------------------------------------
