@@ -258,10 +258,13 @@ class _Batch:
         changed = changed_accounts(before, after)
         low: dict[str, MoveKey] = {}
         beyond = 0
+        numbers = histories.account_numbers(self._connection, changed.keys())
         for account, since_s in changed.items():
+            if account not in numbers:
+                continue  # it never moved anything
             key = MoveKey(since_s, ChainId(""), Height(0), 0, Direction.OUT)
             own = {account, *(one for one in (before.entity_of(account), after.entity_of(account)) if one is not None)}
-            neighbours, all_of_them = self._neighbours(account, since_s)
+            neighbours, all_of_them = self._neighbours(numbers[account], since_s)
             beyond += not all_of_them
             for name in own | {self._knowledge.name_of(other) for other in neighbours}:
                 low[name] = min(key, low.get(name, key))
@@ -270,9 +273,8 @@ class _Batch:
             return f"label version {after.version}: {beyond} accounts have more than {MAX_NEIGHBOURS} moves to look at"
         return ""
 
-    def _neighbours(self, account: AccountId, since_s: int) -> tuple[set[AccountId], bool]:
-        numbers = histories.account_numbers(self._connection, [account])
-        rows = histories.stored_moves(self._connection, numbers.values(), since_s, self._horizon.until_s)
+    def _neighbours(self, number: int, since_s: int) -> tuple[set[AccountId], bool]:
+        rows = histories.stored_moves(self._connection, [number], since_s, self._horizon.until_s)
         others: set[int] = set()
         for count, row in enumerate(rows):
             if count == MAX_NEIGHBOURS:
