@@ -33,7 +33,7 @@ from bench._supervision_data import Filling
 from bench.detection import detection
 from bench.traffic import ASSETS, CHAINS, Plan, Traffic, generate
 from core.model.facts import Block
-from core.model.types import ChainId, Height
+from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import SystemClock
 from core.runtime.database import SqliteDatabase
 from core.runtime.garbage import collect_seldom
@@ -41,7 +41,8 @@ from indexer import store
 from indexer.chain_view import ChainView, advance
 from indexer.projections.contracts import report_holder
 from indexer.projections.histories import complete_since
-from regulator_api.knowledge.store import load_labels
+from regulator_api.knowledge.store import import_list, load_labels
+from regulator_api.knowledge.tags import Statement
 from regulator_api.rules import export as exporting
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.engine import RulesEngine
@@ -73,6 +74,7 @@ class InOrder(Filling):
         await self.database.write(_fresh)
         await self.database.write(self._agree)
         await self.database.write(self._label)
+        await self.database.write(self._name_owners)
         await self.database.write(_rates)
         blocks = []
         for number, name in enumerate(CHAINS):
@@ -82,6 +84,14 @@ class InOrder(Filling):
             await self.database.write(partial(_register, chain=chain, keeper=keeper))
             blocks += [(one.header.time.seconds, number, one) for one in self._blocks(number, chain, mine)]
         return sorted(blocks, key=itemgetter(0, 1))
+
+    def _name_owners(self, connection: Connection) -> None:
+        """A tag for each account that belongs to an entity: only a tag joins accounts."""
+        owners = [
+            Statement(AccountId(account), "person", "person", "bench", 100, 0, None, None, entity)
+            for account, entity in sorted(self._traffic.entities.items())
+        ]
+        import_list(connection, "owners", "own", owners, sha256=bytes(32), published_s=1, who="bench", now_ns=2)
 
     async def store(self, blocks: list[tuple[int, int, Block]]) -> None:
         """Store some blocks, in one transaction."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
+from core.runtime.garbage import collect_seldom
 from gateway.config import RegulatorConfig
 from gateway.daemons.parts import existing_database
 from indexer.projections.histories import complete_since
@@ -51,6 +52,9 @@ class Compared:
 
 async def export(config: RegulatorConfig, base: Path, folder: Path, progress: Progress) -> Manifest:
     """Export the histories of a regulator's database. It may run meanwhile."""
+
+    # Millions of moves pass through, and none of them is part of a circle.
+    collect_seldom()
 
     def work(connection: Connection) -> Manifest:
         knowledge = Knowledge(

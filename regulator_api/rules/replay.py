@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from core.model.errors import FatalError, RejectedError
+from core.runtime.garbage import collect_seldom
 from regulator_api.rules import export
 from regulator_api.rules.observation import Alert
 
@@ -37,7 +38,7 @@ def run_local(folder: Path, processes: int, progress: Progress = lambda *_: None
             progress(done, len(files))
         return export.finish(parts, manifest)
     # Fresh processes: this one may have threads and open databases.
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), collect_seldom) as pool:
         running = [pool.submit(export.run_file, file, manifest) for file in files]
         for done, one in enumerate(as_completed(running), 1):
             parts += one.result()
