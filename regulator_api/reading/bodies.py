@@ -83,7 +83,8 @@ class BalanceView(msgspec.Struct, frozen=True, kw_only=True):
 
 class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One account. `keeper`: it keeps locks, and value only passes through it. `whole` is false if the chain has more
-    assets than were looked at. Times are Unix seconds, null before the first move."""
+    assets than were looked at. Times are Unix seconds, null before the first move. `alerts` counts the alerts that
+    stand now about the account, or about its entity, by typology."""
 
     account: str
     chain: str
@@ -94,6 +95,7 @@ class ProfileAnswer(msgspec.Struct, frozen=True, kw_only=True):
     last_s: int | None
     balances: list[BalanceView]
     whole: bool
+    alerts: dict[str, int]
     moment: MomentView
 
 

@@ -16,6 +16,7 @@ from regulator_api.reading import bodies, documents, questions
 from regulator_api.reading.aggregates import Figures
 from regulator_api.reading.common import Reading, listing_of
 from regulator_api.reading.search import search
+from regulator_api.rules.alerts import risk_of
 from regulator_api.view import View
 from regulator_api.view.accounts import Balance, balances_of, counterparties, list_moves, span
 from regulator_api.view.swaps import SwapFilter, list_swaps, swap_by_id
@@ -211,9 +212,10 @@ class Paths:
         def work(view: View) -> Any:
             ends, labels = span(view, account), self._reading.labels(view)
             held, whole = balances_of(view, account)
-            return ends, held, whole, labels, account in view.keepers(), view.sees([account])
+            alerts = risk_of(view.connection, view.scope, labels.entity_of(account) or account)
+            return ends, held, whole, labels, account in view.keepers(), view.sees([account]), alerts
 
-        (ends, held, whole, labels, keeper, seen), frame = await self._reading.read(
+        (ends, held, whole, labels, keeper, seen, alerts), frame = await self._reading.read(
             request, (query.as_of, query.labels), work
         )
         return respond(
@@ -227,6 +229,7 @@ class Paths:
                 last_s=None if ends is None else ends[1].key.time_s,
                 balances=[documents.balance_view(one, frame) for one in held],
                 whole=whole,
+                alerts=alerts,
                 moment=frame.view,
             )
         )

@@ -26,6 +26,7 @@ class View:
     def __init__(self, connection: Connection, scope: Scope, moment: AsOf) -> None:
         self.connection = connection
         self.as_of = moment
+        self.scope = scope
         self.jurisdictions = scope.jurisdictions
         self.restricted = scope.jurisdictions is not None
         self._members: sa.CompoundSelect[tuple[str]] | None = None

@@ -35,6 +35,7 @@ async def test_a_profile_says_what_an_account_holds(world: World, api: Api) -> N
     profile = await api.get(path_of(deal.initiator.sender))
     assert (profile["entity"], profile["keeper"], profile["whole"]) == ("bank", False, True)
     assert [tag["label"] for tag in profile["tags"]] == ["The Bank"]
+    assert profile["alerts"] == {}
     (held,) = profile["balances"]
     assert held["amount"]["base_units"] == str(PURSE - deal.initiator.amount)
     assert held["exact"]
