@@ -12,8 +12,14 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 DOES_NOT_FIT: Final = frozenset({"malformed-json", "not-json", "invalid-body", "invalid-query"})
 """Refusals of what the document does not allow; it may not be refused so if it does."""
-TOO_LONG: Final = frozenset({HTTPStatus.REQUEST_URI_TOO_LONG, HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE})
-"""A path beyond our own limit, and a request line beyond the server's."""
+TOO_LONG: Final = frozenset(
+    {
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.REQUEST_URI_TOO_LONG,
+        HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    }
+)
+"""A body or a path beyond our own limit, and a request line beyond the server's."""
 
 
 async def assert_speaks_its_openapi(
