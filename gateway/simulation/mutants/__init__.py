@@ -14,6 +14,7 @@ each, which is tried first.
 
 from typing import Final
 
+from gateway.simulation.mutants.evading import EVADING
 from gateway.simulation.mutants.ledger import ADAPTING, RULES
 from gateway.simulation.mutants.operating import OPERATING
 from gateway.simulation.mutants.outside import BELIEVING
@@ -29,5 +30,5 @@ __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING),
 )
