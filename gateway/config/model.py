@@ -333,8 +333,8 @@ class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class UsageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much one caller may ask: requests, and records in a day (UTC)."""
 
-    per_second: int = 50
-    burst: int = 200
+    per_second: int = 500
+    burst: int = 2_000
     records_per_day: int = 1_000_000
 
 
