@@ -264,7 +264,7 @@ def test_final_header_that_is_known_moves_nothing() -> None:
     assert again.best is not None
 
 
-def test_older_final_header_without_a_next_committee_keeps_the_best() -> None:
+def test_older_final_header_alone_keeps_the_best_update() -> None:
     update = BEACON.update(BEGIN + 30, BEGIN + 10, following=False)
     assert after(update, store=begun(BEGIN + 20)).best == update
 
@@ -354,7 +354,7 @@ def test_updates_are_ranked_by_each_criterion_in_turn() -> None:
             assert not is_better_update(worse, better, NETWORK)
 
 
-def test_updates_without_finality_are_ranked_alike_in_every_period() -> None:
+def test_updates_without_finality_rank_alike_in_any_period() -> None:
     few, all_of_them = BEACON.update(20, None, signers=MOST), BEACON.update(PERIOD + 20, None)
     assert is_better_update(all_of_them, few, NETWORK)
 
