@@ -84,6 +84,6 @@ function compare(leg: string, expected: TermsBody, answered: TermsBody): void {
   if (differs.length > 0) throw rejected(`the relayer's ${leg} leg is not as quoted, it differs in ${differs.join(", ")}: nothing was locked`);
 }
 
-function notLaterThanQuoted(leg: string, awayS: number, mostS: number): void {
-  if (!(awayS <= mostS)) throw rejected(`the ${leg} leg's timelock is ${awayS} s away, at most ${mostS} s were agreed: nothing was locked`);
+function notLaterThanQuoted(leg: string, farS: number, mostS: number): void {
+  if (!(farS <= mostS)) throw rejected(`the ${leg} leg's timelock is ${farS} s away, at most ${mostS} s were agreed: nothing was locked`);
 }
