@@ -14,9 +14,11 @@ FEW: Final = 10
 
 PAGES: Final[tuple[Page, ...]] = (
     Page("", "Overview", "read"),
+    Page("flows", "Flows", "read"),
     Page("swaps", "Swaps", "read"),
     Page("transfers", "Transfers", "read"),
     Page("assets", "Assets", "read"),
+    Page("records", "Records", "read"),
     Page("contracts", "Contracts", "read"),
     Page("lists", "Watch lists", "read"),
     Page("entities", "Entities", "read"),
@@ -42,6 +44,9 @@ class RegulatorPages:
             ("/assets", self._assets),
             ("/assets/{asset}", self._asset),
             ("/accounts/{account}", self._account),
+            ("/flows", self._flows),
+            ("/records", self._records),
+            ("/records/{chain}/{namespace}/{key}", self._record),
             ("/contracts", self._contracts),
             ("/lists", self._lists),
             ("/lists/{version}", self._list),
@@ -119,6 +124,21 @@ class RegulatorPages:
             asked=asked,
         )
 
+    async def _flows(self, visit: Visit) -> web.Response:
+        found = await visit.get("/v1/corridors", **visit.asked("as_of"))
+        return visit.page("flows.html", "Flows", found=found, sankey=sankey_of(found["items"]))
+
+    async def _records(self, visit: Visit) -> web.Response:
+        asked = visit.asked("chain", "namespace", "cursor")
+        found = await visit.get("/v1/records", limit=SHOWN, **asked)
+        return visit.page("records.html", "Records", found=found, asked=asked, name=None)
+
+    async def _record(self, visit: Visit) -> web.Response:
+        parts = [visit.request.match_info[name] for name in ("chain", "namespace", "key")]
+        path = "/".join(map(segment, parts))
+        found = await visit.get(f"/v1/records/{path}", limit=SHOWN, **visit.asked("cursor"))
+        return visit.page("records.html", "Record", found=found, asked={}, name=f"{parts[1]}/{parts[2]} on {parts[0]}")
+
     async def _contracts(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "cursor")
         found = await visit.get("/v1/contracts", limit=SHOWN, **asked)
@@ -180,9 +200,31 @@ def place_of(hit: dict[str, Any]) -> str:
     """The page of something that the search found."""
     if hit["kind"] in _PLACES:
         return f"/console/{_PLACES[hit['kind']]}/{segment(hit['id'])}"
+    if hit["kind"] == "record":
+        return (
+            f"/console/records?namespace={segment(hit['id'].rsplit('/', 2)[-2])}"
+            if "/" in hit["id"]
+            else "/console/records"
+        )
     if hit["kind"] == "transaction":
         return f"/console/transfers?tx={segment(hit['id'].rsplit('/', 1)[-1])}"
     return f"/console/search?q={segment(hit['id'])}"
+
+
+def sankey_of(corridors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Swaps from what was given to what was taken, as the picture of flows needs them."""
+
+    def named(side: str, amount: dict[str, Any], chain: str) -> str:
+        return f"{side} {amount['symbol'] or amount['asset']} on {chain}"
+
+    return [
+        {
+            "source": named("gave", one["given"], one["from_chain"]),
+            "target": named("got", one["taken"], one["to_chain"]),
+            "value": one["swaps"],
+        }
+        for one in corridors
+    ]
 
 
 def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,10 +1,10 @@
 /** Charts, each of which says again what a table next to it says. */
-import { BarChart } from "echarts/charts";
+import { BarChart, SankeyChart } from "echarts/charts";
 import { GridComponent, TooltipComponent } from "echarts/components";
 import * as echarts from "echarts/core";
 import { SVGRenderer } from "echarts/renderers";
 
-echarts.use([BarChart, GridComponent, TooltipComponent, SVGRenderer]);
+echarts.use([BarChart, SankeyChart, GridComponent, TooltipComponent, SVGRenderer]);
 
 const colour = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -24,6 +24,24 @@ function draw(place: HTMLElement): void {
   addEventListener("resize", () => chart.resize());
 }
 
+interface Flow { readonly source: string; readonly target: string; readonly value: number }
+
+function sankey(place: HTMLElement): void {
+  const links = JSON.parse(place.dataset["values"] ?? "[]") as Flow[];
+  if (links.length === 0 || echarts.getInstanceByDom(place) !== undefined) return;
+  const names = [...new Set(links.flatMap((one) => [one.source, one.target]))];
+  const chart = echarts.init(place, undefined, { renderer: "svg" });
+  chart.setOption({
+    animation: false,
+    color: [colour("--accent")],
+    series: [{ type: "sankey", left: 4, right: 160, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name })), links, label: { color: colour("--text") }, lineStyle: { color: "source", opacity: 0.35 } }],
+    tooltip: { trigger: "item" },
+  });
+  addEventListener("resize", () => chart.resize());
+}
+
 const all = (): void => document.querySelectorAll<HTMLElement>(".chart[data-chart=bars]").forEach(draw);
+const flows = (): void => document.querySelectorAll<HTMLElement>(".chart[data-chart=sankey]").forEach(sankey);
 all();
+flows();
 document.addEventListener("htmx:afterSettle", all);
