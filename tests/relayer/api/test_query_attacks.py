@@ -114,6 +114,8 @@ async def test_block_that_is_not_the_attested_one_is_a_disagreement(both: Both) 
     """Another chain with the same heights, whose headers and proofs are its own."""
 
     async with evm_harness() as other:
+        # Two chains that were made within one second have the same blocks.
+        await other.rpc("anvil_setBalance", f"0x{'ab' * 20}", "0x1")
         await other.advance(60)
         prover = AttestedStateProver(other.chain.proofs, both.ledger.chain.prover)
         async with serving(ProverByChain({ETHEREUM: prover})) as url, RelayerApi(url) as api:
