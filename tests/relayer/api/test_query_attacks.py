@@ -115,7 +115,7 @@ async def test_block_that_is_not_the_attested_one_is_a_disagreement(both: Both) 
 
     async with evm_harness() as other:
         # Two chains that were made within one second have the same blocks.
-        await other.rpc("anvil_setBalance", f"0x{'ab' * 20}", "0x1")
+        await other.rpc("evm_increaseTime", 3_600)
         await other.advance(60)
         prover = AttestedStateProver(other.chain.proofs, both.ledger.chain.prover)
         async with serving(ProverByChain({ETHEREUM: prover})) as url, RelayerApi(url) as api:
