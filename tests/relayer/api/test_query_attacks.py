@@ -19,6 +19,7 @@ from core.model.types import ChainId, Height, address_of
 from core.model.uris import parse_uri
 from core.proofs.errors import ProofError
 from core.proofs.evidence import encode_evidence
+from local_chains.evm.anvil import AnvilSettings
 from relayer.client import Proven, ProvenQueries, RelayerApi, RelayerProver
 from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.consortium.harness import running
@@ -113,9 +114,8 @@ async def test_endpoint_that_cannot_prove_is_named_with_the_reason(
 async def test_block_that_is_not_the_attested_one_is_a_disagreement(both: Both) -> None:
     """Another chain with the same heights, whose headers and proofs are its own."""
 
-    async with evm_harness() as other:
-        # Two chains that were made within one second have the same blocks.
-        await other.rpc("evm_increaseTime", 3_600)
+    # Two chains that were made within one second have the same blocks, unless their blocks have other limits.
+    async with evm_harness(AnvilSettings(block_time_s=None, block_gas_limit=200_000_000)) as other:
         await other.advance(60)
         prover = AttestedStateProver(other.chain.proofs, both.ledger.chain.prover)
         async with serving(ProverByChain({ETHEREUM: prover})) as url, RelayerApi(url) as api:
