@@ -84,6 +84,8 @@ async def test_two_people_close_a_case_of_a_traced_alert(browser: Browser, town:
     await eventually(visitor, "text=Dealings with a listed account")
     assert await visitor.faults() == []
 
+    await visitor.opens("swaps")
+    await eventually(visitor, "tbody .light.good:text-is('final')")
     await visitor.opens(f"trace?account={quote(alice)}&asset={quote(town.ether)}")
     await visitor.page.click("main form button")
     await visitor.page.wait_for_url("**/console/traces/*")
