@@ -84,7 +84,7 @@ def _ask(address: str, headers: dict[str, str], examples: int, max_s: int) -> in
     command += ["--checks", ",".join(CHECKS), "--phases", "examples,coverage,fuzzing"]
     command += ["--max-examples", str(examples), "--max-time", str(max_s), "--generation-deterministic", "--no-shrink"]
     command += ["--exclude-path-regex", ENDLESS, "--request-timeout", "10", "--warnings", "off", "--no-color"]
-    # Most made-up paths are no path segment, and are made again: that is the generator's matter, not the API's.
+    # Most made-up texts cannot stand in a path, and others are made: that is the generator's matter, not the API's.
     command += ["--suppress-health-check", "filter_too_much"]
     for name, value in headers.items():
         command += ["--header", f"{name}: {value}"]
