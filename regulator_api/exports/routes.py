@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from aiohttp import web
 
-from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError
+from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError, RetryableError
 from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -129,13 +129,14 @@ def routes(reading: Reading, database: Database, clock: Clock) -> list[Route]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    """An export that this process makes."""
+    """An export that this process makes, as long as nobody has taken it over since `seen_ns`."""
 
     id: str
     body: ExportBody
     scope: Scope
+    seen_ns: int
 
 
 class Exports:
@@ -147,7 +148,7 @@ class Exports:
         self._clock = clock
         self._secrets = secrets
         self._turns = asyncio.Semaphore(MAX_AT_ONCE)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def post(self, request: web.Request) -> web.Response:
         body = await read_body(request, ExportBody)
@@ -178,7 +179,7 @@ class Exports:
                 f"{MAX_EXPORTS} exports of yours are kept: they are forgotten after a day.",
                 retry_after_s=3_600,
             )
-        self._start(_Job(export.id, asked, scope))
+        self._start(_Job(export.id, asked, scope, now_ns))
         return respond(_answer(export), status=202, headers={"Location": f"/v1/exports/{export.id}"})
 
     async def get(self, request: web.Request) -> web.Response:
@@ -201,26 +202,36 @@ class Exports:
             raise NotFoundError("there is no such export of yours", id=name[:32])
         now_ns = self._clock.now_ns()
         stale_ns = now_ns - STALE_S * NS_PER_S
-        stale = found.state == store.RUNNING and found.seen_ns < stale_ns
+        # One that waits here for its turn has no news either.
+        stale = found.state == store.RUNNING and found.seen_ns < stale_ns and name not in self._tasks
         if stale and await self._database.write(lambda c: store.take_over(c, name, stale_ns, now_ns)):
             wanted = msgspec.json.decode(found.scope, type=list[str] | None)
             scope = Scope(None if wanted is None else frozenset(wanted), request[SCOPE].roles)
-            self._start(_Job(name, msgspec.json.decode(found.question, type=ExportBody), scope))
+            self._start(_Job(name, msgspec.json.decode(found.question, type=ExportBody), scope, now_ns))
         return found
 
     def _start(self, job: _Job) -> None:
-        task = asyncio.get_running_loop().create_task(self._make(job))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[job.id] = task = asyncio.get_running_loop().create_task(self._make(job))
+        task.add_done_callback(lambda _: self._tasks.pop(job.id))
 
     async def _make(self, job: _Job) -> None:
         async with self._turns:
             try:
                 await self._pages(job)
+            except RetryableError as error:
+                log.warning("an export stopped: whoever asks for it begins it again", id=job.id, error=error.message)
             except CausewayError as error:
                 log.warning("an export failed", id=job.id, error=error.message)
-                detail = error.message
-                await self._database.write(lambda c: store.add(c, job.id, 0, b"", state=store.FAILED, detail=detail))
+                await self._add(job, 0, b"", {"state": store.FAILED, "detail": error.message})
+
+    async def _add(self, job: _Job, number: int, data: bytes, values: dict[str, Any]) -> bool:
+        """Keep a part of the file. Return false if the export is not this job's any more."""
+        now_ns = self._clock.now_ns()
+        mine = await self._database.write(
+            lambda c: store.add(c, job.id, job.seen_ns, number, data, seen_ns=now_ns, **values)
+        )
+        job.seen_ns = now_ns
+        return mine
 
     async def _pages(self, job: _Job) -> None:
         columns = TRANSFER_COLUMNS if job.body.what == "transfers" else SWAP_COLUMNS
@@ -242,13 +253,10 @@ class Exports:
                 rest = writer.close()
                 digest.update(rest)
                 data, size = data + rest, size + len(rest)
-            values: dict[str, Any] = {"rows": rows, "bytes": size, "seen_ns": self._clock.now_ns()}
+            values: dict[str, Any] = {"rows": rows, "bytes": size}
             if done:
                 values |= {"state": store.DONE, "sha256": digest.hexdigest()}
-            part, place = data, number
-            if not await self._database.write(lambda c, p=part, n=place, v=values: store.add(c, job.id, n, p, **v)):  # type: ignore[misc]
-                return
-            if done:
+            if not await self._add(job, number, data, values) or done:
                 return
             number += 1
 

@@ -83,9 +83,10 @@ def take_over(connection: Connection, name: str, stale_ns: int, now_ns: int) -> 
     return True
 
 
-def add(connection: Connection, name: str, number: int, data: bytes, **values: Any) -> bool:
-    """Keep a part of the file and how far it is. Return false if the export is gone or not running any more."""
-    here = sa.update(exports).where(exports.c.id == name, exports.c.state == RUNNING)
+def add(connection: Connection, name: str, held_ns: int, number: int, data: bytes, **values: Any) -> bool:
+    """Keep a part of the file and how far it is. Return false if the export is gone or not running any more, or if
+    somebody has taken it over: `held_ns` is the `seen_ns` that the caller stored last."""
+    here = sa.update(exports).where(exports.c.id == name, exports.c.state == RUNNING, exports.c.seen_ns == held_ns)
     if connection.execute(here.values(**values)).rowcount != 1:
         return False
     if data:

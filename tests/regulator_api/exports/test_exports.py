@@ -1,5 +1,6 @@
 """Exports: files in three formats that hold the same rows, of one moment, for the caller who asked."""
 
+import asyncio
 import csv
 import hashlib
 import io
@@ -13,7 +14,7 @@ from pyarrow import parquet
 from core.runtime.clock import NS_PER_S
 from regulator_api.exports import store
 from regulator_api.exports.formats import writer_of
-from regulator_api.exports.routes import STALE_S
+from regulator_api.exports.routes import STALE_S, Exports
 from tests.indexer.world import GOLD, PURSE, A, B, World
 from tests.regulator_api.api import Answer, Api
 from tests.regulator_api.test_api import claimed_swap
@@ -108,6 +109,56 @@ async def test_an_export_whose_process_ended_is_made_again(world: World, api: Ap
     assert world.clock.now_ns() > STALE_S * NS_PER_S
     await eventually(done)
     assert len((await api.ask(f"{path}/file")).raw.splitlines()) == 3
+
+
+async def test_an_export_that_waits_is_made_once(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    turn, page = asyncio.Event(), Exports._page
+
+    async def later(exports: Exports, job: Any, key: Any) -> Any:
+        await turn.wait()
+        return await page(exports, job, key)
+
+    monkeypatch.setattr(Exports, "_page", later)
+    monkeypatch.setattr("regulator_api.exports.routes.PAGE", 1)
+    path = (await made(api, what="transfers", format="csv")).headers["Location"]
+    for _ in range(2):
+        await world.clock.advance(STALE_S + 1)
+        assert (await api.get(path))["state"] == "running"
+    turn.set()
+
+    async def ended() -> bool:
+        return bool((await api.get(path))["state"] != "running")
+
+    await eventually(ended)
+    found = await api.get(path)
+    assert (found["state"], found["rows"], found["detail"]) == ("done", 2, "")
+    assert hashlib.sha256((await api.ask(f"{path}/file")).raw).hexdigest() == found["sha256"]
+
+
+async def test_what_was_taken_over_is_written_by_the_new_one_alone(world: World, api: Api) -> None:
+    """A process that was only slow must not put its parts among those of the process that began again."""
+    begun = await made(api, what="transfers", format="csv")
+    name = begun.body["id"]
+
+    def work(connection: Any) -> tuple[list[bool], bytes]:
+        connection.execute(store.parts.delete())
+        here = store.exports.update().where(store.exports.c.id == name)
+        connection.execute(here.values(state=store.RUNNING, seen_ns=1))
+        wrote = [
+            store.add(connection, name, 1, 0, b"old,", seen_ns=2),
+            store.take_over(connection, name, 3, 9),
+            store.add(connection, name, 2, 1, b"late,", state=store.DONE, seen_ns=4),
+            store.add(connection, name, 9, 0, b"new,", seen_ns=10),
+            store.add(connection, name, 2, 1, b"", state=store.FAILED, seen_ns=11),
+            store.add(connection, name, 10, 1, b"whole", state=store.DONE, seen_ns=12),
+        ]
+        return wrote, store.content(connection, name)
+
+    async def done() -> bool:
+        return bool((await api.get(begun.headers["Location"]))["state"] == "done")
+
+    await eventually(done)
+    assert await world.database.write(work) == ([True, True, False, True, False, True], b"new,whole")
 
 
 async def test_bad_exports_are_refused(world: World, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
