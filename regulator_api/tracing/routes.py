@@ -101,7 +101,7 @@ class Tracing:
             history = Histories(view, lambda account, at_s: bool(labels.categories(account, at_s) & SERVICES))
             source = source_of(view)
             network = explore(history, way, source.edges, source.through, source.origin, bounds)
-            return _Made(network, labels, candidates(view, history.unjoined))
+            return _Made(network, labels, candidates(view, history.unjoined.values()))
 
         return await self._reading.read(request, (body.as_of, body.labels), work, default="finalized")
 

@@ -133,7 +133,7 @@ def _join(view: View, locks: Locks) -> None:
     locks.unjoined = set(wanted) - joined
 
 
-def candidates(view: View, found: Sequence[LockRow]) -> list[Candidate]:
+def candidates(view: View, found: Iterable[LockRow]) -> list[Candidate]:
     """Return the locks of `found` under whose hashlock there are claimed locks on other chains."""
     made: list[Candidate] = []
     for lock in found:

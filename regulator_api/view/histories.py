@@ -17,7 +17,7 @@ from indexer.projections.numbers import known_numbers, names_of
 from regulator_api.tracing.model import Edge, Ledger, Way
 from regulator_api.tracing.ports import Found, Wanted
 from regulator_api.view.base import View
-from regulator_api.view.edges import Locks, edge_of_move, read_locks
+from regulator_api.view.edges import LockPlace, Locks, edge_of_move, read_locks
 
 FEW: Final = 4
 MANY: Final = 64
@@ -46,8 +46,8 @@ class Histories:
     def __init__(self, view: View, is_service: Callable[[AccountId, int], bool]) -> None:
         self._view = view
         self._is_service = is_service
-        self.unjoined: list[LockRow] = []
-        """Locks that were reached and that no agreement joins."""
+        self.unjoined: dict[LockPlace, LockRow] = {}
+        """Locks that were reached and that no agreement joins; both parties of one may be reached."""
 
     def is_service(self, account: AccountId, at_s: int) -> bool:
         return account in self._view.keepers() or self._is_service(account, at_s)
@@ -107,7 +107,8 @@ class Histories:
         }
         others = {row.other_id for row in every if row.other_id is not None and row.kind == MoveKind.TRANSFER}
         locks = read_locks(self._view, made, ended) if made or ended else Locks()
-        self.unjoined += [lock for lock in locks.by_place.values() if lock.terms.hashlock in locks.unjoined]
+        loose = (lock for lock in locks.by_place.values() if lock.terms.hashlock in locks.unjoined)
+        self.unjoined.update((lock.place, lock) for lock in loose)
         return locks, names_of(self._view.connection, tables.accounts, others)
 
     def _openings(self, wanted: Sequence[Wanted], rows: Sequence[Sequence[_Row]], way: Way) -> list[int]:

@@ -83,6 +83,10 @@ async def test_locks_that_nothing_joins_are_candidates(world: World, api: Api) -
     assert crossing["hashlock"] == deal.preimage.hashlock().hex()
     (method, *_) = answer.body["methods"]
     assert ends(method) == {(world.participant[A].account, COIN, False): deal.initiator.amount}
+    # Reached from both of its parties, the lock is still one.
+    (issued,) = (await api.get(f"/v1/transfers?chain={A}"))["items"]
+    both = await trace(api, transaction={"chain": A, "tx": issued["placed"]["tx_hash"]})
+    assert both.body["candidates"] == [crossing]
     # The agreement joins them: now the value is on the other chain.
     await world.database.write(partial(report_agreement, agreement=deal.agreement(), now_ns=1))
     joined = await trace(api, **purse(world))
