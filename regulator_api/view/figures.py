@@ -111,10 +111,11 @@ def crossings(view: View, since_s: int | None, until_s: int | None) -> tuple[lis
         first.c.settle_time_s,
         second.c.settle_time_s.label("other_s"),
     )
+    ends = first.c.settle_time_s, second.c.settle_time_s
     if since_s is not None:
-        timed = timed.where(tables.swaps.c.opened_s >= since_s)
+        timed = timed.where(sa.or_(*(end >= since_s for end in ends)))
     if until_s is not None:
-        timed = timed.where(tables.swaps.c.opened_s <= until_s)
+        timed = timed.where(*(end <= until_s for end in ends), tables.swaps.c.opened_s <= until_s)
     rows = view.connection.execute(timed.order_by(tables.swaps.c.swap_id).limit(MAX_CROSSINGS + 1)).all()
     found: dict[str, Crossing] = {}
     for row in rows[:MAX_CROSSINGS]:

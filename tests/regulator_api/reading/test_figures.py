@@ -14,7 +14,7 @@ from regulator_api.reading import figures
 from regulator_api.reading.figures import Crossing, Holder, Moved, concentration, corridors, series
 from tests.indexer.world import COIN, GOLD, PURSE, A, B, World
 from tests.regulator_api.api import Api
-from tests.regulator_api.test_api import claimed_swap
+from tests.regulator_api.test_api import agreement_body, claimed_swap
 from tests.regulator_api.test_bad_input import is_problem
 
 GOLD_PATH = f"/v1/assets/{quote(GOLD, safe='')}"
@@ -76,6 +76,26 @@ async def test_a_corridor_has_both_sums(world: World, api: Api) -> None:
     verify(found["bundle"])
     assert (await api.get(f"/v1/corridors?as_of={A}@1,{B}@1"))["items"] == []
     assert (await api.get("/v1/corridors?as_of=latest", "swiss"))["items"] == []
+
+
+async def test_a_corridor_counts_swaps_when_they_are_claimed(world: World, api: Api) -> None:
+    deal = world.deal()
+    assert (await api.ask("/v1/agreements", "relayer-1", method="POST", json=agreement_body(deal))).status == 201
+    first, second = await world.lock(deal.initiator), await world.lock(deal.participant)
+    await world.clock.advance(20)
+    await world.claim(deal.participant, second, deal.preimage)
+    await world.claim(deal.initiator, first, deal.preimage)
+    await world.index()
+    steps = (await api.get("/v1/swaps/swap-1"))["steps"]
+    made_s = max(step["time_s"] for step in steps if step["what"] == "locked")
+    claimed_s = max(step["time_s"] for step in steps if step["what"] == "claimed")
+    assert made_s < claimed_s
+    for span, count in (
+        (f"since_s={claimed_s}&until_s={claimed_s}", 1),
+        (f"since_s={claimed_s + 1}", 0),
+        (f"until_s={made_s}", 0),
+    ):
+        assert len((await api.get(f"/v1/corridors?as_of=latest&{span}"))["items"]) == count, span
 
 
 async def test_a_series_counts_what_moved(world: World, api: Api) -> None:
