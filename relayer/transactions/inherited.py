@@ -7,15 +7,20 @@ nothing.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Final
 
-from core.model.errors import RejectedError, RetryableError
+from core.model.errors import FatalError, RejectedError, RetryableError
 from core.runtime.logging import get_logger
+from core.runtime.signals import side_by_side
+from relayer.metrics import RelayerMetrics
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 CHECK_AGAIN_S: Final = 3.0
 """How long a step waits for the checks of one lock; the next step asks again."""
+
+AT_ONCE: Final = 16
+"""Locks that are checked at the same time."""
 
 CheckAgain = Callable[[str], Awaitable[None]]
 """Ask everything once more for an effect, by its key. `RejectedError`: it must not happen any more."""
@@ -26,7 +31,8 @@ _log = get_logger("relayer.transactions")
 class Inherited:
     """The locks of one account that are not checked again yet, and what was refused of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: RelayerMetrics) -> None:
+        self._metrics = metrics
         self._unchecked: set[int] = set()
         self._refused: dict[int, frozenset[int]] = {}
 
@@ -37,14 +43,25 @@ class Inherited:
         self._refused.clear()
 
     def waits(self, record: TransactionRecord) -> bool:
-        """Return true if nobody has checked it since this process began."""
-        return record.id in self._unchecked
+        """Return true if nobody has checked it since this process began. A cancellation waits for nothing."""
+        return record.id in self._unchecked and not record.cancelling
 
     def refused(self, record: TransactionRecord) -> frozenset[int]:
         """Return the numbers of its effects that must not happen any more."""
         return self._refused.get(record.id, frozenset())
 
-    async def check(self, record: TransactionRecord, check_again: CheckAgain) -> bool:
+    async def check(self, held: Collection[TransactionRecord], check_again: CheckAgain) -> bool:
+        """Check these side by side: exits wait for the next step, however many of these a chain does not answer. Return
+        true if one of them waits no longer."""
+        looks = asyncio.Semaphore(AT_ONCE)
+
+        async def check(record: TransactionRecord) -> bool:
+            async with looks:
+                return await self._check(record, check_again)
+
+        return any(await side_by_side(map(check, held)))
+
+    async def _check(self, record: TransactionRecord, check_again: CheckAgain) -> bool:
         """Check each of its effects; false while a chain does not say."""
         refused = set[int]()
         try:
@@ -57,6 +74,12 @@ class Inherited:
                         refused.add(number)
         except (RetryableError, TimeoutError) as error:
             _log.warning("waits to be checked again", effect=record.effect_key, reason=str(error) or "no answer")
+            return False
+        except FatalError:
+            raise
+        except Exception as error:
+            self._metrics.faults.labels("transactions").inc()
+            _log.error("cannot be checked again", effect=record.effect_key, error=str(error), exc_info=error)
             return False
         self._unchecked.discard(record.id)
         if refused:

@@ -119,9 +119,8 @@ class Pipeline(Sending):
         await self._submit_all([one for one in again if one.newest.hash not in tried])
         if view is not None:
             await self._fill_gaps(records, view)
-        for record in held.values():
-            if self.check_again is not None and await self._inherited.check(record, self.check_again):
-                self._wake.notify()
+        if self.check_again is not None and await self._inherited.check(held.values(), self.check_again):
+            self._wake.notify()
         if failures:
             raise failures[0]
 
@@ -312,18 +311,18 @@ class Pipeline(Sending):
 
     async def _over(self, record: TransactionRecord, in_time: bool) -> frozenset[int]:
         """The numbers of its effects, of those in its newest form, that must not happen any more: their deadline has
-        passed, or their gate has closed since it was signed. None of an exit, nor of a cancellation."""
+        passed, or their gate has closed since it was signed. None of an exit, nor of a cancellation; once there is one,
+        all of a batch that waits to be checked again: no form of it is signed before."""
         if record.exits or record.cancelling:
             return frozenset()
         now_ns, carried, gate = self._clock.now_ns(), record.carried, self.closed_gate
         late = {*self._inherited.refused(record)} & {number for number, _ in carried}
         late |= {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
-        if gate is None:
-            return frozenset(late)
-        closed = await self._database.read(
-            lambda c: {number for number, item in carried if gate(c, item.effect_key, in_time) is not None}
-        )
-        return frozenset(late | closed)
+        if gate is not None:
+            late |= await self._database.read(
+                lambda c: {number for number, item in carried if gate(c, item.effect_key, in_time) is not None}
+            )
+        return frozenset(number for number, _ in carried if number in late or (late and self._inherited.waits(record)))
 
     async def _take_out(self, record: TransactionRecord, over: frozenset[int], urgency: Urgency) -> bool:
         """Outbid it with a form without these effects, and without those whose time gate has closed; with a

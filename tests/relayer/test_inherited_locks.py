@@ -1,0 +1,111 @@
+"""Locks that an earlier process signed: nothing of them is sent or signed again before it was checked again."""
+
+import asyncio
+
+from core.model.errors import RejectedError, RetryableError
+from core.model.transactions import FeeMarket
+from relayer.transactions.pipeline import Pipeline
+from relayer.transactions.records import TransactionStatus
+from tests.relayer.test_exits import MARKET
+from tests.relayer.test_locks_taken_out import Several
+
+LATE_S = 60
+
+
+class Successor(Several):
+    """A process that takes over locks which nobody has heard of. `silent` and `refused`: the locks of which the chains
+    say nothing, or that must not happen any more."""
+
+    def __init__(self, market: FeeMarket | None, count: int) -> None:
+        super().__init__(market, count)
+        self.silent = set[str]()
+        self.refused = set[str]()
+
+    async def restart(self) -> Pipeline:
+        pipeline = await super().restart()
+        pipeline.check_again = self._check_again
+        await pipeline.start()
+        for tx_hash in self.chain.pending():
+            self.chain.forget(tx_hash)
+        return pipeline
+
+    async def _check_again(self, key: str) -> None:
+        if key in self.silent:
+            raise RetryableError("no answer")
+        if key in self.refused:
+            raise RejectedError("the token has stopped")
+
+    async def send_each(self) -> None:
+        """One transaction for each lock."""
+        pipeline = await self.restart()
+        for number, key in enumerate(self.keys):
+            await pipeline.send(key, self.batch([number]), self.clock.now() + LATE_S)
+
+
+async def test_locks_that_pass_the_checks_are_sent() -> None:
+    house = Successor(MARKET, 2)
+    await house.begin([LATE_S, LATE_S])
+    house.silent = {house.keys[1]}
+    await house.restart()
+    await house.beat(3)
+    assert (house.chain.pending(), house.locked()) == ((), []), "it waits"
+    house.silent.clear()
+    await house.beat(3)
+    assert house.locked() == [0, 1]
+
+
+async def test_a_refused_lock_is_taken_out_before_the_batch_is_sent() -> None:
+    house = Successor(MARKET, 2)
+    await house.begin([LATE_S, LATE_S])
+    house.refused = {house.keys[0]}
+    await house.restart()
+    await house.beat(5)
+    assert house.locked() == [1]
+
+
+async def test_an_unchecked_batch_is_called_off_as_a_whole() -> None:
+    """One of its locks must not happen, and of the other nobody knows."""
+    house = Successor(MARKET, 2)
+    await house.begin([LATE_S, LATE_S])
+    house.silent = set(house.keys)
+    await house.restart()
+    house.closed[house.keys[1]] = house.clock.now()
+    await house.beat(1, accept=lambda _: False)
+    assert [house.holds(one.raw) for one in (await house.record()).attempts] == [[0, 1], []]
+    for tx_hash in house.chain.pending():
+        house.chain.forget(tx_hash)
+    await house.beat(6)
+    assert (await house.record()).status is TransactionStatus.SUPERSEDED, "its cancellation is sent again"
+    assert house.locked() == []
+
+
+async def test_locks_that_wait_are_checked_side_by_side() -> None:
+    house = Successor(MARKET, 4)
+    await house.send_each()
+    pipeline = await house.restart()
+    begun, all_begun = set[str](), asyncio.Event()
+
+    async def check_again(key: str) -> None:
+        begun.add(key)
+        if len(begun) == len(house.keys):
+            all_begun.set()
+        await all_begun.wait()
+
+    pipeline.check_again = check_again
+    await house.beat(3)
+    assert house.locked() == [0, 1, 2, 3]
+
+
+async def test_a_check_that_breaks_stops_no_other_lock() -> None:
+    house = Successor(MARKET, 2)
+    await house.send_each()
+    pipeline = await house.restart()
+
+    async def check_again(key: str) -> None:
+        if key == house.keys[1]:
+            raise ZeroDivisionError
+
+    pipeline.check_again = check_again
+    await house.beat(3)
+    assert house.locked() == [0]
+    assert house.metrics.faults.labels("transactions")._value.get() >= 1
