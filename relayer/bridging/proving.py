@@ -29,6 +29,11 @@ from relayer.bridging.queue import QuestionQueue
 AT_ONCE: Final = 8
 ACT_TIMEOUT_S: Final = 30.0
 """One try of one effect, or of one transaction."""
+MAX_LEADS: Final = 3
+"""Questions of one chain that are proven one after the other, until one has a height that the others can share: a chain
+that does not answer holds no proven answer up for long."""
+
+_Wanted = tuple[StoredEffect, Prove, Open]
 
 
 class Proving:
@@ -41,22 +46,27 @@ class Proving:
         self._timing = timing
 
     async def prove_all(self, due: Iterable[StoredEffect], head: HeadUpdate) -> None:
-        by_chain: dict[ChainId, list[tuple[StoredEffect, Prove, Open]]] = {}
-        for effect, asked, known in await self._queue.paying(due):
-            by_chain.setdefault(known.state.request.answering, []).append((effect, asked, known))
+        own, by_chain = list[_Wanted](), dict[ChainId, list[_Wanted]]()
+        for one in await self._queue.paying(due):
+            request = one[2].state.request
+            if isinstance(parse_uri(request.uri).question, LogQuestion):
+                own.append(one)  # logs are proven up to a height of their own
+            else:
+                by_chain.setdefault(request.answering, []).append(one)
         lines = asyncio.Semaphore(AT_ONCE)
 
-        async def prove(one: tuple[StoredEffect, Prove, Open], at: Height | None) -> Height | None:
+        async def prove(one: _Wanted, at: Height | None) -> Height | None:
             async with lines:
                 return await self._prove(*one, at, head)
 
-        async def chain(proofs: list[tuple[StoredEffect, Prove, Open]]) -> None:
+        async def chain(proofs: list[_Wanted]) -> None:
             at: Height | None = None
-            while proofs and at is None:
-                at = await prove(proofs.pop(0), None)
+            for _ in range(min(MAX_LEADS, len(proofs))):
+                if (at := await prove(proofs.pop(0), None)) is not None:
+                    break
             await asyncio.gather(*(prove(one, at) for one in proofs))
 
-        await asyncio.gather(*(chain(proofs) for proofs in by_chain.values()))
+        await asyncio.gather(*(prove(one, None) for one in own), *(chain(proofs) for proofs in by_chain.values()))
 
     async def _prove(
         self, effect: StoredEffect, asked: Prove, known: Open, at: Height | None, head: HeadUpdate
@@ -85,7 +95,7 @@ class Proving:
             proof = Proof(evidence.as_of.block.height, hashlib.sha256(raw).digest())
             keep = partial(store.keep_proof, query_id=asked.query_id, proof=proof, evidence=raw)
             await self._queue.settle(effect, known, events.Proven(asked.sequence, proof), keep)
-            return None if isinstance(evidence.question, LogQuestion) else proof.height
+            return proof.height
         return None
 
     async def _proven(self, request: Request, at: Height | None) -> Evidence:
@@ -94,9 +104,7 @@ class Proving:
         Raise `NotYetFinalError` if there is none yet, `RejectedError` if there can be none.
         """
         question = parse_uri(request.uri).question
-        if at is not None and (not request.admits(at) or isinstance(question, LogQuestion)):
-            at = None
-        evidence = await self._prover.prove(question, at)
+        evidence = await self._prover.prove(question, at if at is not None and request.admits(at) else None)
         if request.last is not None and evidence.as_of.block.height > request.last:
             evidence = await self._prover.prove(question, request.last)
         if evidence.as_of.block.height < request.first:

@@ -1,5 +1,6 @@
 """Questions asked on the ledger are answered by a relayer's account: both chains are real."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from core.runtime.metrics import Metrics
 from queries.model import MAX_TRIES
 from relayer.bridging import queue
 from relayer.bridging.answerer import Answerer
+from relayer.bridging.proving import MAX_LEADS
 from relayer.bridging.queue import NOT_YET
 from relayer.bridging.watching import AGAIN_S
 from relayer.heads import HeadBoard
@@ -120,6 +122,31 @@ async def test_log_of_a_transaction_is_answered(stage: Stage) -> None:
     await stage.clock.advance(NOT_YET.delays_s[-1])
     assert await stage.answerer.answer_open() == 1
     assert json.loads((await stage.leaf()).answer)["log"]["contract"] == token
+
+
+@pytest.mark.parametrize("led", [0, MAX_LEADS], ids=["logs", "balances"])
+async def test_slow_proofs_keep_each_other_waiting_briefly(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, led: int
+) -> None:
+    """A log is proven at a height of its own; of the others a few look for one that all can share."""
+    uri = print_uri(LogQuestion(ETHEREUM, bytes(32), 0)) if led == 0 else await tokens(stage)
+    begun, together, all_begun = 0, 0, asyncio.Event()
+
+    async def prove(*_: object, **__: object) -> Any:
+        nonlocal begun, together
+        begun += 1
+        if begun > led:
+            if begun == led + 3:
+                all_begun.set()
+            await all_begun.wait()
+            together += 1
+        raise RetryableError("no answer")
+
+    monkeypatch.setattr(ProverByChain, "prove", prove)
+    for _ in range(led + 3):
+        await stage.ask(uri)
+    assert await stage.answerer.answer_open() == 0
+    assert together == 3
 
 
 async def test_several_questions_are_answered_side_by_side(stage: Stage) -> None:
