@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.evm.calls import unsigned_call
-from adapters.evm.light_client_state import Newest
+from adapters.evm.light_client_state import LightClientState, Newest
 from adapters.evm.query_board import EvmQueryBoard
 from core.model.errors import RejectedError, RetryableError
 from core.model.types import AssetId, Height, address_of
@@ -107,6 +107,23 @@ async def test_client_without_trust_is_left(stage: Stage) -> None:
     assert await sent(stage) == 0
     left_s = stage.metrics.value("relayer_light_client_trust_seconds", chain=ETHEREUM)
     assert left_s == pytest.approx(-1_000, abs=60)
+
+
+async def test_client_that_trusts_for_no_time_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract cannot be made so: an endpoint says it."""
+    read = LightClientState._read
+
+    async def lied(
+        self: LightClientState, contract: str, at: bytes, name: str, *given: object, words: int
+    ) -> list[bytes]:
+        found = await read(self, contract, at, name, *given, words=words)
+        return [bytes(32)] if name == "trustingPeriodS" else found
+
+    with monkeypatch.context() as lying:
+        lying.setattr(LightClientState, "_read", lied)
+        with pytest.raises(RejectedError, match="trusts no header"):
+            await stage.headers.step()
+    await stage.headers.step()
 
 
 async def test_days_headers_cost_no_more_than_allowed(stage: Stage) -> None:
