@@ -1,6 +1,5 @@
 """A proven answer in words: what it says, as of when, and on whose word."""
 
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from core.model.consortium import ADDRESS_BYTES, caip_account, decode_leaf
@@ -37,6 +36,7 @@ from core.proofs.evidence.kinds import (
     beacon_anchor,
     ledger_anchor,
 )
+from core.runtime.clock import show_time
 
 MAX_SHOWN_CHARS: Final = 400
 MAX_SHOWN_ENTRIES: Final = 20
@@ -240,11 +240,3 @@ def _text(raw: bytes) -> str:
     except UnicodeDecodeError:
         shown = f"0x{raw.hex()}"
     return shown if len(shown) <= MAX_SHOWN_CHARS else f"{shown[:MAX_SHOWN_CHARS]}… ({len(raw)} bytes)"
-
-
-def show_time(seconds: int) -> str:
-    """Unix seconds as people read them."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):
-        return f"Unix time {seconds}"

@@ -5,7 +5,6 @@ such as the supervision API, holds no key; the officer's own machine signs it, a
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -34,6 +33,7 @@ from core.model.consortium_orders import (
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account, parse_chain
 from core.model.types import MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S, AccountId, ChainId, chain_of
+from core.runtime.clock import show_time
 
 FORMAT: Final = "causeway-order/1"
 MAX_FILE_BYTES: Final = 16 * 1024
@@ -160,21 +160,13 @@ def in_words(half: Half) -> list[tuple[str, str]]:
             terms = message.terms
             what = "prepare an order" if isinstance(message, PrepareOrder) else f"put order {message.order} in force"
             raw, reason = terms.address, terms.reason
-            rest = [("held until", moment(terms.expires)), ("case (SHA-256)", terms.case.hex())]
+            rest = [("held until", show_time(terms.expires)), ("case (SHA-256)", terms.case.hex())]
         case _:
             what = f"{'prepare' if isinstance(message, PrepareLift) else 'approve'} the end of order {message.order}"
             raw, reason, rest = message.address, message.reason, []
     valid = f"as number {half.sequence} of the account, up to block {half.expiry_height:,}"
     lines = [("you sign to", what), ("address", caip_account(half.chain, raw)), ("reason", reason), *rest]
     return [*lines, ("officer", half.officer), ("valid", valid)]
-
-
-def moment(seconds: int) -> str:
-    """A time in UTC."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):
-        return f"Unix time {seconds}"
 
 
 _STEPS: Final[dict[type[OrderMessage], StepName]] = {

@@ -12,6 +12,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Coroutine
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeVar
 
 from core.runtime.virtual_loop import VirtualLoop
@@ -166,3 +167,11 @@ class SeededSecrets:
 def true_seconds(now_ns: int) -> int:
     """True time as `htlc` wants it: whole Unix seconds, rounded up."""
     return -(-now_ns // NS_PER_S)
+
+
+def show_time(seconds: int) -> str:
+    """Return Unix seconds as people read them, as a number if no calendar has them: some come from outside."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"Unix time {seconds}"

@@ -191,7 +191,7 @@ def refusal(error: CausewayError, uri: str | None = None, dated_s: int | None = 
     """The verdict about something that is not proven. Expired trust gets a way on; `dated_s`: the time, in Unix
     seconds, that the evidence says it is of."""
     from core.proofs.errors import TrustExpiredError
-    from gateway.proven import show_time
+    from core.runtime.clock import show_time
 
     reason = error.message
     if isinstance(error, TrustExpiredError):

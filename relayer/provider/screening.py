@@ -7,14 +7,13 @@ out is not traded upon.
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.ports import OrderReader
 from core.model.types import AccountId, ChainId, chain_of
-from core.runtime.clock import Clock
+from core.runtime.clock import Clock, show_time
 from core.runtime.files import read_dated
 from core.runtime.logging import get_logger
 from htlc.model import SwapState
@@ -94,9 +93,8 @@ class Screening:
         except TimeoutError:
             raise RetryableError(f"{chain_of(account)} does not say if {account} is held") from None
         if held is not None:
-            until = datetime.fromtimestamp(held.until, UTC).strftime("%Y-%m-%d %H:%M UTC")
             log.warning("a held party is refused", account=account, order=held.order)
-            raise RejectedError(f"{refusal}: order {held.order} holds it until {until}")
+            raise RejectedError(f"{refusal}: order {held.order} holds it until {show_time(held.until)}")
 
     async def _look(self) -> None:
         """Read lists that were written again. One that cannot be read leaves what was read before in force."""

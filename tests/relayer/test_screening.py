@@ -4,12 +4,14 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.addresses import checksummed
+from core.model.consortium_orders import HeldLeaf
 from core.model.errors import RejectedError
 from core.model.facts import Locked
 from core.model.types import AccountId, BaseUnits, ChainId
@@ -135,6 +137,18 @@ async def test_list_that_cannot_be_read_stays_in_force(tmp_path: Path, text: str
         await screening.check([on("eip155:1", BAD)])
     with pytest.raises(RejectedError, match="list.txt"):
         Screening([file], {}, clock)
+
+
+async def test_hold_until_an_absurd_time_is_a_refusal() -> None:
+    """An endpoint says so; nothing of it is proven."""
+
+    class Ledger:
+        async def held(self, account: AccountId) -> HeldLeaf:
+            return HeldLeaf(7, 2**63)
+
+    ledger: Any = Ledger()
+    with pytest.raises(RejectedError, match=f"order 7 holds it until Unix time {2**63}"):
+        await Screening([], {ChainId("eip155:1"): ledger}, ManualClock()).check([on("eip155:1", BAD)])
 
 
 # --- in a relayer ----------------------------------------------------------------------------------------------------
