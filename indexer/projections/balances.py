@@ -21,12 +21,14 @@ from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Re
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from indexer.projections.heights import lowest_height
 from indexer.projections.settled import Settled, settled_locks
-from indexer.tables import balances, events, locks
+from indexer.tables import balances, events, locks, swaps
 from indexer.writing import insert_many
 
 CHUNK: Final = 200
 FEW: Final = 8
 """The most accounts whose balances are asked for by a short statement."""
+MAX_HOLDERS: Final = 1_000_000
+"""Accounts whose holdings one sum is made of."""
 _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
@@ -130,9 +132,10 @@ def holdings(
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """One asset after one block: what was issued and not burned is held or locked.
+    """One asset after one block, in base units: what was issued and not burned is held or locked.
 
-    `locked` is 0 if a contract holds the locks: its own account is among the holders then.
+    `locked` is what open locks hold, `in_swaps` the part of it whose hashlock has an agreement. If a contract holds the
+    locks, its own account is among the holders.
     """
 
     asset: AssetId
@@ -141,10 +144,16 @@ class Supply:
     burned: int
     held: int
     locked: int
+    in_swaps: int
+
+    @property
+    def residual(self) -> int:
+        """0 if the sums meet. It says nothing of native coins, of which only payments are indexed."""
+        return self.issued - self.burned - self.held - (0 if _held_by_contract(self.asset) else self.locked)
 
     @property
     def adds_up(self) -> bool:
-        return self.issued - self.burned == self.held + self.locked
+        return self.residual == 0
 
 
 def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
@@ -152,10 +161,9 @@ def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
 
     True sums only if the index begins with the chain. A native coin's payments add up to 0.
     """
-    chain = chain_of(asset)
     moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(
-        events.c.chain == chain,
         events.c.asset == asset,
+        events.c.asset.is_not(None),
         events.c.kind == "transferred",
         events.c.canonical,
         events.c.height <= height,
@@ -165,19 +173,19 @@ def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
     for row in connection.execute(moved):
         issued += row.amount if row.sender is None else 0
         burned += row.amount if row.receiver is None else 0
-    everybody = holdings(connection, asset, height, limit=2**31 - 1)
-    locked = 0 if _held_by_contract(asset) else _open(connection, asset, height)
-    return Supply(asset, height, issued, burned, sum(one.amount for one in everybody), locked)
-
-
-def _open(connection: Connection, asset: AssetId, height: Height) -> int:
-    query = sa.select(locks.c.amount).where(
+    agreed = sa.exists().where(swaps.c.hashlock == locks.c.hashlock, swaps.c.agreed)
+    unsettled = sa.select(locks.c.amount, agreed.label("agreed")).where(
         locks.c.chain == chain_of(asset),
         locks.c.asset == asset,
         locks.c.lock_height <= height,
         sa.or_(locks.c.status == LockStatus.LOCKED.value, locks.c.settle_height > height),
     )
-    return sum(row.amount for row in connection.execute(query))
+    locked = in_swaps = 0
+    for row in connection.execute(unsettled):
+        locked += row.amount
+        in_swaps += row.amount if row.agreed else 0
+    held = sum(one.amount for one in holdings(connection, asset, height, MAX_HOLDERS))
+    return Supply(asset, height, issued, burned, held, locked, in_swaps)
 
 
 def _held_by_contract(identifier: str) -> bool:

@@ -14,8 +14,7 @@ from indexer.feed import FactKind
 from indexer.moves import Direction, MoveKey, MoveKind
 from indexer.projections.agreements import ReportedAgreement, agreement_of, agreements_under
 from indexer.projections.locks import LockRow, lock_row, matching_lock
-from indexer.projections.moves import ledger_keeper
-from indexer.projections.numbers import known_numbers
+from indexer.projections.numbers import known_numbers, names_of
 from indexer.tables import (
     accounts,
     agreements,
@@ -24,7 +23,6 @@ from indexer.tables import (
     chains,
     events,
     facts,
-    htlc_reports,
     locks,
     moves,
 )
@@ -98,9 +96,6 @@ _LAST: Final = sa.select(
     .correlate(accounts)
     .scalar_subquery(),
 ).where(accounts.c.account_id.in_(sa.bindparam("ids", expanding=True)))
-_ACCOUNTS: Final = sa.select(accounts.c.account_id, accounts.c.account).where(
-    accounts.c.account_id.in_(sa.bindparam("ids", expanding=True))
-)
 _ASSETS: Final = sa.select(asset_numbers.c.asset_id, asset_numbers.c.asset)
 _FACTS: Final = (
     sa.select(*(facts.c[name] for name in ("seq", "kind", "chain", "height", "block_hash")), blocks.c.time_s)
@@ -123,8 +118,6 @@ _NAMED_BY_LOCKS: Final = (
     .where(_MADE.c.chain == sa.bindparam("of_chain"), _MADE.c.kind == "locked", _MADE.c.hashlock.is_not(None))
     .distinct()
 )
-_FOLLOWED: Final = sa.select(chains.c.chain)
-_REPORTED: Final = sa.select(htlc_reports.c.contract)
 _REPORTED_SINCE: Final = (
     sa.select(agreements.c.reported_ns, agreements.c.swap_id)
     .where(agreements.c.reported_ns > sa.bindparam("after"))
@@ -178,7 +171,7 @@ class Changed:
 def read_changes(connection: Connection, after_seq: int, limit: int) -> tuple[int, list[Changed]]:
     """Return how far the log of facts was read, at most `limit` facts, and the blocks with events among them, in order.
 
-    As `indexer.projections.moves.read_changes`, for many blocks at once.
+    An account may be named whose history did not change; none that changed is left out but the keepers of locks.
     """
     rows = connection.execute(_FACTS, {"after": after_seq, "most": limit}).all()
     wanted: dict[str, set[bytes]] = defaultdict(set)
@@ -212,10 +205,8 @@ def account_numbers(connection: Connection, names: Collection[AccountId]) -> dic
 
 def account_names(connection: Connection, account_ids: Collection[int]) -> dict[int, AccountId]:
     """Return the accounts behind these numbers, which never mean another one."""
-    found: dict[int, AccountId] = {}
-    for part in _chunks(sorted(account_ids)):
-        found.update((number, AccountId(name)) for number, name in connection.execute(_ACCOUNTS, {"ids": part}))
-    return found
+    found = names_of(connection, accounts, account_ids)
+    return {number: AccountId(name) for number, name in found.items()}
 
 
 def asset_names(connection: Connection) -> dict[int, AssetId]:
@@ -234,12 +225,6 @@ def complete_since(connection: Connection) -> int:
     late = [chain for (chain,) in connection.execute(_LATE)]
     first = (connection.execute(_FIRST_TIME, {"of_chain": chain}).scalar() for chain in late)
     return max((time_s for time_s in first if time_s is not None), default=0)
-
-
-def keepers(connection: Connection) -> frozenset[AccountId]:
-    """As `indexer.projections.moves.keepers`, for whoever asks at each block."""
-    reported = {AccountId(contract) for (contract,) in connection.execute(_REPORTED)}
-    return frozenset(reported | {ledger_keeper(ChainId(chain)) for (chain,) in connection.execute(_FOLLOWED)})
 
 
 def crossings(connection: Connection, places: Collection[MovePlace]) -> dict[MovePlace, Crossing]:

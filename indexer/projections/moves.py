@@ -18,19 +18,18 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height
-from indexer.feed import FactKind, header_of
 from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.contracts import holders
 from indexer.projections.numbers import known_numbers, numbers
 from indexer.projections.settled import Settled, settled_locks
-from indexer.tables import accounts, asset_numbers, blocks, chains, events, facts, htlc_reports, moves
+from indexer.tables import accounts, asset_numbers, blocks, chains, events, htlc_reports, moves
 from indexer.writing import insert_rows
 
 CHUNK: Final = 200
-MAX_CHANGES: Final = 1_000
-"""Facts whose changes may be read in one go."""
 _KEEPER: Final = hashlib.sha256(b"causeway keeper of locks").digest()[:20].hex()
 _COLUMNS: Final = tuple(column.name for column in moves.c)
+_REPORTED: Final = sa.select(htlc_reports.c.contract)
+_FOLLOWED: Final = sa.select(chains.c.chain)
 _KEY: Final = (moves.c.time_s, moves.c.chain, moves.c.height, moves.c.event_index, moves.c.direction)
 
 
@@ -119,9 +118,8 @@ def _keeper_at(chain: ChainId, held: Sequence[tuple[int, AccountId]], height: He
 
 def keepers(connection: Connection) -> frozenset[AccountId]:
     """Return every account that keeps, or kept, the locks of a chain: value only passes through it."""
-    reported = connection.execute(sa.select(htlc_reports.c.contract)).scalars()
-    followed = connection.execute(sa.select(chains.c.chain)).scalars()
-    return frozenset(map(AccountId, reported)) | {ledger_keeper(ChainId(chain)) for chain in followed}
+    reported = map(AccountId, connection.execute(_REPORTED).scalars())
+    return frozenset(reported) | {ledger_keeper(ChainId(chain)) for chain in connection.execute(_FOLLOWED).scalars()}
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
@@ -130,7 +128,7 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
         part = hashes[first : first + CHUNK]
         of = blocks.c.chain == chain, blocks.c.hash.in_(part)
         low = connection.execute(sa.select(sa.func.min(blocks.c.height), sa.func.min(blocks.c.time_s)).where(*of)).one()
-        named = touched_accounts(connection, chain, part)
+        named = _touched_accounts(connection, chain, part)
         ids = sorted(known_numbers(connection, accounts, named).values())
         if ids:
             gone = sa.delete(moves).where(
@@ -142,7 +140,7 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
             connection.execute(gone, [{"of_account": one} for one in ids])
 
 
-def touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[AccountId]:
+def _touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[AccountId]:
     """Return every account whose moves may stand in these blocks, on whatever branch (at most `CHUNK` of them).
 
     Parties of a settled lock are taken from the event that made it, which stays when the lock itself is reverted.
@@ -166,42 +164,6 @@ def touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[by
     if any_lock:
         found |= {ledger_keeper(chain), *(contract for _, contract in holders(connection, chain))}
     return found
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """One fact's change to histories: of these accounts nothing before `lowest` changed. `reverted`: moves that stood
-    there are gone; they may come again with a later fact."""
-
-    seq: int
-    reverted: bool
-    lowest: MoveKey
-    accounts: frozenset[AccountId]
-
-
-def read_changes(connection: Connection, after_seq: int, limit: int) -> tuple[int, list[Changed]]:
-    """Return how far the log of facts was read (at most `limit` facts), and what changed there, in order.
-
-    An account may be named whose history did not change; none that changed is left out.
-    """
-    of_block = sa.and_(blocks.c.chain == facts.c.chain, blocks.c.hash == facts.c.block_hash)
-    has_events = sa.exists().where(events.c.chain == facts.c.chain, events.c.block_hash == facts.c.block_hash)
-    query = (
-        sa.select(facts.c.seq, facts.c.kind, blocks, has_events.label("has_events"))
-        .join(blocks, of_block)
-        .where(facts.c.seq > after_seq)
-        .order_by(facts.c.seq)
-        .limit(min(limit, MAX_CHANGES))
-    )
-    seq, found = after_seq, list[Changed]()
-    for row in connection.execute(query).all():
-        seq = row.seq
-        if row.kind != FactKind.FINALIZED and row.has_events:
-            header = header_of(row)
-            lowest = MoveKey(header.time.seconds, header.chain, header.height, 0, Direction.OUT)
-            named = touched_accounts(connection, header.chain, [header.ref.hash])
-            found.append(Changed(seq, row.kind == FactKind.REVERTED, lowest, frozenset(named)))
-    return seq, found
 
 
 OTHER: Final = accounts.alias("other")
@@ -230,28 +192,6 @@ def move_of(row: Any) -> Move:
 def account_number(connection: Connection, account: AccountId) -> int | None:
     """Return the number of an account, None if it never moved value."""
     return known_numbers(connection, accounts, (account,)).get(account)
-
-
-def moves_of(
-    connection: Connection,
-    account: AccountId,
-    after: MoveKey | None,
-    before: MoveKey | None,
-    limit: int,
-    newest_first: bool = False,
-) -> list[Move]:
-    """Return an account's moves behind `after` and before `before`, in their order, at most `limit`; with
-    `newest_first` from the newest one on."""
-    number = account_number(connection, account)
-    if number is None:
-        return []
-    query = _SELECT.where(moves.c.account_id == number, moves.c.kind != MoveKind.COVERED).limit(limit)
-    query = query.order_by(*(column.desc() if newest_first else column for column in _KEY))
-    if after is not None:
-        query = query.where(sa.tuple_(*_KEY) > key_tuple(after))
-    if before is not None:
-        query = query.where(sa.tuple_(*_KEY) < key_tuple(before))
-    return [move_of(row) for row in connection.execute(query)]
 
 
 def key_columns() -> tuple[sa.Column[Any], ...]:

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
-from core.model.types import ChainId, Hashlock, SwapId, address_of
+from core.model.types import Hashlock, SwapId, address_of
 from indexer.projections.agreements import (
     ReportedAgreement,
     agreement_of,
@@ -187,50 +187,6 @@ def _unagreed_row(hashlock: Hashlock, made: int, first_s: int) -> dict[str, Any]
 
 def _reported_s(connection: Connection, swap_id: SwapId) -> int:
     return int(connection.execute(_REPORTED, {"of_swap": swap_id}).scalar_one()) // 10**9
-
-
-@dataclass(frozen=True, slots=True)
-class JoinedSwapFilter:
-    """The conditions of a list of swaps. A chain or an asset fits if either leg, or any lock of a swap that was
-    not joined, has it."""
-
-    chain: ChainId | None = None
-    asset: str | None = None
-    status: SwapStatus | None = None
-    hashlock: Hashlock | None = None
-
-
-def list_swaps(
-    connection: Connection, wanted: JoinedSwapFilter, limit: int, before: tuple[int, SwapId] | None = None
-) -> list[JoinedSwap]:
-    """Swaps, newest first, at most `limit`; `before` is (opened_s, swap_id) of the last one of the page before."""
-    query = sa.select(swaps).order_by(swaps.c.opened_s.desc(), swaps.c.swap_id.desc()).limit(limit)
-    if wanted.status is not None:
-        query = query.where(swaps.c.status == wanted.status.value)
-    if wanted.hashlock is not None:
-        query = query.where(swaps.c.hashlock == wanted.hashlock)
-    for column, value in (("chain", wanted.chain), ("asset", wanted.asset)):
-        if value is None:
-            continue
-        loose = sa.select(locks.c.hashlock).where(locks.c.hashlock == swaps.c.hashlock, locks.c[column] == value)
-        query = query.where(
-            sa.or_(
-                swaps.c[f"initiator_{column}"] == value,
-                swaps.c[f"participant_{column}"] == value,
-                sa.and_(swaps.c.agreed.is_(False), loose.exists()),
-            )
-        )
-    if before is not None:
-        opened_s, swap_id = before
-        query = query.where(
-            sa.or_(swaps.c.opened_s < opened_s, sa.and_(swaps.c.opened_s == opened_s, swaps.c.swap_id < swap_id))
-        )
-    return [joined_swap(connection, row) for row in connection.execute(query).all()]
-
-
-def swap_by_id(connection: Connection, swap_id: SwapId) -> JoinedSwap | None:
-    row = connection.execute(sa.select(swaps).where(swaps.c.swap_id == swap_id)).first()
-    return None if row is None else joined_swap(connection, row)
 
 
 def joined_swap(connection: Connection, row: Any) -> JoinedSwap:

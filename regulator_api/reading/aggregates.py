@@ -39,7 +39,7 @@ class Figures:
                 burned=frame.amount(asset, found.burned),
                 held=frame.amount(asset, found.held),
                 locked=frame.amount(asset, found.locked),
-                in_flight=frame.amount(asset, found.swaps),
+                in_flight=frame.amount(asset, found.in_swaps),
                 residual=None if NATIVE in asset else str(found.residual),
                 moment=frame.view,
             )

@@ -15,6 +15,7 @@ from core.model.types import AccountId, AssetId, ChainId, Height
 from indexer.moves import MoveKey
 from indexer.projections import histories
 from indexer.projections.histories import Changed, Crossing, MovePlace, StoredMove
+from indexer.projections.moves import keepers
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import NO_TAGS, NO_VALUE, Kind, Seen, Subject
@@ -98,7 +99,7 @@ class Reader:
 
     def prepare(self, connection: Connection) -> None:
         """Look again which accounts keep locks."""
-        now = histories.keepers(connection)
+        now = keepers(connection)
         if now != self._keepers:
             self._keeping = {number for number, name in self._names.items() if name in now}
         self._keepers = now

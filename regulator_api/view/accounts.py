@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from core.model.types import AccountId, AssetId, Height, chain_of
+from core.model.types import AccountId, AssetId, chain_of
 from indexer import tables
 from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.moves import account_number, key_columns, key_tuple, move_of
@@ -131,15 +131,3 @@ def accounts_named(view: View, names: Sequence[str]) -> list[AccountId]:
     account = tables.accounts.c.account
     found = view.connection.execute(sa.select(account).where(account.in_(names)).order_by(account)).scalars()
     return [AccountId(one) for one in found if span(view, AccountId(one)) is not None]
-
-
-def balance_before(view: View, account: AccountId, asset: AssetId, height: Height) -> int:
-    """Return what the account held before the block at `height`; never less than 0."""
-    balance = tables.balances.c
-    query = (
-        sa.select(balance.balance)
-        .where(balance.asset == asset, balance.account == account, balance.height < height)
-        .order_by(balance.height.desc())
-        .limit(1)
-    )
-    return max(0, int(view.connection.execute(query).scalar() or 0))

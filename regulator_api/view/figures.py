@@ -1,6 +1,5 @@
 """The rows that figures are computed from (`regulator_api.reading.figures`)."""
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -8,13 +7,13 @@ import sqlalchemy as sa
 from core.model.facts import LockStatus
 from core.model.types import AssetId, ChainId, Height, chain_of
 from indexer import tables
+from indexer.projections.balances import MAX_HOLDERS, Supply, holdings, supply
 from indexer.projections.locks import by_hashlock
 from regulator_api.reading.figures import Crossing, Holder, Moved
 from regulator_api.view.base import View
 
 MAX_MOVED: Final = 500_000
 """Movements that one series adds up, the newest first."""
-MAX_HOLDERS: Final = 1_000_000
 MAX_CROSSINGS: Final = 200_000
 _KINDS: Final = {"transferred": "transfer", "locked": "lock"}
 
@@ -27,65 +26,13 @@ def height_of(view: View, chain: ChainId) -> Height:
 
 def holders(view: View, asset: AssetId) -> list[Holder]:
     """Return what every account holds of the asset, accounts with nothing left out. For callers who see all."""
-    balance, newest = tables.balances.c, tables.balances.alias("newest")
-    height = height_of(view, chain_of(asset))
-    last = (
-        sa.select(newest.c.account, sa.func.max(newest.c.height).label("height"))
-        .where(newest.c.asset == asset, newest.c.height <= height)
-        .group_by(newest.c.account)
-        .subquery()
-    )
-    same = sa.and_(balance.account == last.c.account, balance.height == last.c.height)
-    query = sa.select(balance.account, balance.balance).join(last, same).where(balance.asset == asset)
-    rows = view.connection.execute(query.where(balance.balance != "0").limit(MAX_HOLDERS)).all()
-    return [Holder(account, int(held)) for account, held in rows]
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """An asset as of one block, in base units. `locked` is what open locks hold, `swaps` that part of it whose hashlock
-    has an agreement. `residual` is 0 if what was issued and not burned is held or locked; it says nothing of native
-    coins, of which only payments are indexed."""
-
-    issued: int
-    burned: int
-    held: int
-    locked: int
-    swaps: int
-    keeper_holds_locks: bool
-
-    @property
-    def residual(self) -> int:
-        return self.issued - self.burned - self.held - (0 if self.keeper_holds_locks else self.locked)
+    held = holdings(view.connection, asset, height_of(view, chain_of(asset)), MAX_HOLDERS)
+    return [Holder(one.account, one.amount) for one in held]
 
 
 def supply_of(view: View, asset: AssetId) -> Supply:
     """Add up the asset's issues, burns, holdings and open locks. For callers who see all."""
-    event, lock, swap = tables.events.c, tables.locks.c, tables.swaps.c
-    chain, height = chain_of(asset), height_of(view, chain_of(asset))
-    moved = sa.select(event.sender, event.receiver, event.amount).where(
-        event.asset == asset,
-        event.asset.is_not(None),
-        event.kind == "transferred",
-        event.canonical,
-        event.height <= height,
-        sa.or_(event.sender.is_(None), event.receiver.is_(None)),
-    )
-    issued = burned = 0
-    for row in view.connection.execute(moved):
-        issued += row.amount if row.sender is None else 0
-        burned += row.amount if row.receiver is None else 0
-    agreed = sa.exists().where(swap.hashlock == lock.hashlock, swap.agreed)
-    unsettled = sa.or_(lock.status == LockStatus.LOCKED.value, lock.settle_height > height)
-    of_locks = sa.select(lock.amount, agreed.label("agreed")).where(
-        lock.asset == asset, lock.chain == chain, lock.lock_height <= height, unsettled
-    )
-    locked = in_swaps = 0
-    for row in view.connection.execute(of_locks):
-        locked += row.amount
-        in_swaps += row.amount if row.agreed else 0
-    held = sum(one.amount for one in holders(view, asset))
-    return Supply(issued, burned, held, locked, in_swaps, asset.startswith("eip155:"))
+    return supply(view.connection, asset, height_of(view, chain_of(asset)))
 
 
 def crossings(view: View, since_s: int | None, until_s: int | None) -> tuple[list[Crossing], bool]:

@@ -8,7 +8,6 @@ import sqlalchemy as sa
 from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Hashlock, SwapId
 from indexer import tables
-from indexer.projections.locks import LockRow, lock_row
 from indexer.projections.swaps import JoinedSwap, SwapStatus, joined_swap, rank_candidates, swap_status
 from regulator_api.view.base import View
 
@@ -136,18 +135,3 @@ def _as_it_stood(view: View, row: Any) -> JoinedSwap | None:
         others=others,
         candidates=() if swap.agreed else rank_candidates(others),
     )
-
-
-def locks_at(view: View, chain: ChainId, tx_hash: bytes) -> list[LockRow]:
-    """Return the locks that a transaction made or settled."""
-    event = tables.events.c
-    named = sa.select(event.lock_id).where(
-        event.chain == chain, event.tx_hash == tx_hash, event.canonical, event.lock_id.is_not(None)
-    )
-    query = view.locks().where(
-        tables.locks.c.chain == chain,
-        tables.locks.c.lock_id.in_(named),
-        sa.or_(tables.locks.c.lock_tx == tx_hash, tables.locks.c.settle_tx == tx_hash),
-    )
-    found = (view.lock_as_of(lock_row(row)) for row in view.connection.execute(query.limit(200)))
-    return [lock for lock in found if lock is not None]

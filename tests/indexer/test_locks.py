@@ -27,9 +27,9 @@ from indexer.projections.balances import balance_at, supply
 from indexer.projections.conservation import conservation
 from indexer.projections.locks import LockRow, locks_under
 from indexer.projections.rebuild import rebuild
-from indexer.projections.swaps import JoinedSwapFilter, list_swaps
 from tests.indexer.scripted import CHAIN, Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.test_swaps import projected
+from tests.indexer.truth import all_swaps
 
 COIN, TOKEN = AssetId(f"{CHAIN}/asset:coin"), AssetId(f"{CHAIN}/asset:token")
 SENDER, RECEIVER = AccountId(f"{CHAIN}:{10:040x}"), AccountId(f"{CHAIN}:{11:040x}")
@@ -177,7 +177,7 @@ async def test_a_reorg_undoes_the_newest_use_alone(database: Database) -> None:
 async def test_every_use_of_an_id_is_listed(database: Database) -> None:
     book = await opened(database)
     await book.mine([locked()], [claimed()], [locked()], [claimed()], [locked()])
-    (swap,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
+    (swap,) = await database.read(all_swaps)
     assert [lock.status for lock in swap.others] == ["claimed", "claimed", "locked"]
     assert len({lock.place for lock in swap.others}) == 3
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, FatalError, RejectedError
-from core.model.types import BaseUnits, Height, SwapId
+from core.model.types import BaseUnits, Height
 from core.runtime.database import Database
 from indexer import store
 from indexer.feed import last_seq, public_preimage, read_facts
@@ -18,10 +17,9 @@ from indexer.follower import Follower
 from indexer.projections import report_agreement
 from indexer.projections.conservation import conservation
 from indexer.projections.rebuild import PROJECTED, rebuild
-from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, list_swaps, swap_by_id
-from indexer.projections.transfers import TransferFilter, list_transfers
-from tests.indexer.truth import all_facts, replay
-from tests.indexer.world import COIN, GOLD, PURSE, A, B, Deal, World
+from indexer.projections.swaps import JoinedSwap, SwapStatus
+from tests.indexer.truth import all_facts, all_swaps, replay
+from tests.indexer.world import COIN, PURSE, A, B, Deal, World
 from tests.support import eventually
 
 
@@ -33,8 +31,7 @@ async def make_world(database: Database) -> World:
 
 async def swap(world: World, swap_id: str = "swap-1") -> JoinedSwap:
     await world.index()
-    found = await world.database.read(lambda c: swap_by_id(c, SwapId(swap_id)))
-    assert found is not None
+    (found,) = (one for one in await world.database.read(all_swaps) if one.swap_id == swap_id)
     return found
 
 
@@ -103,7 +100,7 @@ async def test_legs_are_never_merged_without_agreed_terms(database: Database) ->
     copied = replace(deal.participant, amount=BaseUnits(1))
     await world.lock(copied)
     await world.index()
-    (listed,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
+    (listed,) = await database.read(all_swaps)
     assert listed.swap_id == f"hashlock:{deal.preimage.hashlock().hex()}"
     assert listed.status is SwapStatus.UNJOINED
     assert (listed.initiator, listed.participant) == (None, None)
@@ -111,7 +108,7 @@ async def test_legs_are_never_merged_without_agreed_terms(database: Database) ->
     assert {pair.participant.terms.amount for pair in listed.candidates} == {1, 10_000}
     assert all(pair.initiator.terms == deal.initiator for pair in listed.candidates)
     await report(world, deal)
-    (joined,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
+    (joined,) = await database.read(all_swaps)
     assert joined.status is SwapStatus.LOCKED
     assert [lock.terms for lock in joined.others] == [copied]
     await check_rebuild(world)
@@ -150,41 +147,6 @@ async def test_reorgs_undo_exactly(database: Database) -> None:
     chains, _ = replay(await database.read(all_facts))
     assert chains[A] == [world.a.block(Height(h)) for h in range(world.a.height + 1)]
     assert chains[B] == [world.b.block(Height(h)) for h in range(world.b.height + 1)]
-
-
-async def test_pages_filters_and_transfers(database: Database) -> None:
-    world = await make_world(database)
-    for number in range(1, 6):
-        deal = world.deal(number)
-        await world.clock.advance(1)
-        await world.lock(deal.initiator)
-        if number % 2:
-            await report(world, deal, f"swap-{number}")
-    await world.index()
-    listed = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
-    assert [view.opened_s for view in listed] == sorted((view.opened_s for view in listed), reverse=True)
-    seen: list[JoinedSwap] = []
-    behind = None
-    while page := await database.read(partial(list_swaps, wanted=JoinedSwapFilter(), limit=2, before=behind)):
-        seen += page
-        behind = page[-1].opened_s, page[-1].swap_id
-    assert seen == listed
-    assert len(listed) == 5
-    for wanted, count in (
-        (JoinedSwapFilter(chain=A), 5),
-        (JoinedSwapFilter(chain=B), 3),
-        (JoinedSwapFilter(asset=COIN), 5),
-        (JoinedSwapFilter(asset=GOLD), 3),
-        (JoinedSwapFilter(status=SwapStatus.UNJOINED), 2),
-        (JoinedSwapFilter(status=SwapStatus.INITIATOR_LOCKED), 3),
-        (JoinedSwapFilter(hashlock=world.deal(2).preimage.hashlock()), 1),
-    ):
-        assert len(await database.read(partial(list_swaps, wanted=wanted, limit=10))) == count
-    moved = await database.read(lambda c: list_transfers(c, TransferFilter(account=world.initiator[A].account), 10))
-    assert [(row.asset, row.sender, row.amount) for row in moved if row.sender is None] == [(COIN, None, PURSE)]
-    paged = await database.read(lambda c: list_transfers(c, TransferFilter(), 1))
-    rest = await database.read(lambda c: list_transfers(c, TransferFilter(), 10, paged[0].sort_key))
-    assert [*paged, *rest] == await database.read(lambda c: list_transfers(c, TransferFilter(), 11))
 
 
 async def test_other_terms_under_a_taken_id_are_refused(database: Database) -> None:
@@ -280,7 +242,7 @@ async def test_writers_meet(database: Database) -> None:
             world.followers[B].catch_up(world.b.head),
         )
         assert sorted(answer for answer in reported if answer is not None) == [False, True]
-    listed = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 20))
+    listed = await database.read(all_swaps)
     assert [view.status for view in listed] == [SwapStatus.LOCKED] * 8
     await check_rebuild(world)
 

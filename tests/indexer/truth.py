@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Set
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block
 from core.model.types import ChainId, Height
+from indexer import tables
 from indexer.feed import MAX_FACTS, Fact, FactKind, read_facts
+from indexer.projections.swaps import JoinedSwap, joined_swap
 
 
 def all_facts(connection: Connection, after_seq: int = 0) -> list[Fact]:
@@ -15,6 +18,13 @@ def all_facts(connection: Connection, after_seq: int = 0) -> list[Fact]:
     while page := read_facts(connection, facts[-1].seq if facts else after_seq, MAX_FACTS):
         facts += page
     return facts
+
+
+def all_swaps(connection: Connection) -> list[JoinedSwap]:
+    """Every swap, the newest first."""
+    swap = tables.swaps.c
+    query = sa.select(tables.swaps).order_by(swap.opened_s.desc(), swap.swap_id.desc())
+    return [joined_swap(connection, row) for row in connection.execute(query).all()]
 
 
 def replay(
