@@ -11,10 +11,10 @@ from core.model.errors import RejectedError
 from core.model.facts import ArgumentValue, Block, ContractEvent, LoggedEvent
 from core.model.types import AccountId, BlockRef, ChainId, Height
 from indexer.encoding import decode_event
+from indexer.projections.logged import forget_blocks
 from indexer.tables import contract_arguments, contract_events, events
 from indexer.writing import insert_many
 
-CHUNK: Final = 500
 MAX_SEARCHABLE_CHARS: Final = 256
 MAX_CONDITIONS: Final = 8
 MAX_EVENTS: Final = 1_000
@@ -53,10 +53,8 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> None:
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks said."""
-    for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        for table in (contract_events, contract_arguments):
-            connection.execute(sa.delete(table).where(table.c.chain == chain, table.c.block_hash.in_(part)))
+    for table in (contract_events, contract_arguments):
+        forget_blocks(connection, table, chain, hashes)
 
 
 def list_contract_events(

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, OrderSigned, OrderStep
 from core.model.types import AccountId, BlockRef, ChainId, Height
+from indexer.projections.logged import forget_blocks, store_events
 from indexer.tables import orders
-from indexer.writing import insert_many
-
-CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +25,25 @@ class OrderRow:
 
 def apply(connection: Connection, applied: Sequence[Block]) -> None:
     """Store the halves in these blocks, oldest first."""
-    rows: list[dict[str, Any]] = []
-    for block in applied:
-        header = block.header
-        for logged in block.events:
-            if isinstance(logged.event, OrderSigned):
-                signed = logged.event
-                rows.append(
-                    {
-                        "chain": header.chain,
-                        "height": header.height,
-                        "event_index": logged.index,
-                        "order_number": signed.order,
-                        "step": signed.step.value,
-                        "account": signed.account,
-                        "officer": signed.officer,
-                        "reason": signed.reason,
-                        "case_digest": signed.case,
-                        "expires": signed.expires,
-                        "renews": signed.renews,
-                        "block_hash": header.ref.hash,
-                        "tx_hash": logged.tx_hash,
-                        "time_s": header.time.seconds,
-                    }
-                )
-    insert_many(connection, orders, rows)
+    store_events(connection, orders, applied, OrderSigned, _columns)
+
+
+def _columns(signed: OrderSigned) -> dict[str, Any]:
+    return {
+        "order_number": signed.order,
+        "step": signed.step.value,
+        "account": signed.account,
+        "officer": signed.officer,
+        "reason": signed.reason,
+        "case_digest": signed.case,
+        "expires": signed.expires,
+        "renews": signed.renews,
+    }
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks, the newest of the chain, hold."""
-    for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        connection.execute(sa.delete(orders).where(orders.c.chain == chain, orders.c.block_hash.in_(part)))
+    forget_blocks(connection, orders, chain, hashes)
 
 
 def order_row(row: Any) -> OrderRow:

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, RecordWritten
 from core.model.types import AccountId, BlockRef, ChainId, Height
+from indexer.projections.logged import forget_blocks, store_events
 from indexer.tables import records
-from indexer.writing import insert_many
-
-CHUNK: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +30,22 @@ class RecordRow:
 
 def apply(connection: Connection, applied: Sequence[Block]) -> None:
     """Store what these blocks, oldest first, write."""
-    rows: list[dict[str, Any]] = []
-    for block in applied:
-        header = block.header
-        for logged in block.events:
-            if isinstance(logged.event, RecordWritten):
-                written = logged.event
-                rows.append(
-                    {
-                        "chain": header.chain,
-                        "namespace": written.namespace,
-                        "record_key": written.key,
-                        "version": written.version,
-                        "height": header.height,
-                        "event_index": logged.index,
-                        "block_hash": header.ref.hash,
-                        "tx_hash": logged.tx_hash,
-                        "time_s": header.time.seconds,
-                        "author": written.author,
-                        "digest": written.digest,
-                    }
-                )
-    insert_many(connection, records, rows)
+    store_events(connection, records, applied, RecordWritten, _columns)
+
+
+def _columns(written: RecordWritten) -> dict[str, Any]:
+    return {
+        "namespace": written.namespace,
+        "record_key": written.key,
+        "version": written.version,
+        "author": written.author,
+        "digest": written.digest,
+    }
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks, the newest of the chain, wrote."""
-    for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        connection.execute(sa.delete(records).where(records.c.chain == chain, records.c.block_hash.in_(part)))
+    forget_blocks(connection, records, chain, hashes)
 
 
 def record_row(row: Any) -> RecordRow:
