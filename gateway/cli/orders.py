@@ -12,7 +12,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from core.model.errors import RejectedError
-from core.runtime.clock import show_time
 from core.runtime.logging import configure_logging
 from gateway.cli import hold_app
 from gateway.cli.members import DEFAULT_URL, Url
@@ -143,9 +142,7 @@ def hold_list(
     for column in ("order", "status", "account", "until", "reason"):
         table.add_column(column, overflow="fold")
     for one in found["orders"]:
-        table.add_row(
-            str(one["number"]), _status(one), one["account"], show_time(one["expires"]), escape(one["reason"])
-        )
+        table.add_row(str(one["number"]), _status(one), one["account"], _moment(one["expires"]), escape(one["reason"]))
     Console().print(table)
 
 
@@ -160,10 +157,10 @@ def hold_show(number: Number, rpc: Url = DEFAULT_URL, as_json: AsJson = False) -
         typer.echo(json.dumps(one))
         return
     lines = [("order", str(one["number"])), ("status", _status(one)), ("account", one["account"])]
-    lines += [("reason", one["reason"]), ("case (SHA-256)", one["case"]), ("held until", show_time(one["expires"]))]
+    lines += [("reason", one["reason"]), ("case (SHA-256)", one["case"]), ("held until", _moment(one["expires"]))]
     for step in ("prepared", "approved", "lift_prepared", "lift_approved"):
         if one[step] is not None:
-            when = show_time(one[step]["time"])
+            when = _moment(one[step]["time"])
             lines.append((step.replace("_", " "), f"{one[step]['officer']}, {when}"))
     lines += [("lift reason", one["lift_reason"])] if one["lift_reason"] else []
     lines += [("renewed by", f"order {one['renewed_by']}")] if one["renewed_by"] else []
@@ -173,6 +170,12 @@ def hold_show(number: Number, rpc: Url = DEFAULT_URL, as_json: AsJson = False) -
 
 def _status(one: dict[str, Any]) -> str:
     return f"{one['status']}, lift waits" if one["lift_waits"] else str(one["status"])
+
+
+def _moment(seconds: int) -> str:
+    from core.runtime.clock import show_time
+
+    return show_time(seconds)
 
 
 def _seed(key: Path | None, keystore: Path | None, name: str, file: Path | None, variable: str) -> bytes:
