@@ -9,6 +9,7 @@ is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts th
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,11 +24,11 @@ from core.runtime.metrics import Metrics
 from indexer.moves import Direction, MoveKey
 from indexer.projections import histories
 from indexer.projections.histories import Changed
-from regulator_api.knowledge.store import LabelStore
+from regulator_api.knowledge.store import LabelStore, load_labels
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules import store, tables
 from regulator_api.rules.catalogue import RuleSet
-from regulator_api.rules.history import Place, Seen
+from regulator_api.rules.history import Place, Seen, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.paths import MAX_PATH
 from regulator_api.rules.reading import Horizon, Knowledge, Reader, lows
@@ -196,8 +197,6 @@ class RulesEngine:
 
 
 def _labels_before(connection: Connection, version: int) -> Labels:
-    from regulator_api.knowledge.store import load_labels
-
     return load_labels(connection, version) if version else Labels()
 
 
@@ -274,14 +273,15 @@ class _Batch:
         return ""
 
     def _neighbours(self, number: int, since_s: int) -> tuple[set[AccountId], bool]:
-        rows = histories.stored_moves(self._connection, [number], since_s, self._horizon.until_s)
-        others: set[int] = set()
-        for count, row in enumerate(rows):
-            if count == MAX_NEIGHBOURS:
-                return set(histories.account_names(self._connection, others).values()), False
-            if row.other is not None:
-                others.add(row.other)
-        return set(histories.account_names(self._connection, others).values()), True
+        """Return the counterparties of an account's transfers and swaps, and true if these are all."""
+        found = histories.stored_moves(self._connection, [number], since_s, self._horizon.until_s)
+        rows = list(islice(found, MAX_NEIGHBOURS + 1))
+        numbers = {row.other for row in rows if row.other is not None}
+        others = set(histories.account_names(self._connection, numbers).values())
+        # A lock's move names its keeper: whose history the label is in as well stands in the terms of the swap.
+        for one in self._engine.reader.annotate(self._connection, self._knowledge, rows):
+            others |= {AccountId(party) for party in (one.other, one.via) if party}
+        return others, len(rows) <= MAX_NEIGHBOURS
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
@@ -334,12 +334,8 @@ class _Batch:
             self._again(name, found[name], latest.get(name), since[name], since[name] - needed)
 
     def _again(self, name: str, moves: Sequence[Seen], before_s: int | None, since_s: int, begin_s: int) -> None:
-        window = []
-        for move in moves:
-            if move.time_s < begin_s:
-                before_s = move.time_s
-            else:
-                window.append(move)
+        last_s, window = windowed(moves, begin_s)
+        before_s = before_s if last_s is None else last_s
         run = SubjectRun(self._knowledge.subject(name), self._knowledge.rules, before_s)
         for move in window:
             run.step(move)

@@ -11,7 +11,7 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import Database, InlineDatabase, create_schema
 from indexer.projections import report_agreement
 from regulator_api.knowledge.store import state_own
-from regulator_api.knowledge.tags import Labels, parsed_statement
+from regulator_api.knowledge.tags import Labels, Tag, parsed_statement
 from regulator_api.rules import store as rules_store
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.cold import cold_run
@@ -20,7 +20,11 @@ from regulator_api.rules.observation import Alert, encode_alerts
 from regulator_api.rules.reading import Knowledge
 from regulator_api.rules.tables import alerts
 from regulator_api.rules.versions import load_rules, store_rates
+from regulator_api.values import Rates
+from tests.indexer.test_swaps import make_world
+from tests.indexer.world import A, B
 from tests.regulator_api.rules.feeding import Feed, agreements_of, events_of, labels_of, rates_of_traffic
+from tests.regulator_api.rules.test_reading import RATES
 
 SLICES = 12
 
@@ -32,7 +36,11 @@ def _stored(connection: Connection) -> list[Alert]:
 
 
 def _cold(labels: Labels, connection: Connection) -> list[Alert]:
-    return cold_run(connection, Knowledge(RuleSet(load_rules(connection)), labels, rates_of_traffic()))
+    return _cold_with(rates_of_traffic(), labels, connection)
+
+
+def _cold_with(rates: Rates, labels: Labels, connection: Connection) -> list[Alert]:
+    return cold_run(connection, Knowledge(RuleSet(load_rules(connection)), labels, rates))
 
 
 async def _prepared(labels: Labels) -> tuple[InlineDatabase, RulesEngine, Feed]:
@@ -145,6 +153,28 @@ async def test_list_that_comes_later_is_applied_to_the_past() -> None:
     gone = await database.read(lambda c: c.execute(alerts.select().where(alerts.c.withdrawn)).all())
     assert {row.alert_id for row in gone} == {one.alert_id for one in without} - {one.alert_id for one in said}
     await database.close()
+
+
+async def test_list_that_comes_later_is_applied_to_swaps(database: Database) -> None:
+    world = await make_world(database)
+    await world.database.write(lambda connection: store_rates(connection, list(RATES)))
+    deal = world.deal()
+    first, second = await world.lock(deal.initiator), await world.lock(deal.participant)
+    await world.claim(deal.participant, second, deal.preimage)
+    await world.claim(deal.initiator, first, deal.preimage)
+    await world.index()
+    await world.database.write(lambda connection: report_agreement(connection, deal.agreement(), 1))
+    engine = RulesEngine(database, ManualClock())
+    await engine.step()
+    assert await database.read(_stored) == []
+    bob = world.participant[A].account
+    labels = Labels([Tag(bob, "Bob", "sanctioned", "test", 100, 0, None, None, None)])
+    await database.write(partial(_state, labels))
+    await engine.step()
+    said = await database.read(_stored)
+    assert encode_alerts(said) == encode_alerts(await database.read(partial(_cold_with, RATES, labels)))
+    parties = (world.initiator[A].account, bob, world.participant[B].account)
+    assert {one.subject for one in said if one.rule == "sanctions-1"} == set(parties)
 
 
 async def test_engine_works_on_both_databases(database: Database) -> None:
