@@ -61,7 +61,7 @@ class Crossing(NamedTuple):
 MovePlace = tuple[str, int, int]
 """Chain, height and event index of a move."""
 
-_MOVES: Final = sa.select(
+_STORED: Final = sa.select(
     *(
         moves.c[name]
         for name in (
@@ -76,26 +76,33 @@ _MOVES: Final = sa.select(
             "amount",
         )
     )
-).where(
+).where(moves.c.kind != MoveKind.COVERED.value)
+_MOVES: Final = _STORED.where(
     moves.c.account_id.in_(sa.bindparam("ids", expanding=True)),
     moves.c.time_s.between(sa.bindparam("since"), sa.bindparam("until")),
-    moves.c.kind != MoveKind.COVERED.value,
 )
-_LAST: Final = sa.select(
-    accounts.c.account_id,
-    sa.select(moves.c.time_s)
-    .where(moves.c.account_id == accounts.c.account_id, moves.c.time_s < sa.bindparam("before"))
+_BEFORE: Final = moves.alias("before")
+_LAST_S: Final = (
+    sa.select(_BEFORE.c.time_s)
+    .where(
+        _BEFORE.c.account_id == accounts.c.account_id,
+        _BEFORE.c.time_s < sa.bindparam("before"),
+        _BEFORE.c.kind != MoveKind.COVERED.value,
+    )
     .order_by(
-        moves.c.time_s.desc(),
-        moves.c.chain.desc(),
-        moves.c.height.desc(),
-        moves.c.event_index.desc(),
-        moves.c.direction.desc(),
+        _BEFORE.c.time_s.desc(),
+        _BEFORE.c.chain.desc(),
+        _BEFORE.c.height.desc(),
+        _BEFORE.c.event_index.desc(),
+        _BEFORE.c.direction.desc(),
     )
     .limit(1)
     .correlate(accounts)
-    .scalar_subquery(),
-).where(accounts.c.account_id.in_(sa.bindparam("ids", expanding=True)))
+    .scalar_subquery()
+)
+_LAST: Final = _STORED.join(accounts, accounts.c.account_id == moves.c.account_id).where(
+    accounts.c.account_id.in_(sa.bindparam("ids", expanding=True)), moves.c.time_s == _LAST_S
+)
 _ASSETS: Final = sa.select(asset_numbers.c.asset_id, asset_numbers.c.asset)
 _FACTS: Final = (
     sa.select(*(facts.c[name] for name in ("seq", "kind", "chain", "height", "block_hash")), blocks.c.time_s)
@@ -148,14 +155,11 @@ def stored_moves(
             yield StoredMove(*row)
 
 
-def last_before(connection: Connection, account_ids: Collection[int], before_s: int) -> dict[int, int]:
-    """Return the time of each account's last move before `before_s`, for those that have one."""
-    found: dict[int, int] = {}
+def last_moves(connection: Connection, account_ids: Collection[int], before_s: int) -> Iterator[StoredMove]:
+    """Return each account's moves of its last second with any before `before_s`."""
     for part in _chunks(sorted(account_ids)):
-        for number, time_s in connection.execute(_LAST, {"ids": part, "before": before_s}):
-            if time_s is not None:
-                found[number] = time_s
-    return found
+        for row in connection.execute(_LAST, {"ids": part, "before": before_s}):
+            yield StoredMove(*row)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,11 +90,14 @@ def chain_of(account: str) -> str:
 
 
 def windowed(moves: Iterable[Seen], since_s: int) -> tuple[int | None, list[Seen]]:
-    """Return the time of the last move before `since_s`, None if there is none, and the moves from it on."""
+    """Return the time of the last move before `since_s`, None if there is none, and the moves from it on.
+
+    Refunds do not count: rules do not step over them.
+    """
     before_s, kept = None, []
     for move in moves:
-        if move.time_s < since_s:
-            before_s = move.time_s
-        else:
+        if move.time_s >= since_s:
             kept.append(move)
+        elif move.kind != Kind.REFUND:
+            before_s = move.time_s
     return before_s, kept

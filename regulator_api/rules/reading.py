@@ -24,7 +24,7 @@ from regulator_api.values import Rates
 MAX_TIME_S: Final = 2**62
 MAX_NAMES: Final = 200_000
 """Accounts whose names are remembered between reads."""
-KEEPER: Final = frozenset({"htlc"})
+MAX_PASSED: Final = 100
 _BY_PLACE: Final = itemgetter(0, 1, 2, 3, 4)
 
 
@@ -134,15 +134,27 @@ class Reader:
     def last_before(
         self, connection: Connection, knowledge: Knowledge, subjects: Collection[str], before_s: int
     ) -> dict[str, int]:
-        """Return the time of each subject's last move before a time, for those that have one."""
+        """Return the time of each subject's last move before a time, for those that have one.
+
+        What rules do not step over, moves within one subject and refunds, is passed by: at most `MAX_PASSED` moves of
+        an account, after which its last one counts.
+        """
         names = {account: name for name in subjects for account in knowledge.accounts_of(name)}
-        numbers = histories.account_numbers(connection, names.keys())
-        latest = histories.last_before(connection, numbers.values(), before_s)
+        numbers = histories.account_numbers(connection, names.keys() - self._keepers)
+        wanted = dict.fromkeys(numbers, before_s)
         found: dict[str, int] = {}
-        for account, number in numbers.items():
-            if number in latest:
-                name = names[AccountId(account)]
-                found[name] = max(latest[number], found.get(name, 0))
+        for passed in range(MAX_PASSED + 1):
+            rows: list[StoredMove] = []
+            for at in set(wanted.values()):
+                ids = [numbers[account] for account, until_s in wanted.items() if until_s == at]
+                rows += histories.last_moves(connection, ids, at)
+            seen = {one.account for one in self.annotate(connection, knowledge, rows) if one.kind != Kind.REFUND}
+            wanted = {self._names[row.account]: row.time_s for row in rows}
+            for account in seen if passed < MAX_PASSED else set(wanted):
+                name, time_s = names[AccountId(account)], wanted.pop(account)
+                found[name] = max(time_s, found.get(name, 0))
+            if not wanted:
+                break
         return found
 
     def annotate(self, connection: Connection, knowledge: Knowledge, rows: Iterable[StoredMove]) -> list[Seen]:

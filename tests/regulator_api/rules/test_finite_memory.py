@@ -72,6 +72,19 @@ def test_alerts_do_not_depend_on_the_order_they_come_in(moves: list[Seen], rando
     assert [observation_of(observation_document(one)) for one in observations] == observations
 
 
+def test_refund_before_its_span_wakes_nobody() -> None:
+    moves = [
+        Seen(
+            T0 + day * 86_400, "eip155:1", day, 0, direction, SUBJECT.name, "eip155:1:0", "x", 10**18, 2_000_000, kind,
+            f"{day}", "", NO_TAGS, NO_TAGS,
+        )
+        for day, direction, kind in ((0, IN, Kind.PLAIN), (340, IN, Kind.REFUND), (380, OUT, Kind.PLAIN))
+    ]  # fmt: skip
+    whole, _ = run_subject(SUBJECT, moves, RULES)
+    assert [one.rule for one in whole] == ["dormant-1"]
+    assert run_subject(SUBJECT, moves, RULES, moves[-1].time_s)[0] == whole
+
+
 def test_traffic_of_a_town_cut_anywhere_says_the_same() -> None:
     traffic = generate(Plan(seed=7, transfers=4_000, noise=2.0))
     tried = 0

@@ -80,5 +80,40 @@ async def test_accounts_of_one_entity_are_one_purse(database: Database) -> None:
     assert [(one.account, one.other) for one in found["ann"]] == [(ours[0], "")]
 
 
+async def test_last_move_is_one_that_rules_step_over(database: Database) -> None:
+    world = await make_world(database)
+    first = int(world.clock.now())
+    await world.clock.advance(100)
+    deal = world.deal()
+    lock = await world.lock(deal.initiator)
+    await world.refund(deal.initiator, lock)
+    await world.clock.advance(100)
+    crossed = world.deal(2)
+    await world.lock(crossed.initiator)
+    await world.index()
+    await world.database.write(lambda c: report_agreement(c, crossed.agreement(), 1))
+    ann, later = world.initiator[A].account, int(world.clock.now()) + 1
+    refund_s = (await seen(world, ann))[ann][2].time_s
+
+    async def last(name: str, labels: Labels, before_s: int) -> dict[str, int]:
+        knowledge = Knowledge(RuleSet([]), labels, RATES)
+
+        def read(connection: Connection) -> dict[str, int]:
+            reader = Reader()
+            reader.prepare(connection)
+            return reader.last_before(connection, knowledge, [name], before_s)
+
+        return await world.database.read(read)
+
+    moves = (await seen(world, ann))[ann]
+    assert [one.kind for one in moves] == [Kind.PLAIN, Kind.LOCKED, Kind.REFUND, Kind.CROSSING]
+    assert await last(ann, Labels(), later) == {ann: moves[3].time_s}
+    assert await last(ann, Labels(), refund_s + 1) == {ann: moves[1].time_s}
+    # An entity's crossing from one of its accounts to another is none of its payments.
+    labels = Labels([_tag(ann), _tag(world.initiator[B].account)])
+    assert await last("ann", labels, later) == {"ann": moves[1].time_s}
+    assert await last(ann, Labels(), first) == {}
+
+
 def _tag(account: AccountId) -> Tag:
     return Tag(account, "Ann", "person", "test", 100, 0, None, None, "ann")
