@@ -152,7 +152,7 @@ def check(document: Mapping[str, Any]) -> str:
     try:
         bundle = msgspec.convert(document, _Bundle)
         said = observation_of(bundle.alert.last)
-    except (msgspec.ValidationError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (msgspec.ValidationError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise RejectedError(f"the bundle is not in its form: {error}") from None
     rule = make_rule(
         bundle.rule.id, bundle.rule.typology, bundle.rule.parameters, bundle.rule.jurisdiction, bundle.rule.from_s,

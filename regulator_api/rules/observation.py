@@ -133,7 +133,7 @@ def observation_document(seen: Observation) -> dict[str, Any]:
 
 
 def observation_of(document: Mapping[str, Any]) -> Observation:
-    """Read what `observation_document` made. Raise `KeyError`, `TypeError` or `ValueError` for anything else."""
+    """Read what `observation_document` made. Raise `LookupError`, `TypeError` or `ValueError` for anything else."""
     return Observation(
         rule=str(document["rule"]),
         subject=str(document["subject"]),

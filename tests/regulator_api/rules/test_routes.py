@@ -174,6 +174,16 @@ def test_bundle_with_a_malformed_member_is_refused(member: str) -> None:
             bundles.verify(bundles.seal("alert", form | {member: wrong}))
 
 
+async def test_bundle_with_a_short_move_is_refused(filled: tuple[Database, Api]) -> None:
+    _, api = filled
+    found = (await api.ask("/v1/alerts", "analyst")).body["items"]
+    document = msgspec.json.decode((await api.ask(f"/v1/alerts/{found[0]['id']}/bundle", "analyst")).raw)
+    del document["alert"]["last"]["moves"][0][5:]
+    body = {name: value for name, value in document.items() if name not in ("digest", "kind", "version")}
+    with pytest.raises(RejectedError, match="not in its form"):
+        bundles.verify(bundles.seal("alert", body))
+
+
 async def test_rule_takes_a_second_person_to_be_in_force(filled: tuple[Database, Api]) -> None:
     database, api = filled
     made = await post(
