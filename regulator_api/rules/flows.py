@@ -88,11 +88,11 @@ class Links:
     A payment by a service, or by an account with more than `MAX_LOTS` payments in, carries nothing on.
     """
 
-    __slots__ = ("_listed", "_lots", "_services", "_subject")
+    __slots__ = ("_lots", "_services", "_subject")
 
-    def __init__(self, subject: str, services: frozenset[str], listed: frozenset[str]) -> None:
-        self._subject, self._services, self._listed = subject, services, listed
-        self._lots: deque[tuple[int, int, Place, str, str, bool]] = deque(maxlen=MAX_LOTS + 1)
+    def __init__(self, subject: str, services: frozenset[str]) -> None:
+        self._subject, self._services = subject, services
+        self._lots: deque[tuple[int, int, Place, str, str, frozenset[str]]] = deque(maxlen=MAX_LOTS + 1)
 
     def step(self, m: Seen, links: list[Link]) -> None:
         lots, time_s, value = self._lots, m.time_s, m.value
@@ -101,8 +101,7 @@ class Links:
         if value < LINK_FLOOR:
             return
         if m.direction != OUT:
-            listed = bool(m.tags) and not m.tags.isdisjoint(self._listed)
-            lots.append((time_s, value, Place(*m[:5]), m.passage, m.other, listed))
+            lots.append((time_s, value, Place(*m[:5]), m.passage, m.other, m.tags))
             return
         if not lots or len(lots) > MAX_LOTS or (m.own and not m.own.isdisjoint(self._services)):
             return
@@ -112,7 +111,6 @@ class Links:
                 best = lot
         if best is None:
             return
-        to_listed = bool(m.tags) and not m.tags.isdisjoint(self._listed)
         links.append(
             Link(
                 m.passage,
@@ -125,8 +123,8 @@ class Links:
                 m.other,
                 best[1],
                 value,
-                best[5],
-                to_listed,
+                tuple(sorted(best[5])),
+                tuple(sorted(m.tags)),
             )
         )
 

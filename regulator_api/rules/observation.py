@@ -48,7 +48,8 @@ class Link(NamedTuple):
     """Value that came to `account` and left again: most of one move in, by one move out within a day.
 
     `before` and `after` are the passages of the two moves; `sender` and `to` the accounts at their far ends.
-    `from_listed` and `to_listed`: these were on a sanctions list at the time. `subject` names the account's subject.
+    `from_tags` and `to_tags`: the categories, at the time, of the counterparties of the two moves. `subject` names the
+    account's subject.
     """
 
     after: str
@@ -61,8 +62,8 @@ class Link(NamedTuple):
     to: str
     value_in: int
     value_out: int
-    from_listed: bool
-    to_listed: bool
+    from_tags: tuple[str, ...]
+    to_tags: tuple[str, ...]
 
 
 class Alert(NamedTuple):

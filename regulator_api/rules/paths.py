@@ -87,15 +87,15 @@ def round_trip(rule: str, p: RoundTripParameters, path: Path, name_of: NameOf) -
 def indirect_sanctions(rule: str, p: IndirectSanctionsParameters, path: Path, name_of: NameOf) -> Iterable[Observation]:
     """Value of a listed account comes to `to` over `max_hops` transfers or fewer, or goes from the path's sender to
     one."""
-    last = path[-1]
-    if last.value_out < p.floor and p.floor:
+    last, listed = path[-1], frozenset(p.listed)
+    if last.value_out < p.floor:
         return
     for links in range(1, min(p.max_hops, len(path) + 1)):
         part = path[-links:]
-        if part[0].from_listed and last.to:
+        if last.to and not listed.isdisjoint(part[0].from_tags):
             yield _observed(rule, part, name_of(last.to), (("hops", links + 1), ("from_listed", 1)))
             break
-    if last.to_listed:
+    if not listed.isdisjoint(last.to_tags):
         part = path[-(p.max_hops - 1) :]
         if part[0].sender:
             yield _observed(rule, part, name_of(part[0].sender), (("hops", len(part) + 1), ("from_listed", 0)))

@@ -1,14 +1,13 @@
 """Rules over histories: what the engine, a cold run and the verifier all call. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from regulator_api.rules.catalogue import Rule, RuleSet
 from regulator_api.rules.flows import LINK_S, Links
 from regulator_api.rules.history import DAY_S, Kind, Seen, Subject, windowed
 from regulator_api.rules.observation import Link, Observation
-from regulator_api.rules.parameters import EXEMPT, LISTED, IndirectSanctionsParameters
+from regulator_api.rules.parameters import EXEMPT
 from regulator_api.rules.paths import LookUp, NameOf, path_to
 from regulator_api.rules.payments import Finding
 
@@ -36,7 +35,7 @@ class SubjectRun:
             if rule.typology.fold is not None
         ]
         self._entries = entries
-        self._links = Links(subject.name, frozenset(EXEMPT), _listed(rules))
+        self._links = Links(subject.name, frozenset(EXEMPT))
         self._found: list[Finding] = []
 
     def step(self, m: Seen) -> None:
@@ -66,14 +65,6 @@ class SubjectRun:
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )
-
-
-def _listed(rules: RuleSet) -> frozenset[str]:
-    listed = set(LISTED)
-    for rule in rules.rules:
-        if isinstance(rule.parameters, IndirectSanctionsParameters):
-            listed |= set(rule.parameters.listed)
-    return frozenset(listed)
 
 
 def history_needed(rules: RuleSet) -> int:
@@ -123,17 +114,3 @@ def run_paths(
     """Return what the paths over these links show. Keeps all of them in memory, about 1 kB each."""
     known = {link.after: link for link in links}
     return [one for link in known.values() for one in judge_path(link, known.get, rules, name_of, jurisdiction_of)]
-
-
-def run_all(
-    histories: Iterable[tuple[Subject, Iterable[Seen]]], rules: RuleSet
-) -> Iterator[tuple[list[Observation], list[Link]]]:
-    """Return what each subject's history shows, one subject after another."""
-    for subject, moves in histories:
-        yield run_subject(subject, moves, rules)
-
-
-def by_account(moves: Iterable[Seen]) -> Iterator[tuple[Subject, Iterable[Seen]]]:
-    """Return histories out of moves that are sorted by account and place, each account its own subject."""
-    for account, group in groupby(moves, key=lambda move: move.account):
-        yield Subject(account), group

@@ -101,7 +101,12 @@ def decode_observation(raw: bytes) -> Observation:
 
 def decode_link(raw: bytes) -> Link:
     link = Link(*msgspec.msgpack.decode(raw))
-    return link._replace(arrived=Place(*link.arrived), left=Place(*link.left))
+    return link._replace(
+        arrived=Place(*link.arrived),
+        left=Place(*link.left),
+        from_tags=tuple(link.from_tags),
+        to_tags=tuple(link.to_tags),
+    )
 
 
 def forget_since(connection: Connection, since_s: Mapping[str, int]) -> list[Observation]:

@@ -253,6 +253,22 @@ def test_payment_towards_a_listed_account_is_followed_back() -> None:
     assert _figures(alert)["hops"] == 3
 
 
+def test_each_rule_follows_the_categories_that_it_lists() -> None:
+    story = Story(labels={on(A, "listed"): ("sanctioned", 0, FOREVER), on(B, "named"): ("exposed", 0, FOREVER)})
+    for chain, first in ((A, "listed"), (B, "named")):
+        story.pay(T0, first, "m1", 100_000, chain)
+        story.pay(T0 + HOUR, "m1", "m2", 99_000, chain)
+        story.pay(T0, "m3", "m4", 100_000, chain)
+        story.pay(T0 + HOUR, "m4", first, 99_000, chain)
+    other = with_rule("sanctions_indirect", {"listed": ["exposed"]}, "AA")
+    defaults = RuleSet(default_rules())
+    assert {one.subject for one in story.found("sanctions_indirect")} == {on(A, "m2"), on(A, "m3")}
+    assert story.alerts(RuleSet([*default_rules(), other])) == story.alerts(defaults)
+    alone = with_rule("sanctions_indirect", {"listed": ["exposed"]})
+    found = {one.subject for one in story.found("sanctions_indirect", RuleSet([alone]))}
+    assert found == {on(B, "m2"), on(B, "m3")}
+
+
 def test_mixer_is_known_by_its_label_and_by_its_ways() -> None:
     labelled = Story(labels={on(A, "pool"): ("mixing_service", 0, FOREVER)})
     labelled.pay(T0, "lee", "pool", 12_345)
