@@ -199,12 +199,10 @@ class Rules:
         asset = None if query.asset is None else parse_asset(query.asset)
         listing = f"rates {asset}"
         sealed = self._cursors.open(listing, query.cursor)
-        rates = await self._database.read(versions.load_rates)
-        behind = ("", -1) if sealed is None else (str(sealed[0]), int(sealed[1]))
-        wanted = [one for one in rates if asset in (None, one.asset) and (one.asset, one.from_s) > behind]
-        if asset is not None and not any(one.asset == asset for one in rates):
+        found = await self._database.read(lambda c: versions.list_rates(c, asset, query.limit + 1, sealed))
+        if asset is not None and sealed is None and not found:
             raise NotFoundError(f"{asset} has no rate")
-        page = self._cursors.page(listing, wanted[: query.limit + 1], query.limit, lambda one: (one.asset, one.from_s))
+        page = self._cursors.page(listing, found, query.limit, lambda one: (one.asset, one.from_s))
         items = [
             bodies.RateView(
                 asset=one.asset,

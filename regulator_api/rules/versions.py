@@ -11,6 +11,8 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.model.types import AssetId
 from core.runtime.clock import NS_PER_S
+from core.runtime.web import after
+from indexer.writing import insert_rows
 from regulator_api.rules.catalogue import TYPOLOGIES, Rule, RuleSet, default_rules, make_rule
 from regulator_api.rules.tables import rates, rules
 from regulator_api.values import Rate, Rates
@@ -19,6 +21,7 @@ MAX_REASON_CHARS: Final = 2_000
 MAX_DRAFTS: Final = 200
 LEAD_S: Final = 60
 """A rule is effective this long after its activation at the earliest: no block before then has been read with it."""
+_RATE_COLUMNS: Final = tuple(column.name for column in rates.c)
 _RULES_VERSION: Final = sa.select(sa.func.max(rules.c.changed_version))
 _RATES_VERSION: Final = sa.select(sa.func.max(rates.c.version))
 
@@ -175,10 +178,18 @@ def rates_version(connection: Connection) -> int:
 
 def load_rates(connection: Connection) -> Rates:
     """Return all rates."""
-    return Rates(
-        Rate(AssetId(row.asset), row.from_s, int(row.minor_units), int(row.base_units), row.source)
-        for row in connection.execute(sa.select(rates))
-    )
+    return Rates(_rate(row) for row in connection.execute(sa.select(rates)))
+
+
+def list_rates(
+    connection: Connection, asset: AssetId | None, limit: int, behind: Sequence[Any] | None = None
+) -> list[Rate]:
+    """Return rates by asset and time, at most `limit`; `behind` is (asset, from_s) of the last one before."""
+    order = (rates.c.asset, rates.c.from_s)
+    query = sa.select(rates).where(after(order, behind)).order_by(*order).limit(limit)
+    if asset is not None:
+        query = query.where(rates.c.asset == asset)
+    return [_rate(row) for row in connection.execute(query)]
 
 
 def store_rates(connection: Connection, new: Sequence[Rate]) -> int:
@@ -186,25 +197,20 @@ def store_rates(connection: Connection, new: Sequence[Rate]) -> int:
     there differs: what was evaluated with it would not be what its rate says."""
     version = rates_version(connection) + 1
     known = {(rate.asset, rate.from_s): rate for rate in load_rates(connection)}
-    added = []
+    added: list[Rate] = []
     for rate in new:
         had = known.get((rate.asset, rate.from_s))
         if had is None:
             added.append(rate)
         elif (had.minor_units, had.base_units) != (rate.minor_units, rate.base_units):
             raise ConflictError(f"{rate.asset} has another rate from {rate.from_s} on: give the new one a later time")
-    for rate in added:
-        connection.execute(
-            sa.insert(rates).values(
-                asset=rate.asset,
-                from_s=rate.from_s,
-                minor_units=str(rate.minor_units),
-                base_units=str(rate.base_units),
-                source=rate.source,
-                version=version,
-            )
-        )
+    rows = [(one.asset, one.from_s, str(one.minor_units), str(one.base_units), one.source, version) for one in added]
+    insert_rows(connection, rates, _RATE_COLUMNS, rows)
     return len(added)
+
+
+def _rate(row: Any) -> Rate:
+    return Rate(AssetId(row.asset), row.from_s, int(row.minor_units), int(row.base_units), row.source)
 
 
 def _row(row: Any) -> RuleRow:

@@ -302,4 +302,10 @@ async def test_rates_are_shown_with_their_sources(filled: tuple[Database, Api]) 
     page = await api.get("/v1/rates")
     assert [one["asset"] for one in page["items"]] == sorted(one["asset"] for one in page["items"])
     assert all(one["source"] == "test" for one in page["items"])
+    first = await api.get("/v1/rates?limit=1")
+    following = await api.get(f"/v1/rates?limit=200&cursor={first['next']}")
+    assert first["items"] + following["items"] == page["items"]
+    assert following["next"] is None
+    one = await api.get("/v1/rates?asset=eip155%3A1%2Fslip44%3A60")
+    assert [rate["asset"] for rate in one["items"]] == ["eip155:1/slip44:60"]
     assert (await api.ask("/v1/rates?asset=eip155%3A1%2Fslip44%3A61")).status == 404
