@@ -15,8 +15,8 @@ import msgspec
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError
+from indexer.projections import histories
 from regulator_api.rules.catalogue import Rule, RuleSet, make_rule
-from regulator_api.rules.cold import subjects
 from regulator_api.rules.history import Seen, Subject
 from regulator_api.rules.observation import Alert, Link, Observation, gather
 from regulator_api.rules.reading import Knowledge, Reader, as_of
@@ -24,6 +24,8 @@ from regulator_api.rules.running import SubjectRun, run_paths
 from regulator_api.rules.store import decode_link, decode_observation, encode
 
 BUCKETS: Final = 16
+PAGE: Final = 500
+"""Accounts whose histories are read together."""
 BATCH: Final = 50_000
 """Rows of one Arrow batch."""
 MANIFEST: Final = "manifest.json"
@@ -79,6 +81,22 @@ def arrow() -> Any:
     except ModuleNotFoundError:
         raise FatalError("Parquet needs pyarrow: pip install 'causeway-gateway[parquet]'") from None
     return pyarrow
+
+
+def subjects(connection: Connection, knowledge: Knowledge) -> Iterator[list[str]]:
+    """Return the names of all subjects with moves, a page at a time; an entity comes with its first account."""
+    after, seen = 0, set[str]()
+    while page := histories.all_accounts(connection, after, PAGE):
+        after = page[-1][0]
+        names = []
+        for _, account in page:
+            name = knowledge.name_of(account)
+            if name != account:
+                if name in seen:
+                    continue
+                seen.add(name)
+            names.append(name)
+        yield names
 
 
 def export(

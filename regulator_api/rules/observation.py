@@ -85,11 +85,6 @@ def shown(references: Iterable[Reference]) -> tuple[Reference, ...]:
     return kept if len(kept) <= MAX_MOVES else (*kept[:half], *kept[-half:])
 
 
-def text_of(place: Place) -> str:
-    """Return a place as the text that anchors and identifiers use."""
-    return f"{place.time_s}/{place.chain}/{place.height}/{place.event_index}/{place.direction}"
-
-
 def alert_id(rule: str, subject: str, anchor: str, first: Place) -> str:
     """Return the alert's id: 32 hex digits of a SHA-256 over rule, subject, anchor and first trigger."""
     raw = msgspec.msgpack.encode([rule, subject, anchor, *first])

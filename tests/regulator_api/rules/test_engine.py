@@ -14,7 +14,6 @@ from regulator_api.knowledge.store import state_own
 from regulator_api.knowledge.tags import Labels, Tag, parsed_statement
 from regulator_api.rules import store as rules_store
 from regulator_api.rules.catalogue import RuleSet
-from regulator_api.rules.cold import cold_run
 from regulator_api.rules.engine import RulesEngine
 from regulator_api.rules.observation import Alert, encode_alerts
 from regulator_api.rules.reading import Knowledge
@@ -23,6 +22,7 @@ from regulator_api.rules.versions import load_rules, store_rates
 from regulator_api.values import Rates
 from tests.indexer.test_swaps import make_world
 from tests.indexer.world import A, B
+from tests.regulator_api.rules.cold import cold_run
 from tests.regulator_api.rules.feeding import Feed, agreements_of, events_of, labels_of, rates_of_traffic
 from tests.regulator_api.rules.test_reading import RATES
 
