@@ -9,7 +9,7 @@ gas of exits is never spent on it. One header serves all answers that wait for i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -28,6 +28,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionStatus
+from relayer.transactions.signing import Worth
 
 LOOK_S: Final = 60.0
 AGAIN_S: Final = 5.0
@@ -79,6 +80,10 @@ class HeaderWorker:
     metrics: RelayerMetrics
     _wake: Signal = field(default_factory=Signal)
     _needed: Height | None = None
+    _worth_of_others: Worth | None = None
+
+    def __post_init__(self) -> None:
+        self._worth_of_others, self.pipeline.worth = self.pipeline.worth, self._worth
 
     @property
     def chain(self) -> ChainId:
@@ -209,18 +214,27 @@ class HeaderWorker:
         raise RejectedError(f"{name} was sent {MAX_TRIES} times to the light client on {self.chain}, in vain")
 
     async def _require_allowed(self, cost: int) -> None:
-        since_ns = self.clock.now_ns() - DAY_NS
-        read = partial(
-            records.reserved_since,
-            account=self.pipeline.account,
-            prefix=PREFIX,
-            asset=self.setup.pays_in,
-            since_ns=since_ns,
-        )
-        spent = await self.database.read(read)
+        spent = await self._spent()
         self.metrics.header_spent.labels(self.chain).set(spent)
         if spent + cost > self.setup.per_day:
             raise HeadersSpentError(
                 f"another header may cost {cost}, and {spent} of {self.setup.per_day} are spent in 24 hours: raise "
                 "headers_per_day_wei, or wait"
             )
+
+    async def _spent(self, but_for: str = "") -> int:
+        read = partial(
+            records.reserved_since,
+            account=self.pipeline.account,
+            prefix=PREFIX,
+            asset=self.setup.pays_in,
+            since_ns=self.clock.now_ns() - DAY_NS,
+            but_for=but_for,
+        )
+        return await self.database.read(read)
+
+    async def _worth(self, effect_keys: Sequence[str]) -> int | None:
+        """What the day's other headers leave for this one, however dear gas becomes, as `Pipeline.worth`."""
+        if not effect_keys[0].startswith(PREFIX):
+            return None if self._worth_of_others is None else await self._worth_of_others(effect_keys)
+        return self.setup.per_day - await self._spent(but_for=effect_keys[0])

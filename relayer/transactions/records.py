@@ -449,9 +449,12 @@ def reserved_by(connection: Connection, transaction_ids: Sequence[int], asset: A
     return sum(int(amount) for amount in connection.execute(query).scalars())
 
 
-def reserved_since(connection: Connection, account: AccountId, prefix: str, asset: AssetId, since_ns: int) -> int:
+def reserved_since(
+    connection: Connection, account: AccountId, prefix: str, asset: AssetId, since_ns: int, but_for: str = ""
+) -> int:
     """Return the most that transactions of an account whose effects' keys begin with `prefix`, and that were first
-    signed since then, may take or have taken of an asset, in base units. Those that were cancelled count, too."""
+    signed since then, may take or have taken of an asset, in base units. Those that were cancelled count, too; the
+    one for the effect `but_for` does not."""
     query = (
         sa.select(relayer_reservations.c.amount)
         .join(relayer_transactions, _T.id == relayer_reservations.c.transaction_id)
@@ -459,6 +462,7 @@ def reserved_since(connection: Connection, account: AccountId, prefix: str, asse
             _T.account == account,
             _T.created_ns >= since_ns,
             _T.effect_key.startswith(prefix, autoescape=True),
+            _T.effect_key != but_for,
             relayer_reservations.c.asset == asset,
         )
     )

@@ -39,7 +39,7 @@ Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
 Compose = Callable[[Sequence[str]], Awaitable[UnsignedTransaction | None]]
 Worth = Callable[[Sequence[str]], Awaitable[int | None]]
 """The most that a transaction of these effects (by their keys) may cost, in base units of the coin that pays for it:
-what they earn. None for no limit."""
+what they earn, or are worth to us. None for no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class Signatory:
         if known is not None:
             return known
         if (most := await self._most(order.items or (order.effect_key,), cost)) is not None:
-            raise UnaffordableError(f"{order.unsigned.summary}: it may cost {sum(cost.values())}, and earns {most}")
+            raise UnaffordableError(f"{order.unsigned.summary}: it may cost {sum(cost.values())}, and is worth {most}")
         attempt = await self._sign(order.unsigned, sequence, bid, order.deadline_ns, order.exits)
         store = partial(
             _stored, epoch=self.epoch, order=order, sequence=sequence, attempt=attempt, cost=cost, purse=purse

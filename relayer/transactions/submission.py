@@ -122,7 +122,7 @@ class Sending:
 
     @property
     def worth(self) -> Worth | None:
-        """Says what the effects of a transaction earn, so that it is never bid up beyond that."""
+        """Says what the effects of a transaction earn or are worth: it is never bid up beyond that."""
         return self._hand.worth
 
     @worth.setter
@@ -250,13 +250,11 @@ class Sending:
         """
         self._check(batch)
         await self._simulate(batch)
-        key, items, deadline_ns = (
-            f"{records.BATCH_PREFIX}{effect_keys[0]}",
-            tuple(effect_keys),
-            round(deadline_s * NS_PER_S),
+        key, deadline_ns = f"{records.BATCH_PREFIX}{effect_keys[0]}", round(deadline_s * NS_PER_S)
+        deadlines_ns = [deadline_ns] * len(effect_keys)
+        order = Order(
+            key, batch, deadline_ns, items=tuple(effect_keys), deadlines_ns=deadlines_ns, gate=gate, keep=keep
         )
-        deadlines_ns = [deadline_ns] * len(items)
-        order = Order(key, batch, deadline_ns, items=items, deadlines_ns=deadlines_ns, gate=gate, keep=keep)
         await self._send_first(order)
 
     async def send_together(

@@ -18,10 +18,12 @@ from core.runtime.retry import EFFECT
 from gateway.doctor import Level, client_findings
 from relayer.bridging import headers
 from relayer.bridging.headers import RENEWED_AT, HeadersSpentError
+from relayer.bridging.watching import AGAIN_S
 from relayer.transactions import records
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
 from tests.local_chains.consortium.test_validator_changes import add_key, decide, fifth
 from tests.relayer.questions import KEY, PERIOD_S, Stage, asking
+from tests.relayer.test_question_lives import make_dear
 
 ETHER = AssetId(f"{ETHEREUM}/slip44:60")
 KIND = KeyKind.SECP256K1_ETH
@@ -107,6 +109,31 @@ async def test_client_without_trust_is_left(stage: Stage) -> None:
     assert await sent(stage) == 0
     left_s = stage.metrics.value("relayer_light_client_trust_seconds", chain=ETHEREUM)
     assert left_s == pytest.approx(-1_000, abs=60)
+
+
+async def test_header_is_not_bid_up_beyond_a_days_allowance(stage: Stage) -> None:
+    """Gas becomes dear while it waits; the allowance is raised later."""
+    await stage.both.ledger.advance(3)
+    await stage.clock.advance(PERIOD_S * (1 - RENEWED_AT) + 1)
+    step = asyncio.create_task(stage.headers.step())
+    while not updates(stage, "trust"):
+        await asyncio.sleep(0.05)
+        assert not step.done()
+    allowed, database = stage.headers.setup, stage.pipeline._database
+    [first] = await database.read(partial(records.of_effect_prefix, prefix=headers.PREFIX))
+    spent = await database.read(lambda c: records.reserved_by(c, [first.id], ETHER))
+    stage.headers.setup = replace(allowed, per_day=spent)
+    await make_dear(stage, 8)
+    for most, bid_up in ((spent, False), (allowed.per_day, True)):
+        stage.headers.setup = replace(allowed, per_day=most)
+        for _ in range(2):
+            await stage.clock.advance(AGAIN_S)
+            await stage.pipeline.step()
+        [record] = await database.read(partial(records.of_effect_prefix, prefix=headers.PREFIX))
+        assert (len(record.attempts) > 1) == bid_up
+        assert await database.read(lambda c: records.reserved_by(c, [first.id], ETHER)) <= most
+    step.cancel()
+    await asyncio.gather(step, return_exceptions=True)
 
 
 async def test_client_that_trusts_for_no_time_is_refused(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
