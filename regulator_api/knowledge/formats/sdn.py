@@ -40,6 +40,8 @@ def read(file: ListFile, reader: Reader) -> None:
         reader.fault(file, error.lineno, f"is not well-formed XML: {expat.ErrorString(error.code)}")
     except _RefusedError as error:
         reader.fault(file, listing.parser.CurrentLineNumber, str(error))
+    except (LookupError, ValueError):
+        reader.fault(file, 1, "names an encoding that is not read here: UTF-8 is")
     else:
         if not listing.is_list:
             reader.fault(file, 1, "is not an SDN list: it has no sdnEntry")

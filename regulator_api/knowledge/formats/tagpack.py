@@ -108,9 +108,10 @@ def _enter(file: ListFile, line: int, tag: Mapping[str, str], reader: Reader) ->
 def _document(content: bytes) -> tuple[_Fields, list[_Fields]]:
     """Return the pack's own fields and its tags'. Raise `_UnreadableError`, and what PyYAML raises."""
     events = _events(content)
-    first = next(events)
+    first = next(events, None)
     if not isinstance(first, yaml.MappingStartEvent):
-        raise _UnreadableError(first.start_mark.line + 1, "a TagPack is a mapping with a list of tags")
+        line = 1 if first is None else first.start_mark.line + 1
+        raise _UnreadableError(line, "a TagPack is a mapping with a list of tags")
     tags: list[_Fields] = []
     header = _mapping(first, events, tags)
     if isinstance(next(events, None), yaml.Event):

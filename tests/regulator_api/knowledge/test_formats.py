@@ -132,11 +132,15 @@ BROKEN = TORNADO[:-1] + "7"  # its checksum does not hold
         ("tagpack", "a.yaml", PACK + "---\nx: 1\n", [1]),
         ("tagpack", "a.yaml", "title: a\ntitle: b\ntags: []\n", [2]),
         ("tagpack", "a.yaml", b"title: \xff\xfe\n", [1]),
+        ("tagpack", "a.yaml", "", [1]),
+        ("tagpack", "a.yaml", "# nothing\n", [1]),
         ("sdn", "sdn.xml", SDN.replace(TORNADO, BROKEN), [8]),
         ("sdn", "sdn.xml", SDN[:-20], [12]),
         ("sdn", "sdn.xml", SDN.replace("<sdnList ", '<!DOCTYPE a [<!ENTITY b "c">]><sdnList '), [2]),
         ("sdn", "sdn.xml", "<a>" * 100, [1]),
         ("sdn", "sdn.xml", "<a/>", [1]),
+        ("sdn", "sdn.xml", '<?xml version="1.0" encoding="nonsense"?><a/>', [1]),
+        ("sdn", "sdn.xml", '<?xml version="1.0" encoding="gbk"?><a/>', [1]),
     ],
 )
 def test_malformed_list_is_refused_whole_with_its_lines(
