@@ -204,9 +204,9 @@ def _check_url(text: str, schemes: tuple[str, ...], place: str, faults: Faults) 
     return None
 
 
-def check_http_url(text: str, place: str, faults: Faults) -> None:
-    """A URL that is called over HTTP."""
-    _check_url(text, ("http", "https"), place, faults)
+def check_http_url(text: str, place: str, faults: Faults) -> SplitResult | None:
+    """A URL that is called over HTTP; None with a fault."""
+    return _check_url(text, ("http", "https"), place, faults)
 
 
 def _assets(chain: ChainConfig, name: str, place: str, faults: Faults) -> tuple[str, ...]:

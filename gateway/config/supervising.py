@@ -1,6 +1,7 @@
 """Who may ask a regulator, how much, and what signs its answers: canonical, or refused with its place."""
 
 import hashlib
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
@@ -93,8 +94,8 @@ def _check_tokens(tokens: TokensConfig, faults: Faults) -> None:
     if (tokens.keys_file is None) == (tokens.keys_url is None):
         faults.add("tokens", "its issuer's public keys come from one place: write keys_file or keys_url")
     if tokens.keys_url is not None:
-        check_http_url(tokens.keys_url, "tokens.keys_url", faults)
-        if tokens.keys_url.startswith("http://") and not re.match(r"http://(127\.|localhost|\[::1\])", tokens.keys_url):
+        url = check_http_url(tokens.keys_url, "tokens.keys_url", faults)
+        if url is not None and url.scheme == "http" and not _is_own_machine(url.hostname or ""):
             faults.add("tokens.keys_url", "is not https: whoever changes the answer on its way makes tokens")
     for name in tokens.algorithms:
         if name not in ALL_ALGORITHMS:
@@ -111,17 +112,19 @@ def _check_tokens(tokens: TokensConfig, faults: Faults) -> None:
         faults.add("tokens.bound", "needs a proxy that ends TLS and shows the certificate: name it in tokens.proxies")
 
 
+def _is_own_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def _check_clients(config: RegulatorConfig, faults: Faults) -> None:
     if config.clients and config.tokens is None:
         faults.add("clients", "has no effect without [tokens]: add it, or leave them out")
     for number, client in enumerate(config.clients):
         at = f"clients[{number}]"
-        if not client.jurisdictions:
-            faults.add(
-                f"{at}.jurisdictions", f'is empty, so that the client sees nothing: write codes, or ["{EVERYWHERE}"]'
-            )
-        if client.jurisdictions != (EVERYWHERE,):
-            _check_jurisdictions(client.jurisdictions, f"{at}.jurisdictions", faults)
+        _check_seen(client.jurisdictions, f"{at}.jurisdictions", "the client", faults)
         _check_scopes(client.scopes, f"{at}.scopes", faults)
     refuse_twins((one.id for one in config.clients), lambda number: f"clients[{number}].id", "client", faults)
 
@@ -131,6 +134,14 @@ def _check_scopes(scopes: tuple[str, ...], place: str, faults: Faults) -> None:
         if scope not in ROLES:
             faults.add(place, f"unknown scope {shown(scope)}: {choices(scope, ROLES)}")
     refuse_twins(scopes, lambda _: place, "scope", faults)
+
+
+def _check_seen(codes: tuple[str, ...], place: str, who: str, faults: Faults) -> None:
+    """Some jurisdictions, or all."""
+    if not codes:
+        faults.add(place, f'is empty, so that {who} sees nothing: write codes, or ["{EVERYWHERE}"]')
+    if codes != (EVERYWHERE,):
+        _check_jurisdictions(codes, place, faults)
 
 
 def _check_jurisdictions(codes: tuple[str, ...], place: str, faults: Faults) -> None:
@@ -160,8 +171,7 @@ def _check_webhooks(config: RegulatorConfig, faults: Faults) -> None:
         check_variable(hook.secret_env, f"{at}.secret_env", faults)
         with faults.at(f"{at}.url"):
             Reach(tuple(networks)).check_url(hook.url)
-        if hook.jurisdictions != (EVERYWHERE,):
-            _check_jurisdictions(hook.jurisdictions, f"{at}.jurisdictions", faults)
+        _check_seen(hook.jurisdictions, f"{at}.jurisdictions", "the receiver", faults)
         if not hook.alerts and not hook.events:
             faults.add(at, "hears of nothing: write alerts = true or events = true, or leave it out")
     refuse_twins((one.url for one in config.webhooks), lambda number: f"webhooks[{number}].url", "webhook", faults)
