@@ -5,14 +5,14 @@ officers have signed theirs, each on a machine of their own (docs/supervising/or
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
 
 from core.model.consortium import caip_account, raw_address
-from core.model.consortium_orders import CASE_BYTES, OrderStatus, OrderTerms, OrderView, Step, held_key
+from core.model.consortium_orders import OrderStatus, OrderTerms, OrderView, Step, held_key
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.facts import OrderStep
 from core.model.identifiers import parse_account, parse_chain
@@ -23,9 +23,11 @@ from core.proofs.evidence import encode_evidence
 from core.runtime.web import PageCursors, PageQuery, read_body, read_query, respond
 from core.runtime.web.pages import Cursor
 from indexer.projections.orders import OrderRow
+from regulator_api.access.scope import SCOPE
 from regulator_api.answers import hex_of
 from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.drafts import Half, OrderDraft, to_draft
+from regulator_api.knowledge.reading import seen_among
 from regulator_api.ordering import OrderDesk, is_about
 from regulator_api.reading.bodies import MomentView
 from regulator_api.reading.common import Frame, Reading, listing_of
@@ -98,12 +100,13 @@ class OrderBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrdersAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders as of one block, newest first. With a filter a page may be short, and others follow under `next`."""
+    """Orders as of one block, newest first. With a filter a page may be short, and others follow under `next`; so it
+    may for a caller that sees some jurisdictions, to which `count`, of all orders, is null."""
 
     chain: str
     height: int
     time: int
-    count: int
+    count: int | None
     items: list[OrderBody]
     next: Cursor | None = None
 
@@ -158,36 +161,39 @@ class Orders:
     async def get_orders(self, request: web.Request) -> web.Response:
         query = read_query(request, OrdersQuery)
         account = None if query.account is None else self._account(query.account)
-        desk = self._desk(query.chain, account)
-        listing = f"orders {desk.chain} {account}"
+        desk, scope = self._desk(query.chain, account), request[SCOPE]
+        listing = f"orders {desk.chain} {account} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
         before = None if sealed is None else int(sealed[0])
         page = await desk.reader.orders(query.limit, before)
         wanted = None if account is None else raw_address(account)
         last = page.orders[-1].number if page.orders else 1
+        found = {one.number: caip_account(desk.chain, one.leaf.terms.address) for one in page.orders}
+        seen = await self._seen(request, found.values())
+        shown = [one for one in page.orders if is_about(one, wanted) and (seen is None or found[one.number] in seen)]
         return respond(
             OrdersAnswer(
                 chain=desk.chain,
                 height=page.height,
                 time=page.time_ms // 1_000,
-                count=page.count,
-                items=[order_body(desk.chain, one) for one in page.orders if is_about(one, wanted)],
+                count=page.count if scope.unrestricted else None,
+                items=[order_body(desk.chain, one) for one in shown],
                 next=self._cursors.seal(listing, (last,)) if last > 1 else None,
             )
         )
 
     async def get_order(self, request: web.Request) -> web.Response:
         desk = self._desk(read_query(request, ChainQuery).chain)
-        return respond(order_body(desk.chain, await desk.reader.order(_number(request))))
+        return respond(order_body(desk.chain, await self._order(request, desk)))
 
     async def get_hold(self, request: web.Request) -> web.Response:
-        account = self._account(request.match_info["account"])
+        account = await self._seen_account(request)
         held = await self._desk(None, account).reader.held(account)
         order, until = (None, None) if held is None else (held.order, held.until)
         return respond(HoldAnswer(account=account, held=held is not None, order=order, until=until))
 
     async def get_hold_evidence(self, request: web.Request) -> web.Response:
-        account = self._account(request.match_info["account"])
+        account = await self._seen_account(request)
         chain = self._desk(None, account).chain
         prover = self._provers.get(chain)
         if prover is None:
@@ -227,19 +233,51 @@ class Orders:
         desk = self._desk(None, officer)
         if chain_of(account) != desk.chain:
             raise RejectedError(f"{account} is not an account of {desk.chain}, where the officer is")
-        terms = OrderTerms(raw_address(account), body.reason, _case(body.case), body.expires)
+        terms = OrderTerms(raw_address(account), body.reason, bytes.fromhex(body.case), body.expires)
         return _draft(await desk.prepare(officer, terms))
 
     async def post_approval(self, request: web.Request) -> web.Response:
         officer = self._account((await read_body(request, ApprovalBody)).officer)
-        return _draft(await self._desk(None, officer).approve(officer, _number(request)))
+        desk = self._desk(None, officer)
+        order = await self._order(request, desk)
+        return _draft(await desk.approve(officer, order.number))
 
     async def post_lift(self, request: web.Request) -> web.Response:
         body = await read_body(request, LiftBody)
         officer = self._account(body.officer)
-        return _draft(await self._desk(None, officer).lift(officer, _number(request), body.reason))
+        desk = self._desk(None, officer)
+        order = await self._order(request, desk)
+        return _draft(await desk.lift(officer, order.number, body.reason))
 
     # --- parts ---------------------------------------------------------------------------------------------------
+
+    async def _seen(self, request: web.Request, accounts: Iterable[AccountId]) -> frozenset[str] | None:
+        """Return those of the accounts that the caller sees, None for all of them."""
+        scope, wanted = request[SCOPE], tuple(accounts)
+        if scope.unrestricted:
+            return None
+        seen, _ = await self._reading.read(
+            request, (None, None), lambda view: seen_among(view.connection, scope, wanted)
+        )
+        return seen
+
+    async def _seen_account(self, request: web.Request) -> AccountId:
+        """The account that the path names. Raise `NotFoundError` for one that the caller does not see."""
+        account = self._account(request.match_info["account"])
+        seen = await self._seen(request, [account])
+        if seen is not None and account not in seen:
+            raise NotFoundError("nothing is known of this account", account=account)
+        return account
+
+    async def _order(self, request: web.Request, desk: OrderDesk) -> OrderView:
+        """The order that the path names. Raise `NotFoundError` for one about an account that the caller does not see,
+        as for a number that no order has."""
+        order = await desk.reader.order(_number(request))
+        account = caip_account(desk.chain, order.leaf.terms.address)
+        seen = await self._seen(request, [account])
+        if seen is not None and account not in seen:
+            raise NotFoundError(f"{desk.chain} has no order {order.number}")
+        return order
 
     def _account(self, text: str) -> AccountId:
         account = parse_account(text)
@@ -314,13 +352,6 @@ def _step(chain: ChainId, step: Step) -> StepView:
 def _draft(half: Half) -> web.Response:
     draft: OrderDraft = to_draft(half)
     return respond(draft)
-
-
-def _case(text: str) -> bytes:
-    case = bytes.fromhex(text)
-    if len(case) != CASE_BYTES:
-        raise RejectedError(f"a case is named by {CASE_BYTES} bytes")
-    return case
 
 
 def _number(request: web.Request) -> int:

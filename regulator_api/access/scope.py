@@ -20,6 +20,11 @@ class Scope:
     def unrestricted(self) -> bool:
         return self.jurisdictions is None
 
+    @property
+    def shown(self) -> str:
+        """For the names of lists, so that a cursor of one scope does not fit another."""
+        return "all" if self.jurisdictions is None else ",".join(sorted(self.jurisdictions))
+
 
 EVERYTHING: Final = Scope(None, frozenset(ROLES))
 """For the process itself: rules run over all that is there."""

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 from aiohttp import web
@@ -12,7 +12,7 @@ from core.model.errors import NotFoundError, RejectedError
 from core.model.identifiers import parse_account
 from core.runtime.clock import Clock
 from core.runtime.database import Database
-from core.runtime.web import CALLER, PageCursors, Route, read_body, read_query, respond
+from core.runtime.web import CALLER, Handler, PageCursors, Route, read_body, read_query, respond
 from regulator_api.access.scope import SCOPE
 from regulator_api.knowledge import bodies, reading, store
 from regulator_api.knowledge.reading import TagFilter
@@ -25,8 +25,6 @@ PROBLEMS: Final = (
     (422, "A value is not in its form, or a cursor is not one of this list."),
     (503, "The database is locked: try again."),
 )
-
-T = TypeVar("T")
 
 
 class Knowledge:
@@ -51,7 +49,7 @@ class Knowledge:
     async def get_changes(self, request: web.Request) -> web.Response:
         query, scope = read_query(request, bodies.ChangesQuery), request[SCOPE]
         version = int(request.match_info["version"])
-        listing = f"changes {version} {_shown(scope.jurisdictions)}"
+        listing = f"changes {version} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
         found = await self._database.read(
             lambda connection: reading.read_changes(connection, scope, version, query.limit + 1, sealed)
@@ -69,7 +67,7 @@ class Knowledge:
             list=query.list,
             at_s=query.at_s,
         )
-        listing = f"tags {wanted} {query.version} {_shown(scope.jurisdictions)}"
+        listing = f"tags {wanted} {query.version} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
         # All pages are as of the version of the first one.
         asked, behind = (query.version, None) if sealed is None else (int(sealed[0]), sealed[1:])
@@ -86,7 +84,7 @@ class Knowledge:
 
     async def get_entities(self, request: web.Request) -> web.Response:
         query, scope = read_query(request, bodies.EntitiesQuery), request[SCOPE]
-        listing = f"entities {query.version} {_shown(scope.jurisdictions)}"
+        listing = f"entities {query.version} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
         asked, behind = (query.version, None) if sealed is None else (int(sealed[0]), str(sealed[1]))
 
@@ -119,21 +117,13 @@ class Knowledge:
         _check_writer(request)
         members = msgspec.structs.asdict(body)
         statement: Statement = parsed_statement(subject=members.pop("account"), **members)
-        return await self._write(
-            request,
-            body,
-            lambda c, **lineage: store.state_own(c, statement, **lineage),
-        )
+        return await self._write(request, body, lambda c, **lineage: store.state_own(c, statement, **lineage))
 
     async def post_entity(self, request: web.Request) -> web.Response:
         body = await read_body(request, bodies.EntityBody)
         _check_writer(request)
         entity = store.parsed_entity(body.id, body.name, body.jurisdiction, body.lei)
-        return await self._write(
-            request,
-            body,
-            lambda c, **lineage: store.state_entity(c, entity, **lineage),
-        )
+        return await self._write(request, body, lambda c, **lineage: store.state_entity(c, entity, **lineage))
 
     async def _write(
         self, request: web.Request, body: msgspec.Struct, write: Callable[..., store.ListVersion]
@@ -188,7 +178,7 @@ def routes(knowledge: Knowledge) -> list[Route]:
 def _route(
     method: str,
     path: str,
-    handler: Callable[[web.Request], object],
+    handler: Handler,
     summary: str,
     answer: type,
     query: type[msgspec.Struct] | None = None,
@@ -197,7 +187,7 @@ def _route(
     return Route(
         method,
         path,
-        handler,  # type: ignore[arg-type]
+        handler,
         summary,
         query=query,
         body=body,
@@ -214,10 +204,6 @@ def _check_writer(request: web.Request) -> None:
     """Raise `RejectedError` unless the caller sees everything: a tag decides for others what they see."""
     if not request[SCOPE].unrestricted:
         raise RejectedError("tags and entities are stated by callers that see all jurisdictions: ask one of them")
-
-
-def _shown(jurisdictions: frozenset[str] | None) -> str:
-    return "all" if jurisdictions is None else ",".join(sorted(jurisdictions))
 
 
 def _version_view(one: store.ListVersion) -> bodies.ListVersionView:

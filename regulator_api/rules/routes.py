@@ -56,7 +56,7 @@ class Rules:
         wanted = AlertFilter(
             query.typology, query.rule, _subject(query.subject), query.since_s, query.until_s, query.withdrawn
         )
-        listing = f"alerts {wanted} {_shown(scope)}"
+        listing = f"alerts {wanted} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
 
         def read(connection: Connection) -> tuple[list[AlertRow], bodies.RulesStateView, list[ChainRow]]:
@@ -219,7 +219,7 @@ class Rules:
 
     async def get_cases(self, request: web.Request) -> web.Response:
         query, scope = read_query(request, bodies.CasesQuery), request[SCOPE]
-        listing = f"cases {query.status} {query.assignee} {_shown(scope)}"
+        listing = f"cases {query.status} {query.assignee} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
 
         def read(connection: Connection) -> list[tuple[cases.Case, list[str]]]:
@@ -438,10 +438,6 @@ def _check_unrestricted(request: web.Request) -> None:
 def _subject(text: str | None) -> str | None:
     """An account in its canonical spelling, or an entity's id. Raise `RejectedError` for a malformed account."""
     return parse_account(text) if text is not None and ":" in text else text
-
-
-def _shown(scope: Scope) -> str:
-    return "all" if scope.jurisdictions is None else ",".join(sorted(scope.jurisdictions))
 
 
 def _state(connection: Connection) -> bodies.RulesStateView:

@@ -115,8 +115,7 @@ class TravelRules:
     async def get(self, request: web.Request) -> web.Response:
         query, scope = read_query(request, TravelQuery), request[SCOPE]
         account = None if query.account is None else parse_account(query.account)
-        codes = "all" if scope.jurisdictions is None else ",".join(sorted(scope.jurisdictions))
-        listing = f"travel {account} {query.transfer} {codes}"
+        listing = f"travel {account} {query.transfer} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
         before = None if sealed is None else int(sealed[0])
 

@@ -172,6 +172,37 @@ async def test_drafts_take_a_scope_of_their_own(api: Api, chain: ConsortiumChain
     assert (await api.ask(f"/v1/holds/{account(ANN)}/evidence")).status == 403
 
 
+async def test_orders_of_other_jurisdictions_do_not_exist(
+    api: Api, node: ConsortiumNode, chain: ConsortiumChain
+) -> None:
+    tag = {"account": account(BEN), "label": "a shop", "category": "user", "source": "tests", "confidence": 90}
+    stated = await api.ask(
+        "/v1/tags", "librarian", method="POST", json={**tag, "valid_from_s": 1, "jurisdiction": "CH"}
+    )
+    assert stated.status == 201
+    for who in (ANN, BEN):
+        await submit(node, LI, await order(api, chain, account=account(who)))
+    whole, part = await api.get("/v1/orders"), await api.get("/v1/orders", "spy")
+    assert (whole["count"], [one["number"] for one in whole["items"]]) == (2, [2, 1])
+    assert (part["count"], [one["number"] for one in part["items"]]) == (None, [2])
+    assert (await api.get("/v1/orders/2", "spy"))["account"] == account(BEN)
+    assert (await api.get(f"/v1/holds/{account(BEN)}", "spy"))["held"] is False
+    asked: list[tuple[str, str, Any]] = [
+        ("GET", "/v1/orders/{}", None),
+        ("POST", "/v1/orders/{}/approval", {"officer": account(WANG)}),
+        ("POST", "/v1/orders/{}/lift", {"officer": account(WANG), "reason": "explained"}),
+    ]
+    for method, path, body in asked:
+        for number in (1, 9):
+            refused = await api.ask(path.format(number), "spy", method=method, json=body)
+            assert (refused.status, refused.body["detail"]) == (404, f"{CHAIN} has no order {number}")
+    for path in ("/v1/holds/{}", "/v1/holds/{}/evidence"):
+        for hidden_account in (account(ANN), f"{CHAIN}:{'ab' * 20}"):
+            assert (await api.ask(path.format(hidden_account), "spy")).status == 404
+    cursor = (await api.get("/v1/orders?limit=1"))["next"]
+    assert (await api.ask(f"/v1/orders?limit=1&cursor={cursor}", "spy")).status == 422
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
