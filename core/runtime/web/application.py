@@ -19,7 +19,7 @@ from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
-from core.runtime.web import docs_page
+from core.runtime.web import docs_page, streams
 from core.runtime.web.auth import Callers, KeyCallers, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import has_left, opens_websocket
@@ -273,6 +273,9 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
             log.error("request failed", method=request.method, path=request.path, exc_info=error)
         elif problem is not error:
             log.info("request refused", method=request.method, path=request.path, kind=problem.kind, detail=str(error))
+        if streams.BEGUN in request:
+            streams.drop(request)
+            return request[streams.BEGUN]
         return problem.response(request_id)
 
 

@@ -18,13 +18,17 @@ RETRY: Final = "retry: 2000\n\n"
 """How long a browser waits before it opens the stream again, in milliseconds."""
 HEADERS: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 STILL_HERE: Final = ": still here\n\n"
+BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
+"""The stream that is under way."""
 _MAX_ID_DIGITS: Final = 17
 
 
 async def begin(request: web.Request) -> web.StreamResponse:
-    """Send the head of a stream. `RETRY` comes first behind it."""
+    """Send the head of a stream. `RETRY` comes first behind it. What the handler raises from then on ends the
+    connection, since no other answer can come behind a head."""
     response = web.StreamResponse(headers=HEADERS)
     await response.prepare(request)
+    request[BEGUN] = response
     return response
 
 

@@ -54,6 +54,7 @@ from core.runtime.web import (
     read_query,
     respond,
     serve,
+    streams,
 )
 from core.runtime.web.bodies import MAX_BODY_BYTES
 from tests.openapi import assert_speaks_its_openapi
@@ -601,3 +602,32 @@ def test_places_are_bounded_for_each_client_and_in_all() -> None:
             pass
     with places.taken("a"), places.taken("a"):
         pass
+
+
+@pytest.mark.parametrize(
+    "fault", [RetryableError("the database is locked"), NotFoundError("gone"), ValueError("a bug")]
+)
+async def test_stream_that_fails_ends_its_connection(fault: Exception) -> None:
+    """Its head is sent: a problem behind it would be a second answer, and a client would wait for ever."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = await streams.begin(request)
+        await streams.write(response, streams.event("first", 1, b"{}"))
+        raise fault
+
+    route = Route("GET", "/v1/stream", handler, "A stream", answer=str)
+    app = build_application([route], title="t", version="1", metrics=Metrics(), clock=SystemClock())
+    async with serve(app, "127.0.0.1", 0) as address, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+        writer.write(b"GET /v1/stream HTTP/1.1\r\nHost: a\r\n\r\n")
+        got = b""
+        try:
+            while part := await reader.read(4_096):
+                got += part
+        except ConnectionResetError:
+            pass
+        writer.close()
+    assert got.startswith(b"HTTP/1.1 200 ")
+    assert b"event: first" in got
+    assert got.count(b"HTTP/1.1") == 1
+    assert not got.endswith(b"0\r\n\r\n")  # which would say that the stream is whole
