@@ -9,7 +9,16 @@ import typer
 
 from core.model.errors import ConflictError, RejectedError
 from gateway.cli import relayer_app
-from gateway.cli.options import PASSPHRASE, PassphraseFile, PassphraseVariable
+from gateway.cli.options import (
+    PASSPHRASE,
+    ConsortiumNodes,
+    EvmChain,
+    EvmContract,
+    EvmEndpoints,
+    EvmTokens,
+    PassphraseFile,
+    PassphraseVariable,
+)
 
 if TYPE_CHECKING:
     from gateway.setup import Drafted
@@ -18,15 +27,11 @@ if TYPE_CHECKING:
 @relayer_app.command("init")
 def relayer_init(
     directory: Annotated[Path, typer.Argument(help="Where configuration and keys go.")] = Path(),
-    evm: Annotated[
-        str | None, typer.Option("--evm", help="ethereum, sepolia, base, op, arbitrum, polygon, bnb, gnosis or anvil.")
-    ] = None,
-    rpc: Annotated[list[str] | None, typer.Option("--rpc", help="An endpoint of that chain, once for each.")] = None,
-    contract: Annotated[str | None, typer.Option("--contract", help="The HashedTimelock's address on it.")] = None,
-    token: Annotated[list[str] | None, typer.Option("--token", help="A token's address on it, once for each.")] = None,
-    consortium: Annotated[
-        list[str] | None, typer.Option("--consortium", help="The RPC of a consortium chain's node, once for each.")
-    ] = None,
+    evm: EvmChain = None,
+    rpc: EvmEndpoints = None,
+    contract: EvmContract = None,
+    token: EvmTokens = None,
+    consortium: ConsortiumNodes = None,
     offer: Annotated[
         list[str] | None,
         typer.Option("--offer", help="Such as '1 eth = 25000 cnyd, from 0.01 to 5', once for each; both ways."),

@@ -9,7 +9,17 @@ import typer
 
 from core.model.errors import ConflictError, RejectedError
 from gateway.cli import regulator_app
-from gateway.cli.options import PASSPHRASE, AsJson, PassphraseFile, PassphraseVariable
+from gateway.cli.options import (
+    PASSPHRASE,
+    AsJson,
+    ConsortiumNodes,
+    EvmChain,
+    EvmContract,
+    EvmEndpoints,
+    EvmTokens,
+    PassphraseFile,
+    PassphraseVariable,
+)
 
 lists_app = typer.Typer(help="Published lists: import, compare, show them.", no_args_is_help=True)
 regulator_app.add_typer(lists_app, name="lists")
@@ -40,15 +50,11 @@ def regulator_init(
     source: Annotated[
         Path | None, typer.Option("--from", help="A relayer's or an index's file: its chains are supervised.")
     ] = None,
-    evm: Annotated[
-        str | None, typer.Option("--evm", help="ethereum, sepolia, base, op, arbitrum, polygon, bnb, gnosis or anvil.")
-    ] = None,
-    rpc: Annotated[list[str] | None, typer.Option("--rpc", help="An endpoint of that chain, once for each.")] = None,
-    contract: Annotated[str | None, typer.Option("--contract", help="The HashedTimelock's address on it.")] = None,
-    token: Annotated[list[str] | None, typer.Option("--token", help="A token's address on it, once for each.")] = None,
-    consortium: Annotated[
-        list[str] | None, typer.Option("--consortium", help="The RPC of a consortium chain's node, once for each.")
-    ] = None,
+    evm: EvmChain = None,
+    rpc: EvmEndpoints = None,
+    contract: EvmContract = None,
+    token: EvmTokens = None,
+    consortium: ConsortiumNodes = None,
     asset: Annotated[
         list[str] | None, typer.Option("--asset", help="An asset's symbol on the consortium chain, once for each.")
     ] = None,
