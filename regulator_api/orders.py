@@ -4,7 +4,6 @@ Orders are read from the ledger itself. The API holds no key and sends nothing: 
 officers have signed theirs, each on a machine of their own (docs/supervising/orders.md).
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Final
 
@@ -13,13 +12,12 @@ from aiohttp import web
 
 from core.model.consortium import caip_account, raw_address
 from core.model.consortium_orders import OrderStatus, OrderTerms, OrderView, Step, held_key
-from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.errors import NotFoundError, RejectedError
 from core.model.facts import OrderStep
 from core.model.identifiers import parse_account, parse_chain
 from core.model.ports import Prover
 from core.model.questions import LeafQuestion
 from core.model.types import MAX_TIMELOCK_S, AccountId, ChainId, chain_of
-from core.proofs.evidence import encode_evidence
 from core.runtime.web import PageCursors, PageQuery, read_body, read_query, respond
 from core.runtime.web.pages import Cursor
 from indexer.projections.orders import OrderRow
@@ -29,13 +27,13 @@ from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.drafts import Half, OrderDraft, to_draft
 from regulator_api.knowledge.reading import seen_among
 from regulator_api.ordering import OrderDesk, is_about
+from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.bodies import MomentView
 from regulator_api.reading.common import Frame, Reading, listing_of
 from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.requests import Identifier
 from regulator_api.view.holds import orders_about
 
-PROOF_TIMEOUT_S: Final = 30.0
 MAX_NUMBER: Final = 2**63 - 1
 
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=256, description="One line; it is public.")]
@@ -195,15 +193,9 @@ class Orders:
     async def get_hold_evidence(self, request: web.Request) -> web.Response:
         account = await self._seen_account(request)
         chain = self._desk(None, account).chain
-        prover = self._provers.get(chain)
-        if prover is None:
-            raise RejectedError(f"no prover is configured for {chain}: ask the operator to add one")
-        try:
-            async with asyncio.timeout(PROOF_TIMEOUT_S):
-                evidence = await prover.prove(LeafQuestion(chain, held_key(raw_address(account))))
-        except TimeoutError:
-            raise RetryableError(f"{chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
-        return web.Response(body=encode_evidence(evidence), content_type="application/json")
+        question = LeafQuestion(chain, held_key(raw_address(account)))
+        raw = await evidence_file(self._provers.get(chain), question)
+        return web.Response(body=raw, content_type="application/json")
 
     async def get_hold_history(self, request: web.Request) -> web.Response:
         query = read_query(request, PagedMomentQuery)

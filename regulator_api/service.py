@@ -18,8 +18,7 @@ from core.model.facts import BlockHeader
 from core.model.identifiers import parse_asset, parse_chain
 from core.model.ports import ChainParameters, Prover, StateReader
 from core.model.questions import LockQuestion
-from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
-from core.proofs.evidence import encode_evidence
+from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -38,16 +37,16 @@ from indexer.projections.conservation import Conservation, conservation, locked_
 from indexer.projections.contracts import list_contracts
 from indexer.projections.locks import LockRow
 from indexer.projections.swaps import JoinedSwap
-from indexer.store import ChainRow, chain_rows
+from indexer.store import chain_rows
 from regulator_api import answers, audit, bodies, requests
 from regulator_api.ordering import OrderDesk
 from regulator_api.orders import Orders
+from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.common import Reading, unrestricted
 from regulator_api.view.swaps import swap_by_id
 
 STALE_AFTER_S: Final = 30.0
 """Seconds without news of a follower after which it is shown as stale; it reports every few seconds."""
-PROOF_TIMEOUT_S: Final = 30.0
 BALANCE_TIMEOUT_S: Final = 5.0
 MAX_SUMMARY_ASSETS: Final = 50
 
@@ -62,21 +61,6 @@ class SupervisedChain:
     prover: Prover | None = None
     state: StateReader | None = None
     orders: OrderDesk | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """The frame of every answer, next to its rows: as of when, and what of it is final."""
-
-    rows: list[ChainRow]
-
-    @property
-    def as_of(self) -> list[bodies.AsOfView]:
-        return [answers.as_of_view(row) for row in self.rows]
-
-    @property
-    def final(self) -> dict[ChainId, Height]:
-        return {row.chain: row.finalized.height for row in self.rows if row.finalized is not None}
 
 
 class RegulatorService:
@@ -117,12 +101,12 @@ class RegulatorService:
         listing = f"assets {chain}"
         sealed = self._cursors.open(listing, query.cursor)
         after = None if sealed is None else AssetId(sealed[0])
-        found, reading = await self._database.read(
-            lambda connection: (list_assets(connection, chain, query.limit + 1, after), _reading(connection))
+        found, as_of = await self._database.read(
+            lambda connection: (list_assets(connection, chain, query.limit + 1, after), _as_of(connection))
         )
         page = self._cursors.page(listing, found, query.limit, lambda row: (row.asset,))
         shown = [answers.asset_view(row) for row in page.items]
-        return respond(bodies.AssetsPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.AssetsPage(items=shown, next=page.next, as_of=as_of))
 
     async def get_contracts(self, request: web.Request) -> web.Response:
         unrestricted(request)
@@ -131,12 +115,12 @@ class RegulatorService:
         listing = f"contracts {chain}"
         sealed = self._cursors.open(listing, query.cursor)
         after = None if sealed is None else AccountId(sealed[0])
-        found, reading = await self._database.read(
-            lambda connection: (list_contracts(connection, chain, query.limit + 1, after), _reading(connection))
+        found, as_of = await self._database.read(
+            lambda connection: (list_contracts(connection, chain, query.limit + 1, after), _as_of(connection))
         )
         page = self._cursors.page(listing, found, query.limit, lambda row: (row.contract,))
         shown = [answers.contract_view(row) for row in page.items]
-        return respond(bodies.ContractsPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.ContractsPage(items=shown, next=page.next, as_of=as_of))
 
     async def get_conservation(self, request: web.Request) -> web.Response:
         unrestricted(request)
@@ -285,18 +269,13 @@ class RegulatorService:
     async def _prove(self, lock: LockRow) -> bytes:
         """The evidence file of one leg: proof or an error, nothing in between."""
         chain = self._chains.get(lock.chain)
-        if chain is None or chain.prover is None:
-            raise RejectedError(f"no prover is configured for {lock.chain}: ask the operator to add one")
-        question = LockQuestion(lock.chain, lock.lock_id, lock.terms, chain.parameters.htlc_holder)
-        try:
-            async with asyncio.timeout(PROOF_TIMEOUT_S):
-                return encode_evidence(await chain.prover.prove(question))
-        except TimeoutError:
-            raise RetryableError(f"{lock.chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
+        holder = None if chain is None else chain.parameters.htlc_holder
+        question = LockQuestion(lock.chain, lock.lock_id, lock.terms, holder)
+        return await evidence_file(None if chain is None else chain.prover, question)
 
 
-def _reading(connection: Connection) -> _Reading:
-    return _Reading(chain_rows(connection))
+def _as_of(connection: Connection) -> list[bodies.AsOfView]:
+    return [answers.as_of_view(row) for row in chain_rows(connection)]
 
 
 def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int, list[AssetId]]:

@@ -5,14 +5,13 @@ error; there is nothing in between. A list of a consortium ledger carries its pr
 first place to the last one shows that no entry is left out.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 
-from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.errors import NotFoundError, RejectedError
 from core.model.ports import Prover
 from core.model.questions import (
     MAX_LIST_ENTRIES,
@@ -23,9 +22,9 @@ from core.model.questions import (
     Question,
 )
 from core.model.types import AccountId, ChainId, address_of, chain_of
-from core.proofs.evidence import encode_evidence
 from core.runtime.web import Route, read_query
 from regulator_api.bodies import EvidenceFile
+from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.common import Reading
 from regulator_api.reading.questions import parse_hash
 from regulator_api.requests import Hash32, Identifier
@@ -33,7 +32,6 @@ from regulator_api.view import View
 from regulator_api.view.accounts import span
 from regulator_api.view.things import record_history, transactions
 
-PROOF_TIMEOUT_S: Final = 30.0
 PROBLEMS: Final = (
     (404, "There is no such thing for this caller, or the chain does not keep it."),
     (409, "It is not final yet."),
@@ -158,14 +156,7 @@ class Proofs:
             raise NotFoundError("no movement of this account is indexed", account=account)
 
     async def _prove(self, question: Question) -> web.Response:
-        prover = self._provers.get(question.chain)
-        if prover is None:
-            raise RejectedError(f"no prover is configured for {question.chain}: ask the operator to add one")
-        try:
-            async with asyncio.timeout(PROOF_TIMEOUT_S):
-                raw = encode_evidence(await prover.prove(question))
-        except TimeoutError:
-            raise RetryableError(f"{question.chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
+        raw = await evidence_file(self._provers.get(question.chain), question)
         return web.Response(body=raw, content_type="application/json")
 
 
