@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -34,18 +34,22 @@ RECORD: Final = "audit-log"
 _KNOWN: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-fA-F]{64})")
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""As far as columns of the log go."""
+
+
 class ExportedEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One line of an export. Hashes and the signature are hex."""
 
-    seq: int
-    time_ns: int
+    seq: Count
+    time_ns: Count
     who: str
     method: str
     what: str
     purpose: str
     case_id: str
     request_id: str
-    status: int
+    status: Count
     answer_sha256: str
     hash: str
     signature: str | None

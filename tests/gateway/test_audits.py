@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import gateway.cli.audits
 import gateway.cli.daemons
 import gateway.cli.supervising  # noqa: F401  # they register their commands
-from core.model.errors import CausewayError, NotFoundError
+from core.model.errors import CausewayError, NotFoundError, RejectedError
 from core.proofs.evidence.codec import encode_anchor
 from core.runtime.database import create_schema, open_database
 from gateway import audits, keyring, regulator_setup
@@ -192,6 +192,19 @@ def test_audit_verify_ends_with_its_verdict(tmp_path: Path) -> None:
     for known in ("x", "0:" + "a" * 64, "1:abc"):
         with pytest.raises(CausewayError, match="number and hash"):
             run(*alone, "--known", known)
+
+
+@pytest.mark.parametrize("changes", [{"time_ns": 10**30}, {"status": 10**30}, {"seq": -1}, {"hash": "x"}, {"who": 7}])
+def test_line_that_is_no_entry_is_refused_by_its_number(changes: dict[str, Any], tmp_path: Path) -> None:
+    read = Access(1, "client:analyst", "GET", "/v1/tags", "", "request-1", 200, bytes(32))
+    entry = audits.exported(audit.AuditEntry(1, read, audit.entry_hash(1, read, audit.FIRST_HASH)))
+    good = json.loads(audits.line_of(entry))
+    file = tmp_path / "audit.jsonl"
+    file.write_text(json.dumps(good))
+    assert audits.verify_file(file, {}, []).ok
+    file.write_text(json.dumps(good | changes))
+    with pytest.raises(RejectedError, match="line 1 is not an entry"):
+        audits.verify_file(file, {}, [])
 
 
 def test_init_without_a_chain_writes_nothing(tmp_path: Path) -> None:
