@@ -11,6 +11,7 @@ from core.model.errors import CausewayError
 from core.model.types import ChainId, ChainTime
 from core.runtime.database_files import inspect_file
 from core.runtime.database_urls import SqliteAddress, parse_database_url
+from core.runtime.web.hooks import parse_secret
 from gateway import wiring
 from gateway.config import (
     ChainConfig,
@@ -27,7 +28,6 @@ from gateway.config.trading import POLICIES
 from htlc import timelocks
 from regulator_api.values import read_rates_file
 from relayer.keys.keystore import Keystore, read_keystore
-from relayer.notices.webhooks import parse_secret
 from relayer.provider.screening import check_list
 
 

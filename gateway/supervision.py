@@ -17,6 +17,7 @@ from core.runtime.clock import Clock, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.files import read_small
 from core.runtime.web import ApiKey, KeyRing, RateLimit, RateLimiter, issue_key
+from core.runtime.web.hooks import parse_secret
 from gateway.config import ApiKeyConfig, RegulatorConfig, TokensConfig
 from gateway.config.supervising import jurisdictions_of
 from regulator_api.access.callers import Client, RegulatorCallers, Tokens
@@ -29,7 +30,7 @@ from regulator_api.signing import Signer, public_jwk
 from regulator_api.streaming.hooks import SupervisionHook, SupervisionHooks
 from relayer.keys.keystore import read_keystore, read_passphrase
 from relayer.notices.addresses import Reach, parse_network
-from relayer.notices.webhooks import guarded_post, parse_secret, send_signed
+from relayer.notices.webhooks import guarded_post, send_signed
 
 FETCH_S: Final = 10.0
 ISSUER_KEY: Final = "issuer"

@@ -18,6 +18,7 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.web import Cors
+from core.runtime.web.hooks import parse_secret
 from gateway import tokens, wiring
 from gateway.checks import named_keys, relayer_keys
 from gateway.config import RelayerConfig
@@ -46,7 +47,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.notices.addresses import Reach, parse_network
 from relayer.notices.reports import ReportTarget
 from relayer.notices.webhook_rows import WebhookTarget
-from relayer.notices.webhooks import WebhookSetup, parse_secret
+from relayer.notices.webhooks import WebhookSetup
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.provider.screening import Screening

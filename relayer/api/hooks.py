@@ -11,13 +11,13 @@ from core.model.types import SwapId
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.database import Database
 from core.runtime.web import Problem
+from core.runtime.web.hooks import SECRET_BYTES, secret_text
 from relayer.api import wire
 from relayer.api.access import Accesses
 from relayer.api.bodies import MessageBody, WebhookBody, WebhookCall, WebhookLogBody
 from relayer.notices import webhook_rows
 from relayer.notices.addresses import Reach
 from relayer.notices.webhook_rows import Hook, LogEntry
-from relayer.notices.webhooks import SECRET_BYTES, secret_text
 from relayer.provider.desk import Desk
 
 HOOK_BYTES: Final = 16

@@ -23,6 +23,7 @@ from core.model.uris import parse_uri
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.signals import Signal
 from core.runtime.web import CALLER, Places, read_body, respond, streams
+from core.runtime.web.hooks import SECRET_BYTES, secret_text
 from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from queries.together import check_together
 from relayer.api.query_bodies import NO_EVIDENCE
@@ -30,7 +31,6 @@ from relayer.api.subscription_bodies import EndBody, PushBody, SubscriptionBody,
 from relayer.asking.follow_rows import Followed, Subscription
 from relayer.asking.parts import Asking
 from relayer.asking.pusher import Feed
-from relayer.notices.webhooks import SECRET_BYTES, secret_text
 
 DELETED: Final = "it was deleted"
 

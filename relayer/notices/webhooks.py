@@ -24,7 +24,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus
 from core.runtime.signals import Signal
-from core.runtime.web.hooks import SECRET_BYTES, parse_secret, secret_text, signature
+from core.runtime.web.hooks import signature
 from relayer.notices.addresses import Reach, Resolve, system_resolve
 from relayer.notices.webhook_rows import WEBHOOKS, WebhookTarget, any_hook, begin, collect, find, message_id, remove
 
@@ -55,18 +55,6 @@ class WebhookSetup:
         for target in self.targets:
             self.reach.check_url(target.url)
 
-
-__all__ = [
-    "SECRET_BYTES",
-    "Post",
-    "WebhookSetup",
-    "Webhooks",
-    "guarded_post",
-    "parse_secret",
-    "secret_text",
-    "send_signed",
-    "signature",
-]
 
 Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 """Posts a body to an address and returns the status. Raise `RejectedError` for an address that is closed to us,

@@ -19,11 +19,12 @@ from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.deliveries import DeliveryStatus
 from core.runtime.signals import Signal
 from core.runtime.web import serve
+from core.runtime.web.hooks import parse_secret, secret_text, signature
 from htlc.model import Phase
 from relayer.notices import addresses, webhook_rows, webhooks
 from relayer.notices.addresses import Reach
 from relayer.notices.webhook_rows import Hook, WebhookTarget
-from relayer.notices.webhooks import Webhooks, WebhookSetup, guarded_post, signature
+from relayer.notices.webhooks import Webhooks, WebhookSetup, guarded_post
 from relayer.pump import tables
 from relayer.pump.tables import relayer_swaps
 from tests.relayer.client.world import World, play
@@ -36,13 +37,13 @@ LOOPBACK = Reach((ip_network("127.0.0.0/8"),))
 
 def test_signature_is_that_of_standard_webhooks() -> None:
     """The example of the specification's own libraries."""
-    secret = webhooks.parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    secret = parse_secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     signed = signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert signed == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-    assert webhooks.parse_secret(webhooks.secret_text(SECRET)) == SECRET
+    assert parse_secret(secret_text(SECRET)) == SECRET
     for bad in ("", "whsec_", "whsec_AAAA", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_!!!"):
         with pytest.raises(RejectedError):
-            webhooks.parse_secret(bad)
+            parse_secret(bad)
     assert "x" * 8 not in repr(WebhookTarget("https://a.example", b"x" * 32))
 
 

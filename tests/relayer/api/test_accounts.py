@@ -12,10 +12,11 @@ from adapters.memory import MemorySigner
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.openings import Access
 from core.model.types import AccountId
+from core.runtime.web.hooks import parse_secret, signature
 from htlc.model import Phase
 from relayer.api import access
 from relayer.api.bodies import ChallengeBody, RestoreCall, WebhookBody, WebhookCall
-from relayer.notices import webhook_rows, webhooks
+from relayer.notices import webhook_rows
 from relayer.notices.addresses import Reach
 from relayer.notices.webhooks import WebhookSetup
 from tests.relayer.api.test_api import ask, opening, quoted
@@ -138,11 +139,11 @@ def test_opener_hears_of_their_swap_by_a_signed_webhook() -> None:
                 return any(json.loads(body)["data"]["phase"] == Phase.BOTH_LOCKED for _, _, body in world.taken)
 
             await world.until(heard)
-            secret = webhooks.parse_secret(hook.secret)
+            secret = parse_secret(hook.secret)
             for url, headers, body in world.taken:
                 assert url == URL
                 stamp = int(headers["webhook-timestamp"])
-                assert headers["webhook-signature"] == webhooks.signature(secret, headers["webhook-id"], stamp, body)
+                assert headers["webhook-signature"] == signature(secret, headers["webhook-id"], stamp, body)
                 assert json.loads(body)["data"]["id"] == agreed.id
             status, log = await with_secret(world, "GET", hook.id, hook.secret)
             assert (status, log["url"]) == (200, URL)

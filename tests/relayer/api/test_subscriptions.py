@@ -10,10 +10,10 @@ import pytest
 
 from core.runtime.database import InlineDatabase
 from core.runtime.web import serve
+from core.runtime.web.hooks import parse_secret, signature
 from relayer.api import socket_feeds, subscriptions
 from relayer.asking import follow_rows, pusher
 from relayer.notices.addresses import Reach
-from relayer.notices.webhooks import parse_secret, signature
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.test_queries import serving
 from tests.relayer.api.test_query_streams import Caller, rest

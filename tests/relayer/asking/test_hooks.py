@@ -11,9 +11,9 @@ from core.model.errors import NotFoundError
 from core.runtime import deliveries
 from core.runtime.clock import NS_PER_S, ManualClock
 from core.runtime.database import create_schema
+from core.runtime.web.hooks import signature
 from relayer.asking import parts
 from relayer.asking.hooks import SubscriptionHooks
-from relayer.notices.webhooks import signature
 from tests.relayer.asking.test_pusher import A, B, World
 
 SECRET, URL = bytes(range(32)), "https://hooks.example/answers"
