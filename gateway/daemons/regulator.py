@@ -72,10 +72,10 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         if hooks is not None:
             looking = Worker("webhook-watch", hooks.look, pause_s=HOOK_LOOK_S, contained=True)
             supervisor.add(looking, Worker("webhooks", hooks.deliver, contained=True))
-        anchorer = _anchorer(config, database, chains, seed)
-        if anchorer is not None:
+        anchoring, anchorer = config.anchoring, _anchorer(config, database, chains, seed)
+        if anchoring is not None and anchorer is not None:
             supervisor.add(Worker("anchoring", anchorer.run, contained=True))
-            parts.append(partial(trigger_every, config.anchoring.every_s if config.anchoring else 0, anchorer.trigger))
+            parts.append(partial(trigger_every, anchoring.every_s, anchorer.trigger))
         app = create_app(
             service,
             auditor,
