@@ -46,7 +46,7 @@ export async function rpc(fetcher: Fetch, url: string, method: string, params: u
   const { json } = await postJson(fetcher, url, { jsonrpc: "2.0", id: 1, method, params });
   if (typeof json !== "object" || json === null) throw unavailable(`${shown(url)} answers ${method} with something that is no JSON-RPC`);
   const { result, error } = json as { result?: unknown; error?: { message?: unknown; data?: unknown } | null };
-  if (error !== undefined && error !== null) throw rejected(`${method} was refused: ${[error.message, error.data].filter((part) => typeof part === "string").join(": ").slice(0, 500)}`, "refused");
+  if (error !== undefined && error !== null) throw unavailable(`${method} was refused: ${[error.message, error.data].filter((part) => typeof part === "string").join(": ").slice(0, 500)}`);
   return result;
 }
 
@@ -67,9 +67,19 @@ export class Endpoints {
     return rpc(this.fetcher, url, method, params);
   }
 
+  /** What `ask` makes of one node's answer; one that it cannot read is none. */
+  private async heard<T>(ask: (url: string) => Promise<T>, url: string): Promise<T> {
+    try {
+      return await ask(url);
+    } catch (error) {
+      if (error instanceof CausewayError) throw error;
+      throw unavailable(`${shown(url)} answers with something that cannot be read`);
+    }
+  }
+
   /** The answers of all that answer; throws with the first reason if fewer than a quorum do. */
   async all<T>(ask: (url: string) => Promise<T>): Promise<T[]> {
-    const settled = await Promise.allSettled(this.urls.map(ask));
+    const settled = await Promise.allSettled(this.urls.map((url) => this.heard(ask, url)));
     const found = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     if (found.length < this.quorum) throw (settled.find((one) => one.status === "rejected") as PromiseRejectedResult).reason;
     return found;
@@ -97,7 +107,7 @@ export class Endpoints {
   /** The first answer of whoever gives one. */
   async any<T>(ask: (url: string) => Promise<T>): Promise<T> {
     try {
-      return await Promise.any(this.urls.map(ask));
+      return await Promise.any(this.urls.map((url) => this.heard(ask, url)));
     } catch (error) {
       throw (error as AggregateError).errors[0];
     }

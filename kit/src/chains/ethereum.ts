@@ -44,9 +44,11 @@ const LOCKED_TOPIC = topic("Locked(bytes32,uint256,address,uint256)");
 const LOCKED_TOKEN_TOPIC = topic("LockedToken(bytes32,uint256,address,uint256,address)");
 const CLAIMED_TOPIC = topic("Claimed(bytes32,uint256,bytes32)");
 const REFUNDED_TOPIC = topic("Refunded(bytes32,uint256)");
-/** Anybody may lock under a hashlock that is known: so many of such locks are looked at. */
+/** So many locks of the relayer's under one hashlock are looked at; anybody else's under it count for nothing. */
 const MAX_LOGS = 256;
 const MAX_LOG_RANGE = 10_000;
+/** Ranges that are looked through for what became of a lock: months of Ethereum's blocks, for a page that was closed so long. */
+const MAX_LOG_LOOKS = 64;
 /** How long a transaction that no node knows may still be on its way from the wallet. */
 const FORGOTTEN_AFTER_S = 60;
 const DECLINED = 4001;
@@ -73,6 +75,8 @@ export class EthereumChain implements SwapChain {
     this.number = Number(/^eip155:([1-9][0-9]{0,15})$/.exec(settings.id)?.[1]);
     if (!Number.isSafeInteger(this.number)) throw rejected(`${settings.id} is not an Ethereum chain: write eip155:…`);
     if (!settings.contract.startsWith(`${settings.id}:`)) throw rejected(`${settings.contract} is not on ${settings.id}`);
+    const signedFor = settings.wallet.chain?.id ?? this.number;
+    if (signedFor !== this.number) throw rejected(`the wallet signs for chain ${signedFor}, not for ${settings.id}`);
     this.account = `${settings.id}:${settings.wallet.account.address.toLowerCase()}`;
   }
 
@@ -109,9 +113,17 @@ export class EthereumChain implements SwapChain {
     return { ...(ended === undefined ? lane : { status: ended, termsMatch: true }), place, height, timeS };
   }
 
-  /** What the contract's events, as a quorum shows them, say became of a lock up to a block. */
+  /** What the contract's events, as a quorum shows them, say became of a lock up to a block; the newest are looked at first. */
   private async outcome(terms: Terms, place: string, height: number): Promise<"claimed" | "refunded" | undefined> {
-    const filter = { address: this.holder, fromBlock: quantity(Math.max(height - MAX_LOG_RANGE, 0)), toBlock: quantity(height), topics: [[CLAIMED_TOPIC, REFUNDED_TOPIC], hex(terms.hashlock)] };
+    for (let [last, looks] = [height, 0]; last >= 0 && looks < MAX_LOG_LOOKS; last -= MAX_LOG_RANGE + 1, looks += 1) {
+      const found = await this.settledIn(terms, place, Math.max(last - MAX_LOG_RANGE, 0), last);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  private async settledIn(terms: Terms, place: string, from: number, to: number): Promise<"claimed" | "refunded" | undefined> {
+    const filter = { address: this.holder, fromBlock: quantity(from), toBlock: quantity(to), topics: [[CLAIMED_TOPIC, REFUNDED_TOPIC], hex(terms.hashlock)] };
     const name = lockIdWord(terms, place);
     return this.endpoints.agreed(async (url) => {
       const logs = await this.endpoints.call(url, "eth_getLogs", [filter]);
@@ -128,7 +140,7 @@ export class EthereumChain implements SwapChain {
     if (from > height) return undefined;
     const filter = { address: this.holder, fromBlock: quantity(from), toBlock: quantity(height), topics: [[LOCKED_TOPIC, LOCKED_TOKEN_TOPIC], hex(terms.hashlock)] };
     const answers = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getLogs", [filter]));
-    const places = new Set(answers.flatMap((logs) => (Array.isArray(logs) ? logs.slice(0, MAX_LOGS).flatMap((log) => placeIn(log, terms)) : [])));
+    const places = new Set(answers.flatMap((logs) => (Array.isArray(logs) ? logs.flatMap((log) => placeIn(log, terms)).slice(0, MAX_LOGS) : [])));
     let settled: LockFact | undefined;
     for (const place of places) {
       const found = await this.readLock(terms, place, "finalized");
@@ -170,7 +182,9 @@ export class EthereumChain implements SwapChain {
   async isUnderWay(sent: Sent): Promise<boolean> {
     const known = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getTransactionByHash", [sent.hash]));
     const found = known.filter((one): one is { blockNumber?: unknown } => typeof one === "object" && one !== null);
-    if (found.some((one) => typeof one.blockNumber === "string")) return false; // included: the state says with what effect
+    const { height } = await this.block("latest");
+    const included = found.filter((one) => typeof one.blockNumber === "string" && Number(one.blockNumber) <= height);
+    if (included.length >= this.endpoints.quorum) return false; // the state that a quorum shows says with what effect
     return found.length > 0 || Date.now() / 1000 - sent.sentAtS < FORGOTTEN_AFTER_S;
   }
 

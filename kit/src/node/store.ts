@@ -10,6 +10,10 @@ const CHECK = "check";
 const RECORD = /^([0-9a-f]{1,64})\.swap$/;
 const KEY = /^[0-9a-f]{1,64}$/;
 const IV_BYTES = 12;
+/** Between making the file of a lock and writing who holds it. */
+const WRITTEN_WITHIN_MS = 200;
+/** The beginning of a process, computed twice, differs by less. */
+const SAME_PROCESS_MS = 50;
 
 export class FileStore implements SwapStore {
   private constructor(
@@ -44,7 +48,7 @@ export class FileStore implements SwapStore {
     return this.sealed(fileOf(record.key), JSON.stringify(record));
   }
 
-  /** By a file with our process id; one that a dead process left is taken over. */
+  /** By a file that names our process; one that a dead process left is taken over. */
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
     const path = join(this.folder, `${checked(key)}.lock`);
     const held = await taken(path);
@@ -98,11 +102,13 @@ async function written(folder: string, name: string, data: Uint8Array): Promise<
   await listing.sync().finally(() => listing.close());
 }
 
+const heldBy = (path: string): Promise<string> => readFile(path, "utf8").catch(() => "");
+
 async function taken(path: string): Promise<FileHandle> {
   for (let tries = 0; tries < 2; tries++) {
     try {
       const file = await open(path, "wx", 0o600);
-      await file.writeFile(String(process.pid));
+      await file.writeFile(`${process.pid} ${begun()}`);
       return file;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -113,10 +119,20 @@ async function taken(path: string): Promise<FileHandle> {
   throw unavailable("this swap is carried on by another process: wait until it has ended", "busy");
 }
 
+/** When this process began, in ms of the machine's monotonic clock: in a container the next one has the same id again. */
+const begun = (): number => Math.round(Number(process.hrtime.bigint()) / 1e6 - process.uptime() * 1000);
+
 /** True unless the process that wrote its id there is gone. */
 async function isAlive(path: string): Promise<boolean> {
-  const holder = Number(await readFile(path, "utf8").catch(() => "0"));
+  let text = await heldBy(path);
+  if (text === "") {
+    // Being written at this moment, or its writer died in between.
+    await new Promise((resolve) => setTimeout(resolve, WRITTEN_WITHIN_MS));
+    text = await heldBy(path);
+  }
+  const [holder, since] = text.split(" ").map(Number) as [number, number?];
   if (!Number.isSafeInteger(holder) || holder <= 0) return false;
+  if (holder === process.pid) return Math.abs(Number(since) - begun()) < SAME_PROCESS_MS;
   try {
     process.kill(holder, 0);
     return true;

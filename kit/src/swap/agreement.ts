@@ -51,16 +51,17 @@ export function agreed(
   nowS: number,
 ): Agreement {
   const [first, second] = [chainOf(quote.initiator_asset), chainOf(quote.participant_asset)];
+  const [initiator, participant] = [answeredTerms(answer, "initiator"), answeredTerms(answer, "participant")];
   const ours: Terms = {
     chain: first, asset: quote.initiator_asset, amount: baseUnits(quote.initiator_amount), sender,
-    receiver: quote.participant_receiver, hashlock, timelock: answer.initiator.terms.timelock,
+    receiver: quote.participant_receiver, hashlock, timelock: initiator.timelock,
   };
   const theirs: Terms = {
     chain: second, asset: quote.participant_asset, amount: baseUnits(quote.participant_amount),
-    sender: quote.participant_sender, receiver, hashlock, timelock: answer.participant.terms.timelock,
+    sender: quote.participant_sender, receiver, hashlock, timelock: participant.timelock,
   };
-  compare("initiator", termsBody(ours), answer.initiator.terms);
-  compare("participant", termsBody(theirs), answer.participant.terms);
+  compare("initiator", termsBody(ours), initiator);
+  compare("participant", termsBody(theirs), participant);
   const id = swapId(ours, theirs);
   if (answer.id !== id || answer.hashlock !== hex(hashlock)) throw rejected("the relayer's swap id is not the digest of the agreed terms: nothing was locked");
   if (answer.role !== "liquidity-provider" || answer.done) throw rejected(`the relayer does not take part in this swap (${answer.phase}): ask for a new quote`);
@@ -77,6 +78,12 @@ export function timingOf(timings: Readonly<Record<string, ChainTiming>>, chain: 
   const found = timings[chain];
   if (found === undefined) throw rejected(`this client does not know ${chain}: configure it`);
   return found;
+}
+
+function answeredTerms(answer: SwapAnswer, leg: "initiator" | "participant"): TermsBody {
+  const terms = (answer[leg] as { terms?: TermsBody | null } | null | undefined)?.terms;
+  if (typeof terms !== "object" || terms === null) throw rejected(`the relayer's answer has no ${leg} leg: nothing was locked`);
+  return terms;
 }
 
 function compare(leg: string, expected: TermsBody, answered: TermsBody): void {

@@ -1,5 +1,5 @@
 /** Swapping as the initiator, from a quote to an outcome. */
-import { sha256, toHex } from "../evidence/bytes.js";
+import { fromHex, sha256, toHex } from "../evidence/bytes.js";
 import { account, asset, chainOf } from "../evidence/identifiers.js";
 import { RelayerApi } from "../api/relayer.js";
 import type { Fetch } from "../chains/endpoints.js";
@@ -110,7 +110,7 @@ export class SwapClient {
 
   private async agree(record: SwapRecord, a: SwapChain, b: SwapChain, receiver: string): Promise<SwapRecord> {
     const { quote } = record;
-    const hashlock = sha256(preimageOf(record));
+    const hashlock = sha256(fromHex(record.preimage));
     const proof = await a.proveFunds(quote, hashlock, receiver);
     const since = (await b.head("finalized")).height;
     const call = { quote, hashlock: hex(hashlock), initiator_sender: a.account, initiator_receiver: receiver, proof };
@@ -157,7 +157,7 @@ export class SwapClient {
         [record, waitsFor] = [made.record, made.waitsFor];
       } catch (error) {
         record = await this.found(key);
-        if (!(error instanceof CausewayError) || !error.retryable || error.code === "declined") throw error;
+        if (!(error instanceof CausewayError) || error.code === "declined" || !(error.retryable || isExit(record))) throw error;
         failures += 1;
         waitsFor = `another look: ${error.message}`;
       }
@@ -207,8 +207,6 @@ function fresh(quote: QuoteBody, nowS: number): SwapRecord {
   return { version: 1, key: quote.id, createdS: nowS, quote, preimage: toHex(preimage), stage: "opening" };
 }
 
-const preimageOf = (record: SwapRecord): Uint8Array => Uint8Array.from(record.preimage.match(/../g) ?? [], (digits) => parseInt(digits, 16));
-
 function viewOf(record: SwapRecord): SwapView {
   return {
     key: record.key, id: record.swapId, stage: record.stage, result: record.result, quote: record.quote, calledOff: record.calledOff,
@@ -216,6 +214,9 @@ function viewOf(record: SwapRecord): SwapView {
     timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock },
   };
 }
+
+/** Claims and refunds are tried until they are settled, whatever a chain refuses meanwhile. */
+const isExit = (record: SwapRecord): boolean => record.stage === "revealing" || record.stage === "refunding";
 
 const onView = (hook: ((swap: SwapView) => Promise<void> | void) | undefined): Hook | undefined => (hook === undefined ? undefined : (record) => hook(viewOf(record)));
 

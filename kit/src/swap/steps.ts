@@ -86,9 +86,10 @@ async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step>
   // The place went to another lock of this account, finally: what we signed for it can never be included.
   if (final.status !== "absent") return record.calledOff === undefined ? saved(withoutPlace(record), setting) : ended(record, "abandoned", setting);
   if (final.timeS >= terms.timelock) return ended({ ...record, calledOff: record.calledOff ?? "our lock was not included in time" }, "abandoned", setting);
+  const underWay = await isPending(record.lockSent, a);
   const newest = await a.readLock(terms, place, "latest");
   if (newest.termsMatch) return { record, waitsFor: "our lock to be final" };
-  if (record.lockSent !== undefined && (await a.isUnderWay(record.lockSent))) return { record, waitsFor: "our lock to be included" };
+  if (underWay) return { record, waitsFor: "our lock to be included" };
   if (record.calledOff !== undefined) return { record, waitsFor: `the timelock, since what was signed may still be included (${record.calledOff})` };
   try {
     await checkMayLock(record, setting);
@@ -120,11 +121,16 @@ async function awaitTheirLock(record: SwapRecord, setting: Setting): Promise<Ste
   const { a, b, policy, nowS } = setting;
   const own = await a.readLock(ours(record), record.place as string, "finalized");
   if (own.status === "refunded") return ended(record, "refunded", setting);
+  if (isEnd(own, "claimed")) {
+    // Whoever took it has the preimage: nothing is left to hide, and their lock is to be claimed without asking the gates.
+    const theirLock = await b.findLock(theirs(record), record.since ?? 0);
+    if (theirLock?.termsMatch === true) return saved({ ...record, stage: "revealing", theirPlace: theirLock.place }, setting);
+  }
   if ((await a.head("latest")).timeS >= ours(record).timelock) return saved({ ...record, stage: "refunding" }, setting);
   if (record.calledOff !== undefined) return { record, waitsFor: `our timelock, since the swap was called off (${record.calledOff})` };
   const found = await b.findLock(theirs(record), record.since ?? 0);
   if (found === undefined) return { record, waitsFor: "the relayer's lock to be final" };
-  if (!found.termsMatch || found.status !== "locked") return calledOff(record, "the relayer's lock is not what was agreed, or is gone", setting);
+  if (!stands(found)) return calledOff(record, "the relayer's lock is not what was agreed, or is gone", setting);
   try {
     await b.checkHolder();
     for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
@@ -143,9 +149,9 @@ async function awaitTheirLock(record: SwapRecord, setting: Setting): Promise<Ste
 /** Our own lock must still be there: who reveals without it shows the preimage for nothing. */
 async function checkStillOurs(record: SwapRecord, { a, b }: Setting): Promise<void> {
   const own = await a.readLock(ours(record), record.place as string, "finalized");
-  if (!own.termsMatch || own.status !== "locked") throw new CausewayError("gone", "our own lock is gone");
+  if (!stands(own)) throw new CausewayError("gone", "our own lock is gone");
   const other = await b.findLock(theirs(record), record.since ?? 0);
-  if (other?.status !== "locked" || !other.termsMatch) throw new CausewayError("gone", "the relayer's lock is gone");
+  if (other === undefined || !stands(other)) throw new CausewayError("gone", "the relayer's lock is gone");
 }
 
 async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
@@ -153,15 +159,18 @@ async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
   const [terms, place] = [theirs(record), record.theirPlace as string];
   const final = await b.readLock(terms, place, "finalized");
   if (isEnd(final, "claimed")) return ended(record, "completed", setting);
-  if (isEnd(final, "refunded")) return afterTheirRefund(record, setting);
+  // Finally unclaimed at its timelock: no claim of ours can follow, also if the relayer never takes it back.
+  if (isEnd(final, "refunded") || (stands(final) && final.timeS >= terms.timelock)) return withoutTheirs(record, setting);
+  const underWay = await isPending(record.claimSent, b);
   const newest = await b.readLock(terms, place, "latest");
   if (isEnd(newest, "claimed")) return { record, waitsFor: "our claim to be final" };
-  if (newest.timeS >= terms.timelock) return { record, waitsFor: "the relayer's lock, which can no longer be claimed, to be settled" };
-  if (record.claimSent !== undefined && (await b.isUnderWay(record.claimSent))) return { record, waitsFor: "our claim to be included" };
+  if (newest.timeS >= terms.timelock) return { record, waitsFor: "the other chain to be final past the timelock of the relayer's lock" };
+  if (underWay) return { record, waitsFor: "our claim to be included" };
+  if (!stands(newest)) return { record, waitsFor: `the relayer's lock to be shown again: it is ${newest.status}` };
   return sent("claimSent", await b.claim(terms, place, fromHex(record.preimage)), record, setting);
 }
 
-async function afterTheirRefund(record: SwapRecord, setting: Setting): Promise<Step> {
+async function withoutTheirs(record: SwapRecord, setting: Setting): Promise<Step> {
   const own = await setting.a.readLock(ours(record), record.place as string, "finalized");
   if (isEnd(own, "claimed")) return ended(record, "lost", setting);
   if (isEnd(own, "refunded")) return ended(record, "refunded", setting);
@@ -175,13 +184,18 @@ async function refund(record: SwapRecord, setting: Setting): Promise<Step> {
   const final = await a.readLock(terms, place, "finalized");
   if (isEnd(final, "refunded")) return ended(record, "refunded", setting);
   if (isEnd(final, "claimed")) return ended(record, "lost", setting);
+  const underWay = await isPending(record.refundSent, a);
   const newest = await a.readLock(terms, place, "latest");
   if (isEnd(newest, "refunded")) return { record, waitsFor: "our refund to be final" };
-  if (record.refundSent !== undefined && (await a.isUnderWay(record.refundSent))) return { record, waitsFor: "our refund to be included" };
+  if (underWay) return { record, waitsFor: "our refund to be included" };
+  if (!stands(newest)) return { record, waitsFor: `our lock to be shown again: it is ${newest.status}` };
   return sent("refundSent", await a.refund(terms, place), record, setting);
 }
 
 const sent = (what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> => saved({ ...record, [what]: by }, setting);
+/** Asked before the newest state is read: what was included by then shows in it, and is not sent again. */
+const isPending = async (before: Sent | undefined, chain: SwapChain): Promise<boolean> => before !== undefined && chain.isUnderWay(before);
+const stands = (fact: LockFact): boolean => fact.termsMatch && fact.status === "locked";
 const isEnd = (fact: LockFact, status: "claimed" | "refunded"): boolean => fact.termsMatch && fact.status === status;
 
 /** A hook that throws calls the swap off, whatever it throws. */

@@ -1,0 +1,140 @@
+// What a swap's steps do at moments that a devnet does not show on demand: `node steps.mjs KIT VECTORS FOLDER`. Prints {name: outcome}.
+import { readFileSync, writeFileSync } from "node:fs";
+
+const [, , kitFolder, vectors, folder] = process.argv;
+const kit = await import(`${kitFolder}/index.js`);
+const { step } = await import(`${kitFolder}/swap/steps.js`);
+const { Endpoints } = await import(`${kitFolder}/chains/endpoints.js`);
+const { FileStore } = await import(`${kitFolder}/node/index.js`);
+const TIMING = { block_time_s: 1, inclusion_s: 1, finality_s: 1, observation_s: 1, lead_s: 1, lag_s: 1 };
+const [NOW, T_A, T_B] = [10_000, 12_000, 11_000];
+const [A, B] = ["causeway:one", "causeway:two"];
+const hashlock = `0x${"ab".repeat(32)}`;
+const leg = (chain, timelock) => ({ chain, asset: `${chain}/asset:x`, amount: "5", sender: `${chain}:${"11".repeat(20)}`, receiver: `${chain}:${"22".repeat(20)}`, hashlock, timelock });
+const record = { version: 1, key: "aa", createdS: NOW, preimage: "cd".repeat(32), ours: leg(A, T_A), theirs: leg(B, T_B), place: "ours", theirPlace: "theirs", quote: { initiator_asset: `${A}/asset:x`, participant_asset: `${B}/asset:x` } };
+const SENT = { hash: "0x01", sentAtS: NOW };
+
+/** A chain whose one lock and time are as they are set. `acts` are the transactions that it was asked for. */
+function chainOf(id, { final = "locked", newest = final, timeS = NOW, matches = true, ...more }) {
+  const fact = (status) => ({ status, termsMatch: matches, place: "theirs", height: 1, timeS });
+  const acts = [];
+  const sent = (act) => async () => (acts.push(act), SENT);
+  return {
+    id, acts, account: `${id}:${"11".repeat(20)}`, timing: TIMING,
+    head: async () => ({ height: 1, timeS }), checkHolder: async () => {}, findLock: async () => fact(final),
+    readLock: async (_terms, _place, at) => fact(at === "finalized" ? final : newest),
+    lock: sent("lock"), claim: sent("claim"), refund: sent("refund"), isUnderWay: async () => false, ...more,
+  };
+}
+
+async function stepped(stage, a, b, more = {}) {
+  const setting = { a, b, policy: kit.DEVNET_POLICY, nowS: () => NOW, save: async () => {}, taken: async () => [] };
+  const made = await step({ ...record, stage, ...more }, setting);
+  return [made.record.stage, made.record.result ?? "", ...a.acts, ...b.acts].filter(Boolean).join(" ");
+}
+
+const refusal = async (work) => {
+  try {
+    await work();
+    return "nothing";
+  } catch (error) {
+    return error instanceof kit.CausewayError ? `${error.code} ${error.retryable}` : `escaped: ${error}`;
+  }
+};
+
+const found = {};
+const late = { timeS: T_A };
+found["relayer never takes its lock back"] = await stepped("revealing", chainOf(A, late), chainOf(B, late));
+found["relayer's lock may yet be claimed finally"] = await stepped("revealing", chainOf(A, {}), chainOf(B, {}));
+found["our timelock is not there yet"] = await stepped("revealing", chainOf(A, { timeS: T_B }), chainOf(B, { timeS: T_B }));
+found["refund of what stands"] = await stepped("refunding", chainOf(A, late), chainOf(B, late));
+found["refund of what was settled"] = await stepped("refunding", chainOf(A, { ...late, final: "superseded", matches: false }), chainOf(B, late));
+found["claim of what was settled"] = await stepped("revealing", chainOf(A, {}), chainOf(B, { final: "superseded", matches: false }));
+found["preimage known to others"] = await stepped("locked", chainOf(A, { final: "claimed" }), chainOf(B, {}));
+
+/** Its block comes between two questions: first asked, the transaction is included; the state shows it from then on. */
+function including(id, what) {
+  const state = { final: "locked" };
+  const chain = chainOf(id, { timeS: what === "claimed" ? NOW : T_A });
+  chain.isUnderWay = async () => ((state.newest = what), false);
+  const { readLock } = chain;
+  chain.readLock = async (terms, place, at) => ({ ...(await readLock(terms, place, at)), status: (at === "latest" && state.newest) || state.final });
+  return chain;
+}
+found["claim included between two questions"] = await stepped("revealing", chainOf(A, {}), including(B, "claimed"), { claimSent: SENT });
+found["refund included between two questions"] = await stepped("refunding", including(A, "refunded"), chainOf(B, {}), { refundSent: SENT });
+
+const [mine, other] = [chainOf(A, {}), chainOf(B, {})];
+const store = new kit.MemoryStore();
+await store.put({ ...record, stage: "revealing" });
+let refused = 0;
+other.claim = async () => {
+  if (refused++ === 0) throw new kit.CausewayError("refused", "another sequence");
+  other.readLock = async () => ({ status: "claimed", termsMatch: true, place: "theirs", height: 2, timeS: NOW });
+  return SENT;
+};
+const client = new kit.SwapClient({ relayer: "http://127.0.0.1:1", relayerKey: "", chains: [mine, other], store, policy: kit.DEVNET_POLICY });
+found["claim refused once"] = (await client.run("aa")).result;
+
+for (const [name, value] of [["missing", undefined], ["null", null], ["empty", {}]]) {
+  const quote = { initiator_asset: `${A}/asset:x`, participant_asset: `${B}/asset:x`, initiator_amount: "5", participant_amount: "5" };
+  found[`${name} leg`] = await refusal(() => kit.agreed(quote, new Uint8Array(32), "", "", { initiator: value, participant: value }, {}, {}, NOW));
+}
+
+// --- nodes ---
+
+const answering = (make) => async (url, init) => new Response(JSON.stringify({ jsonrpc: "2.0", id: 1, ...make(url, JSON.parse(init.body)) }));
+const limited = new Endpoints(["http://1"], answering(() => ({ error: { message: "limit exceeded" } })));
+found["node's own error"] = await refusal(() => limited.agreed((url) => limited.call(url, "status", {})));
+found["node's answer in no form"] = await refusal(() => new kit.ConsortiumChain({ id: A, genesis: "00".repeat(32), endpoints: ["http://1"], timing: TIMING, key: kit.ledgerKey(new Uint8Array(32)), fetch: answering(() => ({ result: null })) }).head("latest"));
+
+const one = JSON.parse(readFileSync(vectors, "utf8")).ethereum_calls[0];
+const terms = kit.termsOf(one.terms);
+const wallet = { account: { address: `0x${"11".repeat(20)}` } };
+const urls = ["http://1", "http://2", "http://3"];
+const ethereum = (fetch, more = {}) => new kit.EthereumChain({ id: terms.chain, contract: one.contract, endpoints: urls, timing: TIMING, wallet, fetch, ...more });
+found["wallet of another chain"] = await refusal(() => ethereum(undefined, { wallet: { ...wallet, chain: { id: 1_234_567 } } }));
+
+const HEAD = 30_000;
+/** A node of a chain of `HEAD` blocks with these logs, the lock's lane as `word`. */
+const node = (word, logs, sent = () => ({ blockNumber: null })) => answering((url, { method, params }) => {
+  if (method === "eth_getBlockByNumber") return { result: { number: `0x${HEAD.toString(16)}`, hash: "0x01", timestamp: "0x1" } };
+  if (method === "eth_getStorageAt") return { result: `0x${word.toString(16)}` };
+  if (method === "eth_getLogs") return { result: logs.filter((log) => Number(params[0].fromBlock) <= log.block && log.block <= Number(params[0].toBlock)) };
+  return { result: sent(url) };
+});
+const [sender, lane, generation] = one.place.split("/");
+const word = (value) => BigInt(value).toString(16).padStart(64, "0");
+const locked = (by) => ({ block: HEAD, topics: [], data: `0x${word((BigInt(generation) << 32n) | BigInt(lane))}${word(by)}${word(terms.amount)}` });
+const strangers = Array.from({ length: 300 }, () => locked(`0x${"99".repeat(20)}`));
+found["lock after locks of strangers"] = (await ethereum(node(BigInt(one.locked_word), [...strangers, locked(sender)])).findLock(terms, 0))?.status;
+
+let asked;
+const listening = ethereum(answering((_url, { method, params }) => {
+  if (method === "eth_getLogs") asked = params[0].topics[0][0];
+  return { result: method === "eth_getBlockByNumber" ? { number: "0x1", hash: "0x01", timestamp: "0x1" } : method === "eth_getStorageAt" ? `0x${(BigInt(one.locked_word) + 0x10000n).toString(16)}` : [] };
+}));
+await listening.readLock(terms, one.place, "latest");
+const id = word((BigInt(sender) << 96n) | (BigInt(terms.timelock) << 56n) | (BigInt(generation) << 32n) | BigInt(lane));
+const ended = { block: 5, topics: [asked], data: `0x${id}` };
+found["lane used again long ago"] = (await ethereum(node(BigInt(one.locked_word) + 0x10000n, [ended])).readLock(terms, one.place, "finalized")).status;
+
+const included = (urlsThatSayIt, block) => ethereum(node(0n, [], (url) => ({ blockNumber: urlsThatSayIt.includes(url) ? `0x${block.toString(16)}` : null }))).isUnderWay(SENT);
+found["included as one node says"] = await included(urls.slice(0, 1), HEAD);
+found["included as two nodes say"] = await included(urls.slice(0, 2), HEAD);
+found["included in a block that is not read yet"] = await included(urls, HEAD + 1);
+
+// --- a folder ---
+
+const files = await FileStore.open(folder, "a passphrase of a test");
+const held = (text) => {
+  writeFileSync(`${folder}/aa.lock`, text);
+  return refusal(() => files.exclusive("aa", async () => {}));
+};
+found["file of a process with our id before us"] = await held(`${process.pid} 1`);
+found["file of a process that is gone"] = await held("999999999 1");
+found["file whose writer died"] = await held("");
+found["file of a process that lives"] = await held(`${process.ppid} 1`);
+found["file of our own"] = await files.exclusive("bb", () => refusal(() => files.exclusive("bb", async () => {})));
+
+process.stdout.write(JSON.stringify(found));

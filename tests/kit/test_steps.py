@@ -1,0 +1,45 @@
+"""The kit's steps at moments that a devnet does not show on demand: crashes, refusals, nodes that do not agree."""
+
+import json
+import subprocess
+from pathlib import Path
+
+from tests.kit import vectors
+
+EXPECTED = {
+    "relayer never takes its lock back": "refunding",
+    "relayer's lock may yet be claimed finally": "revealing claim",
+    "our timelock is not there yet": "revealing",
+    "refund of what stands": "refunding refund",
+    "refund of what was settled": "refunding",
+    "claim of what was settled": "revealing",
+    "preimage known to others": "revealing",
+    "claim included between two questions": "revealing",
+    "refund included between two questions": "refunding",
+    "claim refused once": "completed",
+    "missing leg": "rejected false",
+    "null leg": "rejected false",
+    "empty leg": "rejected false",
+    "node's own error": "unavailable true",
+    "node's answer in no form": "unavailable true",
+    "wallet of another chain": "rejected false",
+    "lock after locks of strangers": "locked",
+    "lane used again long ago": "claimed",
+    "included as one node says": True,
+    "included as two nodes say": False,
+    "included in a block that is not read yet": True,
+    "file of a process with our id before us": "nothing",
+    "file of a process that is gone": "nothing",
+    "file whose writer died": "nothing",
+    "file of a process that lives": "busy true",
+    "file of our own": "busy true",
+}
+
+
+def test_steps_at_rare_moments(kit: Path, tmp_path: Path) -> None:
+    runner = kit.parent / "steps.mjs"
+    runner.write_bytes((Path(__file__).parent / "steps.mjs").read_bytes())
+    command = ("node", runner, kit, vectors.PATH, tmp_path / "store")
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout) == EXPECTED
