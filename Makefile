@@ -138,15 +138,6 @@ $(STAMPS)/python: $(STAMPS)/venv requirements-dev.lock pyproject.toml
 ANVIL_VERSION := 1.7.1
 ANVIL_RUNS = for anvil in node_modules/@foundry-rs/anvil-*/bin/anvil; do \
 	"$$anvil" --version >/dev/null 2>&1 && exit 0; done; exit 1
-screenshots: setup
-	$(RUN) $(BIN)/python -m tests.console.screenshots
-
-# The console's scripts, bundled from ours and npm's; nothing of that is committed.
-console: $(STAMPS)/console
-
-$(STAMPS)/console: $(STAMPS)/node console/build.mjs $(wildcard console/scripts/*.ts) $(wildcard kit/src/*.ts kit/src/*/*.ts)
-	$(RUN) node console/build.mjs
-	@touch $@
 
 $(STAMPS)/node: $(STAMPS)/python package.json package-lock.json requirements-node.lock
 	@if ! { command -v node && command -v npm; } >/dev/null; then \
@@ -157,6 +148,16 @@ $(STAMPS)/node: $(STAMPS)/python package.json package-lock.json requirements-nod
 		echo "No anvil $(ANVIL_VERSION) that runs on this machine ($$(uname -sm)) could be installed."; \
 		echo "x86-64 Linux is what we test. Elsewhere, install anvil $(ANVIL_VERSION) yourself as"; \
 		echo "node_modules/@foundry-rs/anvil-local/bin/anvil and run 'make setup' again."; exit 1; }
+	@touch $@
+
+screenshots: setup
+	$(RUN) $(BIN)/python -m tests.console.screenshots
+
+# The console's scripts, bundled from ours and npm's; nothing of that is committed.
+console: $(STAMPS)/console
+
+$(STAMPS)/console: $(STAMPS)/node console/build.mjs $(wildcard console/scripts/*.ts) $(wildcard kit/src/*.ts kit/src/*/*.ts)
+	$(RUN) node console/build.mjs
 	@touch $@
 
 # slither and halmos have an environment of their own: their dependencies' versions are not Causeway's.
