@@ -24,7 +24,6 @@ from core.runtime.version import VERSION
 
 STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/graph.js", "built/verify.js")
-MAX_FORM_BYTES: Final = 64 * 1024
 MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *regulator.PAGES[1:])
 A_DAY: Final = "public, max-age=86400"
 
@@ -88,7 +87,7 @@ def regulator_console(
     outside = Outside()
     frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, MENU)
     door = Door(frame, clock, secrets, outside, provider, url)
-    app = web.Application(client_max_size=MAX_FORM_BYTES)
+    app = web.Application()
     app.cleanup_ctx.append(outside.opened)
     rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame))
     app.router.add_routes([*door.routes(), *(route for room in rooms for route in room.routes())])
@@ -124,7 +123,7 @@ def operator_console(
     async def door(request: web.Request) -> web.Response:
         return frame.page("operator_enter.html", "Operator", request, None)
 
-    app = web.Application(client_max_size=MAX_FORM_BYTES)
+    app = web.Application()
     app.router.add_routes(OperatorPages(frame, desk).routes())
     app.router.add_routes([web.get("/enter", enter), web.get("/signin", door), web.post("/signout", out)])
     app.router.add_get("/static/{file:.+}", static_file)

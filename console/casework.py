@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from console.api import segment
-from console.frame import HEADERS, Frame, Page, Visit, redirect
+from console.frame import Frame, Page, Visit, attachment, redirect
 
 SHOWN: Final = 25
 
@@ -57,7 +57,7 @@ class CaseworkPages:
 
     async def _bundle(self, visit: Visit) -> web.Response:
         """The bundle by which anybody runs the rule again, byte for byte."""
-        return _file(await visit.raw(f"/v1/alerts/{_id(visit)}/bundle"), f"alert-{_id(visit)[:32]}.json")
+        return attachment(await visit.raw(f"/v1/alerts/{_id(visit)}/bundle"), f"alert-{_id(visit)[:32]}.json")
 
     async def _cases(self, visit: Visit) -> web.Response:
         asked = visit.asked("status", "assignee", "cursor")
@@ -68,7 +68,7 @@ class CaseworkPages:
         return visit.page("case.html", "Case", **await visit.get(f"/v1/cases/{_id(visit)}"))
 
     async def _export(self, visit: Visit) -> web.Response:
-        return _file(await visit.raw(f"/v1/cases/{_id(visit)}/export"), f"case-{_id(visit)[:64]}.json")
+        return attachment(await visit.raw(f"/v1/cases/{_id(visit)}/export"), f"case-{_id(visit)[:64]}.json")
 
     async def _rules(self, visit: Visit) -> web.Response:
         return visit.page("rules.html", "Rules", found=await visit.get("/v1/rules"))
@@ -103,8 +103,3 @@ class CaseworkPages:
 
 def _id(visit: Visit) -> str:
     return segment(visit.request.match_info["id"])
-
-
-def _file(raw: bytes, name: str) -> web.Response:
-    kept = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(body=raw, content_type="application/json", headers={**HEADERS, **kept})

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from console.api import ApiProblem, segment
-from console.frame import HEADERS, Frame, Page, Visit, redirect
+from console.frame import Frame, Page, Visit, attachment, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
@@ -82,8 +82,7 @@ class RegulatorPages:
         """One leg's evidence file, byte for byte."""
         name, leg = segment(visit.request.match_info["id"]), visit.request.match_info["leg"]
         raw = await visit.raw(f"/v1/swaps/{name}/evidence", leg=leg)
-        kept = {"Content-Disposition": f'attachment; filename="{name[:64]}-{segment(leg)[:16]}.json"'}
-        return web.Response(body=raw, content_type="application/json", headers={**HEADERS, **kept})
+        return attachment(raw, f"{name[:64]}-{segment(leg)[:16]}.json")
 
     async def _transfers(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "asset", "account", "counterparty", "tx", "cursor")

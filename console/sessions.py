@@ -77,4 +77,4 @@ def _is_over(session: Session, now_s: float) -> bool:
 
 def sent_by_us(session: Session, form: Mapping[str, object]) -> bool:
     """Return true if the form came from a page of this session."""
-    return hmac.compare_digest(session.token, str(form.get("token", "")))
+    return hmac.compare_digest(session.token.encode(), str(form.get("token", "")).encode("utf-8", "replace"))

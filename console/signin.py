@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
@@ -103,7 +103,7 @@ class Door:
             return _again("refused")
         form = await request.post()
         text, then = str(form.get("secret", "")).strip(), _inside(str(form.get("then", "")))
-        if not 0 < len(text) <= MAX_SECRET_CHARS or not text.isascii() or not text.isprintable():
+        if not _fits_a_header(text):
             return _again("refused", then)
         # A JSON Web Token has two dots; API keys have none.
         return await self._admit(Credentials.token(text) if text.count(".") == 2 else Credentials.key(text), then)
@@ -200,7 +200,7 @@ class Door:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             raise RejectedError("the identity provider's answer is not a JSON object") from None
         token = found.get("access_token")
-        if status != 200 or not isinstance(token, str) or not 0 < len(token) <= MAX_SECRET_CHARS:
+        if status != 200 or not isinstance(token, str) or not _fits_a_header(token):
             raise RejectedError(f"the identity provider gives no token (status {status})")
         return token
 
@@ -212,10 +212,13 @@ def _word(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
+def _fits_a_header(secret: str) -> bool:
+    return 0 < len(secret) <= MAX_SECRET_CHARS and secret.isascii() and secret.isprintable()
+
+
 def _inside(then: str) -> str:
     """A page of the console, whatever was asked for: nobody is sent elsewhere."""
-    parts = urlsplit(then)
-    good = then.startswith("/console") and not parts.scheme and not parts.netloc and "\\" not in then
+    good = then.startswith("/console/") and then.isascii() and then.isprintable() and "\\" not in then
     return then if good and "/signin" not in then else "/console/"
 
 

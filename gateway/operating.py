@@ -7,7 +7,7 @@ runs or not; the relayer itself has no port for its operator.
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -89,16 +89,17 @@ async def served(config: RelayerConfig, base: Path, port: int) -> AsyncIterator[
         yield f"{url}/console/enter?token={token}"
 
 
-def _admits(token: str) -> Any:
+def _admits(token: str) -> Callable[[web.Request], bool]:
     def admits(request: web.Request) -> bool:
         # A page of elsewhere that knows our port does not know our name: no rebinding of names (DNS) comes in.
         host = request.host.rsplit(":", 1)[0]
-        return host == LOCAL and hmac.compare_digest(token, request.query.get("token", ""))
+        given = request.query.get("token", "").encode("utf-8", "replace")
+        return host == LOCAL and hmac.compare_digest(token.encode(), given)
 
     return admits
 
 
-async def stay(config: RelayerConfig, base: Path, port: int, shown: Any) -> None:
+async def stay(config: RelayerConfig, base: Path, port: int, shown: Callable[[str], None]) -> None:
     """Serve until cancelled; `shown` hears the address."""
     if not 0 <= port < 65_536:
         raise RejectedError(f"{port} is not a port: write 0 (any free one) to 65535")
