@@ -11,7 +11,7 @@ from console import casework, operator, regulator, tracing
 from console.api import Api, Credentials
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
-from console.operator import Desk, OperatorPages
+from console.operator import Operations, OperatorPages
 from console.regulator import RegulatorPages
 from console.rendering import environment
 from console.sessions import Sessions, sent_by_us
@@ -96,7 +96,12 @@ def regulator_console(
 
 
 def operator_console(
-    desk: Desk, clock: Clock, secrets: SecretSource, *, name: str, admits: Callable[[web.Request], bool]
+    operations: Operations,
+    clock: Clock,
+    secrets: SecretSource,
+    *,
+    name: str,
+    admits: Callable[[web.Request], bool],
 ) -> web.Application:
     """The application to mount at `/console` on an operator's own machine. `admits` says who may enter.
 
@@ -124,7 +129,7 @@ def operator_console(
         return frame.page("operator_enter.html", "Operator", request, None)
 
     app = web.Application()
-    app.router.add_routes(OperatorPages(frame, desk).routes())
+    app.router.add_routes(OperatorPages(frame, operations).routes())
     app.router.add_routes([web.get("/enter", enter), web.get("/signin", door), web.post("/signout", out)])
     app.router.add_get("/static/{file:.+}", static_file)
     return app

@@ -17,7 +17,7 @@ PAGES: Final[tuple[Page, ...]] = (
 )
 
 
-class Desk(Protocol):
+class Operations(Protocol):
     """What a relayer's operator may look at and do: the commands of `causeway relayer`, for pages."""
 
     async def status(self) -> dict[str, Any]:
@@ -45,9 +45,9 @@ class Desk(Protocol):
 class OperatorPages:
     """The pages of one relayer."""
 
-    def __init__(self, frame: Frame, desk: Desk) -> None:
+    def __init__(self, frame: Frame, operations: Operations) -> None:
         self._frame = frame
-        self._desk = desk
+        self._operations = operations
 
     def routes(self) -> list[web.RouteDef]:
         pages: list[tuple[str, Callable[[Visit], Awaitable[web.Response]]]] = [
@@ -63,24 +63,24 @@ class OperatorPages:
 
     async def _swaps(self, visit: Visit) -> web.Response:
         ended = "all" in visit.request.query
-        status, swaps = await self._desk.status(), await self._desk.swaps(ended)
+        status, swaps = await self._operations.status(), await self._operations.swaps(ended)
         return visit.page("operator_swaps.html", "Swaps", status=status, swaps=swaps, ended=ended, late_s=LATE_S)
 
     async def _swap(self, visit: Visit) -> web.Response:
-        swap = await self._desk.swap(visit.request.match_info["id"])
+        swap = await self._operations.swap(visit.request.match_info["id"])
         return visit.page("operator_swap.html", "Swap", swap=swap)
 
     async def _money(self, visit: Visit) -> web.Response:
-        return visit.page("operator_money.html", "Money", money=await self._desk.money())
+        return visit.page("operator_money.html", "Money", money=await self._operations.money())
 
     async def _health(self, visit: Visit) -> web.Response:
-        found = await self._desk.findings() if "look" in visit.request.query else None
-        return visit.page("operator_health.html", "Health", status=await self._desk.status(), findings=found)
+        found = await self._operations.findings() if "look" in visit.request.query else None
+        return visit.page("operator_health.html", "Health", status=await self._operations.status(), findings=found)
 
     async def _switch(self, visit: Visit, form: dict[str, str]) -> web.Response:
         act, scope = visit.request.match_info["act"], form.get("scope", "")
         if act == "resume":
-            await self._desk.resume(scope)
+            await self._operations.resume(scope)
         else:
-            await self._desk.pause(scope, form.get("reason", ""), act == "drain")
+            await self._operations.pause(scope, form.get("reason", ""), act == "drain")
         return redirect("/console/")

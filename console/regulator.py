@@ -200,11 +200,8 @@ def place_of(hit: dict[str, Any]) -> str:
     if hit["kind"] in _PLACES:
         return f"/console/{_PLACES[hit['kind']]}/{segment(hit['id'])}"
     if hit["kind"] == "record":
-        return (
-            f"/console/records?namespace={segment(hit['id'].rsplit('/', 2)[-2])}"
-            if "/" in hit["id"]
-            else "/console/records"
-        )
+        # Its id does not say on which chain it is; the API's path does, and ours has the same parts.
+        return "/console" + str(hit["path"]).removeprefix("/v1")
     if hit["kind"] == "transaction":
         return f"/console/transfers?tx={segment(hit['id'].rsplit('/', 1)[-1])}"
     return f"/console/search?q={segment(hit['id'])}"

@@ -28,8 +28,8 @@ TOKEN_BYTES: Final = 24
 LOCAL: Final = "127.0.0.1"
 
 
-class RelayerDesk:
-    """`console.operator.Desk` over a configuration. One look at a time that asks chains: they take connections."""
+class RelayerOperations:
+    """`console.operator.Operations` over a configuration. One look at a time asks chains: they take connections."""
 
     def __init__(self, config: RelayerConfig, base: Path) -> None:
         self._config = config
@@ -82,7 +82,7 @@ async def served(config: RelayerConfig, base: Path, port: int) -> AsyncIterator[
     """
     secrets, clock = SystemSecrets(), SystemClock()
     token = secrets.token_bytes(TOKEN_BYTES).hex()
-    pages = operator_console(RelayerDesk(config, base), clock, secrets, name=config.name, admits=_admits(token))
+    pages = operator_console(RelayerOperations(config, base), clock, secrets, name=config.name, admits=_admits(token))
     app = build_application([], title=f"{config.name}: console", version=VERSION, metrics=Metrics(), clock=clock)
     app.add_subapp("/console", pages)
     async with serve(app, LOCAL, port) as url:

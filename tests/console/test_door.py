@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from console.application import regulator_console
+from console.regulator import place_of
 from console.sessions import COOKIE, Sessions
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.web import serve
@@ -77,6 +78,12 @@ async def test_a_failing_api_is_not_shown_as_nothing(visitor: aiohttp.ClientSess
     for status, shown in ((403, 200), (404, 200), (429, 429), (500, 500), (503, 503)):
         async with visitor.get(f"{url}/console/orders?cursor={status}") as answer:
             assert answer.status == shown
+
+
+def test_a_record_that_is_found_has_its_page() -> None:
+    path = "/v1/records/causeway:one/ns/a%2Fb"
+    found = place_of({"kind": "record", "id": "ns/a/b", "path": path, "detail": ""})
+    assert found == "/console/records/causeway:one/ns/a%2Fb"
 
 
 def test_an_address_with_any_other_token_admits_nobody() -> None:
