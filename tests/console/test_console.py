@@ -16,9 +16,11 @@ PAGES = (
     "alerts",
     "rules",
     "trace",
+    "flows",
     "swaps",
     "transfers",
     "assets",
+    "records",
     "contracts",
     "lists",
     "entities",
@@ -29,7 +31,7 @@ PAGES = (
 )
 PHONE = {"viewport": {"width": 390, "height": 844}}
 WAITS = 60
-TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+PIXELS_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 MOST_BYTES = 600 * 1024
 """Compressed, of a first visit: the page with all that it needs."""
 
@@ -206,9 +208,7 @@ async def test_pages_fit_a_phone_and_a_budget(browser: Browser, town: DevnetInfo
     await visitor.signs_in(town.regulator_key)
     for page in PAGES:
         await visitor.opens(page)
-        wide = await visitor.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
+        wide = await visitor.page.evaluate(PIXELS_TOO_WIDE)
         assert wide <= 0, f"{page} is {wide} px too wide for a phone"
     fresh = await Visitor.arrives(browser, town.regulator)
     await fresh.signs_in(town.regulator_key)
