@@ -73,7 +73,7 @@ async def test_forms_with_another_token_end_no_session(visitor: aiohttp.ClientSe
 
 
 async def test_a_failing_api_is_not_shown_as_nothing(visitor: aiohttp.ClientSession, url: str) -> None:
-    """What is not there, or not for this person, is left out; what could not be asked makes no page."""
+    """A page leaves out what is not there or not for this person; without an answer there is no page."""
     await signs_in(visitor, url, "")
     for status, shown in ((403, 200), (404, 200), (429, 429), (500, 500), (503, 503)):
         async with visitor.get(f"{url}/console/orders?cursor={status}") as answer:
