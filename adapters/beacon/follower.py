@@ -45,7 +45,9 @@ class Follower:
         self._periods: tuple[Update, ...] = ()
         """Of the periods from the anchor's on, without a gap; those in a chain that was proven."""
         self._newest: tuple[Final, Update] | None = None
-        self._asked_s = float("-inf")
+        self._found: Final | CausewayError = RetryableError("no beacon node was asked")
+        """By the last look, which ended at `_looked_s`."""
+        self._looked_s = float("-inf")
 
     @property
     def anchor(self) -> BeaconAnchor:
@@ -57,28 +59,33 @@ class Follower:
             await node.close()
 
     async def final(self) -> Final:
-        """The newest final block and the way to it; asked for once a slot at most.
+        """The newest final block and the way to it; asked for once a slot at most, also if no node shows one.
 
         Raise `RetryableError` if no node shows a way that holds, such as while finality is older than the anchor, and
         the `TrustExpiredError` of an anchor that is too old.
         """
         async with self._turn:
-            now_s = self._now_s()
-            if self._newest is not None and now_s - self._asked_s < self._anchor.network.seconds_per_slot:
-                return self._newest[0]
-            failure: CausewayError = RetryableError("no beacon node was asked")
-            for node in self._nodes:
-                try:
-                    found = await self._ask(node, int(now_s))
-                except (RetryableError, NotFoundError, ProofError) as error:
-                    log.info("beacon node shows no way", node=node.name, reason=error.message)
-                    failure = error
-                    continue
-                self._asked_s = now_s
-                return found
+            # A clock that was set back must not hold up the next look, nor a node that hangs everybody who waits here.
+            if not 0 <= self._now_s() - self._looked_s < self._anchor.network.seconds_per_slot:
+                self._found = await self._look(int(self._now_s()))
+                self._looked_s = self._now_s()
+            found = self._found
+        if isinstance(found, CausewayError):
+            raise found.with_traceback(None)
+        return found
+
+    async def _look(self, now_s: int) -> Final | CausewayError:
+        """What the first node with a way that holds shows, or why none does."""
+        failure: CausewayError
+        for node in self._nodes:
+            try:
+                return await self._ask(node, now_s)
+            except (RetryableError, NotFoundError, ProofError) as error:
+                log.info("beacon node shows no way", node=node.name, reason=error.message)
+                failure = error
         if isinstance(failure, ProofError | NotFoundError) and failure.code != "trust-expired":
-            raise RetryableError(f"no beacon node proves a final header: {failure.message}") from failure
-        raise failure
+            return RetryableError(f"no beacon node proves a final header: {failure.message}")
+        return failure
 
     async def _ask(self, node: BeaconApi, now_s: int) -> Final:
         last = await node.finality_update()

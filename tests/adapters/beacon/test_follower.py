@@ -72,6 +72,36 @@ async def test_node_is_asked_once_a_slot_and_for_what_is_new_only(node: Node) ->
     await following.close()
 
 
+async def test_node_that_fails_is_asked_once_a_slot(node: Node) -> None:
+    """Else every answer that waits for its turn would wait for a node that hangs, one after another."""
+    clock = Clock(FINAL)
+    following = follower(node, clock=clock)
+
+    def late(_: Any) -> Any:
+        clock.slot += 2
+        return {}
+
+    node.change = late
+    for _ in range(3):
+        with pytest.raises(RetryableError, match="malformed"):
+            await following.final()
+    assert node.asked == ["finality_update"]
+    node.change = lambda body: body
+    clock.slot += 1
+    assert (await following.final()).execution.block_number == FINAL
+    await following.close()
+
+
+async def test_clock_that_was_set_back_holds_up_no_look(node: Node) -> None:
+    clock = Clock(FINAL + PERIOD)
+    following = follower(node, clock=clock)
+    await following.final()
+    node.slot = FINAL + 8
+    clock.slot = FINAL + 8
+    assert (await following.final()).execution.block_number == FINAL + 8
+    await following.close()
+
+
 async def test_second_node_is_asked_if_the_first_lies(node: Node) -> None:
     async with serving(replace(BEACON, blocks={FINAL: plain_header(1)}), START, FINAL) as liar:
         liar.change = tampered("attested_header", "beacon", "slot", value="400")
@@ -119,10 +149,12 @@ def tampered(*path: str, value: Any) -> Callable[[Any], Any]:
 )
 async def test_data_that_does_not_prove_itself_is_refused(node: Node, change: Callable[[Any], Any]) -> None:
     node.change = change
-    following = follower(node)
+    clock = Clock(FINAL)
+    following = follower(node, clock=clock)
     with pytest.raises(RetryableError):
         await following.final()
     node.change = lambda body: body
+    clock.slot += 1
     assert (await following.final()).execution.block_number == FINAL
     await following.close()
 
