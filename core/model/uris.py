@@ -6,6 +6,7 @@
 | `causeway:devnet-1/bank/balance/{account}/{symbol}` | a balance on the ledger, locks excluded |
 | `causeway:devnet-1/lists/{name}?from=10&to=20` | a list's entries, complete by its proven length |
 | `causeway:devnet-1/htlc/{lock id}?amount=&asset=&receiver=&timelock=` | a lock under exactly these terms |
+| `causeway:devnet-1/holds/{account}` | the order that holds an account |
 | `causeway:devnet-1/state/{key}` | the leaf at a state key, in hex |
 | `eip155:31337/storage/{contract}/{slot}` | a storage word |
 | `eip155:31337/erc20:{token}/balanceOf/{holder}` | a token's balance, for reviewed layouts |

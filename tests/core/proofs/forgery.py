@@ -5,7 +5,29 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
+
+from core.model.errors import RejectedError
+from core.proofs.errors import ProofError
+from core.proofs.evidence import Verified
+
+
+def refuse_flipped(file: bytes, data: st.DataObject, verified: Callable[[bytes], Verified]) -> None:
+    """Require that the file is not believed with a bit turned."""
+    touched = flip(file, data.draw(st.integers(0, 8 * len(file) - 1)))
+    with pytest.raises(ProofError):
+        verified(touched)
+
+
+def proven_by(forged: bytes | None, verified: Callable[[bytes], Verified]) -> Verified | None:
+    """What a forged file proves, None if there is none or it is refused."""
+    if forged is None:
+        return None
+    try:
+        return verified(forged)
+    except RejectedError:
+        return None
 
 
 def flip(data: bytes, bit: int) -> bytes:
