@@ -1,4 +1,4 @@
-"""Signatures of the ledger's accounts: ed25519 by RFC 8032 as libsodium verifies it."""
+"""ed25519 by RFC 8032 as libsodium verifies it: signatures of the ledger's accounts, and most of validators'."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ SIGNATURE_BYTES: Final = 64
 def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Return True if the signature holds: small-order keys and non-canonical signatures are refused.
 
-    Validators' signatures follow another rule (`zip215`).
+    The chain takes more of its validators' signatures (`zip215`).
     """
     # The library reads as many bytes of a key as a key has, however few there are.
     if len(signature) != SIGNATURE_BYTES or len(public_key) != KEY_BYTES:

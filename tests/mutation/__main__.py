@@ -50,7 +50,7 @@ _HELD: Final = {
     "beacon beacon_store": "beacon/bls beacon/chain beacon/containers beacon/light_client beacon/ssz",
     "light_client cometbft cometbft_bytes cometbft_json block_evidence": "cometbft/encoding cometbft/hashing "
     "cometbft/json cometbft/light_client cometbft/signing cometbft/types",
-    "cometbft cometbft_bytes light_client zip215": "cometbft/sign_bytes",
+    "cometbft cometbft_bytes light_client zip215": "cometbft/sign_bytes ed25519",
     "evidence ethereum_evidence leaves canonical trails": "evidence/canonical evidence/codec evidence/state "
     "evidence/trail evidence/verification",
     "question_evidence ethereum_evidence trails": "evidence/attested evidence/ethereum_log evidence/ethereum_state "

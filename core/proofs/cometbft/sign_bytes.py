@@ -1,8 +1,6 @@
 """The bytes that a validator signs, and the check of its signature (CometBFT spec "Vote", "CanonicalVote")."""
 
 from coincurve import PublicKey as Secp256k1PublicKey
-from nacl.bindings import crypto_sign_open
-from nacl.exceptions import BadSignatureError
 
 from core.proofs import zip215
 from core.proofs.cometbft.encoding import encode_block_id, encode_timestamp
@@ -17,11 +15,11 @@ from core.proofs.cometbft.types import (
     Vote,
     VoteKind,
 )
+from core.proofs.ed25519 import verify_ed25519
 from core.proofs.errors import MalformedProofError
 from core.proofs.keccak import keccak256
 from core.proofs.protobuf import bytes_field, delimited, message_field, sfixed64_field, varint_field
 
-ED25519_SIGNATURE_SIZE = 64
 SECP256K1_ETH_SIGNATURE_SIZE = 65
 SECP256K1_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 
@@ -73,20 +71,9 @@ def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> bool:
 def verify_quickly(key: PublicKey, message: bytes, signature: bytes) -> bool:
     """As `verify_signature`, but ed25519 by libsodium, which takes 0.1 ms and refuses what has parts of small order."""
     if key.kind is KeyKind.ED25519:
-        return _verify_ed25519(key.data, message, signature)
+        return verify_ed25519(key.data, message, signature)
     recovered = recover_secp256k1_eth(keccak256(message), signature)
     return recovered is not None and recovered.format() == key.data
-
-
-def _verify_ed25519(key: bytes, message: bytes, signature: bytes) -> bool:
-    # The library reads as many bytes of a key as a key has, however few there are.
-    if len(signature) != ED25519_SIGNATURE_SIZE or len(key) != zip215.KEY_BYTES:
-        return False
-    try:
-        crypto_sign_open(signature + message, key)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
 
 
 def recover_secp256k1_eth(digest: bytes, signature: bytes) -> Secp256k1PublicKey | None:

@@ -3,8 +3,9 @@
 from coincurve import PrivateKey as Secp256k1PrivateKey
 from nacl.bindings import crypto_sign, crypto_sign_seed_keypair
 
-from core.proofs.cometbft.sign_bytes import ED25519_SIGNATURE_SIZE, vote_sign_bytes
+from core.proofs.cometbft.sign_bytes import vote_sign_bytes
 from core.proofs.cometbft.types import BlockId, BlockIdFlag, CommitSig, KeyKind, PublicKey, Timestamp
+from core.proofs.ed25519 import SIGNATURE_BYTES
 from core.proofs.errors import MalformedProofError
 from core.proofs.keccak import keccak256
 
@@ -25,7 +26,7 @@ def sign(kind: KeyKind, private_key: bytes, message: bytes) -> bytes:
     _require_length(private_key)
     if kind is KeyKind.ED25519:
         _, secret = crypto_sign_seed_keypair(private_key)
-        return crypto_sign(message, secret)[:ED25519_SIGNATURE_SIZE]
+        return crypto_sign(message, secret)[:SIGNATURE_BYTES]
     return Secp256k1PrivateKey(private_key).sign_recoverable(keccak256(message), hasher=None)
 
 

@@ -23,6 +23,7 @@ from core.proofs.cometbft.types import (
     Vote,
     VoteKind,
 )
+from core.proofs.ed25519 import verify_ed25519
 from core.proofs.keccak import keccak256
 from core.proofs.protobuf import decode_fields
 from tests.core.proofs.chains import ToyChain, validator_keys
@@ -146,14 +147,14 @@ def test_ed25519_key_and_signature_of_another_length_are_refused() -> None:
     """libsodium takes no length: past the end of a short key it reads other memory."""
     seed = b"\x07" * 32
     key, signature = signing.public_key_of(KeyKind.ED25519, seed).data, signing.sign(KeyKind.ED25519, seed, b"m")
-    assert sign_bytes._verify_ed25519(key, b"m", signature)
+    assert verify_ed25519(key, b"m", signature)
     keys = (key[:-1], key + b"\0", b"")
     signatures = (signature[:-1], signature + b"\0", b"")
     for one, other in itertools.chain(((short, signature) for short in keys), ((key, short) for short in signatures)):
-        assert not sign_bytes._verify_ed25519(one, b"m", other)
+        assert not verify_ed25519(one, b"m", other)
     # The bytes that are signed begin with the signature's own: a byte that moves over belongs to neither.
-    assert not sign_bytes._verify_ed25519(key, b"", signature + b"m")
-    assert not sign_bytes._verify_ed25519(key, signature[63:] + b"m", signature[:63])
+    assert not verify_ed25519(key, b"", signature + b"m")
+    assert not verify_ed25519(key, signature[63:] + b"m", signature[:63])
 
 
 def test_key_of_the_other_kind_verifies_nothing() -> None:
