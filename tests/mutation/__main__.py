@@ -53,8 +53,8 @@ _HELD: Final = {
     "cometbft cometbft_bytes light_client zip215": "cometbft/sign_bytes ed25519",
     "evidence ethereum_evidence leaves canonical trails": "evidence/canonical evidence/codec evidence/state "
     "evidence/trail evidence/verification",
-    "question_evidence ethereum_evidence trails": "evidence/attested evidence/ethereum_log evidence/ethereum_state "
-    "evidence/ethereum_token evidence/forms evidence/layouts",
+    "question_evidence synced_evidence ethereum_evidence trails": "evidence/attested evidence/ethereum_log "
+    "evidence/ethereum_state evidence/ethereum_token evidence/forms evidence/layouts",
 }
 """The tests and what they hold; those without a folder are of the proofs."""
 

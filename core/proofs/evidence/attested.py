@@ -51,13 +51,15 @@ def vouched_block(question: Question, vouchers: Vouchers, raw_header: bytes) -> 
     Raise InvalidProofError for another header, MalformedProofError for one that cannot be read.
     """
     header = ethereum.decode_header(raw_header)
-    if (vouchers.trail is None) != (vouchers.attestation is None):
-        raise MalformedProofError("a trail and an attestation belong together")
-    if vouchers.trail is None or vouchers.attestation is None:
-        if vouchers.sync is None:
+    match vouchers:
+        case Vouchers(None, None, None):
             raise MalformedProofError("nothing vouches for the header")
-        return header
-    state = ProvenState(vouchers.trail.target.app_hash, (vouchers.attestation,))
+        case Vouchers(None, None, _):
+            return header
+        case Vouchers(Trail() as trail, StateEntry() as attestation, _):
+            state = ProvenState(trail.target.app_hash, (attestation,))
+        case _:
+            raise MalformedProofError("a trail and an attestation belong together")
     attested = attested_header(question.chain, header.number, state.read)
     if (attested.block_hash, attested.time) != (ethereum.header_hash(header), header.timestamp):
         raise InvalidProofError("the ledger attests another header at this height", height=header.number)
@@ -94,8 +96,9 @@ def as_of_header(question: Question, header: ethereum.EthereumHeader, finality: 
 def vouchers_to_json(vouchers: Vouchers) -> dict[str, Any]:
     """The members that are there; the attestation is a list of one leaf."""
     body: dict[str, Any] = {}
-    if vouchers.trail is not None and vouchers.attestation is not None:
-        body |= {"trail": trail_to_json(vouchers.trail), "attestation": entries_to_json((vouchers.attestation,))}
+    match vouchers:
+        case Vouchers(Trail() as trail, StateEntry() as attestation, _):
+            body |= {"trail": trail_to_json(trail), "attestation": entries_to_json((attestation,))}
     if vouchers.sync is not None:
         body[SYNC_MEMBER] = sync_to_json(vouchers.sync)
     return body

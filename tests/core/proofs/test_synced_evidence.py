@@ -36,6 +36,7 @@ from core.proofs.evidence import (
     encode_anchor,
     encode_beacon_anchor,
     encode_evidence,
+    ethereum_evidence,
     installed_verifiers,
     joined_anchors,
     verify,
@@ -245,8 +246,13 @@ def test_proof_with_half_an_attestation_is_malformed() -> None:
 
 
 def test_proof_that_nothing_vouches_for_is_not_made() -> None:
-    with pytest.raises(MalformedProofError):
+    with pytest.raises(MalformedProofError, match="nothing vouches"):
         carrying(STORAGE, None, LAYOUTS, attested=False)
+    whole = decode_ethereum_proof(DOUBLE["storage"].proof)
+    for half in (replace(whole, trail=None), replace(whole, attestation=None)):
+        for proof in (half, replace(half, sync=None)):
+            with pytest.raises(MalformedProofError, match="belong together"):
+                ethereum_evidence(STORAGE.question, proof)
 
 
 # --- anchors -----------------------------------------------------------------------------------------------------
