@@ -75,7 +75,7 @@ class Follower:
         return found
 
     async def _look(self, now_s: int) -> Final | CausewayError:
-        """What the first node with a way that holds shows, or why none does."""
+        """Return what the first node with a way that holds shows, or why none does."""
         failure: CausewayError
         for node in self._nodes:
             try:

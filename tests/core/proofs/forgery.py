@@ -21,7 +21,7 @@ def refuse_flipped(file: bytes, data: st.DataObject, verified: Callable[[bytes],
 
 
 def proven_by(forged: bytes | None, verified: Callable[[bytes], Verified]) -> Verified | None:
-    """What a forged file proves, None if there is none or it is refused."""
+    """Return what a forged file proves, None if there is none or it is refused."""
     if forged is None:
         return None
     try:
