@@ -129,8 +129,8 @@ class VirtualClock:
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` in virtual time, which starts at 0 and passes only while every task sleeps.
 
-    No threads and no sockets inside: they live in real time. Raise RuntimeError when every task waits for something
-    that no timer will bring.
+    No sockets inside: they live in real time. What is handed to a thread is done at once. Raise RuntimeError when every
+    task waits for something that no timer will bring.
     """
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,15 @@ def test_timeouts_and_threads_find_their_way() -> None:
         return "said"
 
     assert run_virtually(story()) == "said"
+
+
+def test_work_for_a_thread_takes_no_virtual_time() -> None:
+    async def story() -> float:
+        sleeping = asyncio.create_task(asyncio.sleep(1))
+        await asyncio.to_thread(time.sleep, 0.02)
+        with pytest.raises(ZeroDivisionError):
+            await asyncio.to_thread(divmod, 1, 0)
+        sleeping.cancel()
+        return asyncio.get_running_loop().time()
+
+    assert run_virtually(story()) == 0
