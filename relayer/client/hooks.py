@@ -87,6 +87,9 @@ class ClientConsultation:
                 raise ConflictError("our leg was locked before, as its chain shows: it is not funded again")
         await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
 
+    async def before_repeating(self, state: SwapState) -> None:
+        """The caller has let it pass before it was signed."""
+
     async def before_reveal(self, state: SwapState) -> None:
         await self._hooks.passed(state.swap_id, "reveal", state, lambda: self._is_over(state.swap_id))
 

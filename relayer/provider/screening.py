@@ -78,6 +78,10 @@ class Screening:
         parties = {account for leg in legs for account in (leg.sender, leg.receiver)}
         await self.check(parties - set(agreement.own_accounts))
 
+    async def before_repeating(self, state: SwapState) -> None:
+        """What an earlier process signed may have reached nobody: it is our lock still."""
+        await self.before_lock(state)
+
     async def before_reveal(self, state: SwapState) -> None:
         """A reveal takes what was agreed to its end."""
 

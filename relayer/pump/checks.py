@@ -75,6 +75,9 @@ class Consultation(Protocol):
     async def before_lock(self, state: SwapState) -> None:
         """Return once our lock may be made, as far as it is for them to say."""
 
+    async def before_repeating(self, state: SwapState) -> None:
+        """The same of our lock that an earlier process signed."""
+
     async def before_reveal(self, state: SwapState) -> None:
         """Return once our preimage may become public, as far as it is for them to say."""
 
@@ -175,6 +178,8 @@ class Checks:
     async def before_repeating(self, state: SwapState) -> None:
         """Check what must still hold for our lock that an earlier process signed: all that it had to check, but for
         limits and purse, which have counted it since."""
+        if self._consultation is not None:
+            await self._consultation.before_repeating(state)
         await self._database.read(lambda c: self.switches_allow(c, state.agreement))
         await self._ground_to_lock(state, fresh=False)
 

@@ -193,6 +193,9 @@ class Asked:
     async def before_lock(self, state: SwapState) -> None:
         self._answer("lock", state)
 
+    async def before_repeating(self, state: SwapState) -> None:
+        self._answer("repeat", state)
+
     async def before_reveal(self, state: SwapState) -> None:
         self._answer("reveal", state)
 
@@ -212,6 +215,15 @@ async def test_consultation_comes_before_everything_else(office: Office) -> None
     with pytest.raises(RejectedError, match="not today"):
         await office.made(consultation=Asked(RejectedError("not today"))).before_funding(state)
     assert office.chains[A].asked == office.chains[B].asked == []
+
+
+async def test_lock_signed_by_an_earlier_process_is_asked_about(office: Office) -> None:
+    state = await office.ready_to_fund()
+    asked = Asked()
+    await office.made(consultation=asked).before_repeating(state)
+    assert asked.asked == [("repeat", state.sequence)]
+    with pytest.raises(RejectedError, match="not any more"):
+        await office.made(consultation=Asked(RejectedError("not any more"))).before_repeating(state)
 
 
 async def test_late_funding_waits_for_nobody(office: Office) -> None:

@@ -21,6 +21,7 @@ from relayer.provider.desk import SwapFilter
 from relayer.provider.lists import MAX_LIST_BYTES, MAX_LISTED, parse_list
 from relayer.provider.quoting import QuoteRequest
 from relayer.provider.screening import LIST_AGE_S, MAX_LISTS, Screening
+from relayer.pump import swaps
 from tests.relayer.house import COIN, A, B, House, told
 
 raw20 = st.binary(min_size=20, max_size=20)
@@ -191,6 +192,25 @@ def test_party_listed_before_our_lock_gets_none(tmp_path: Path) -> None:
         await house.clock.sleep(view.initiator.terms.timelock.seconds + 2 - house.clock.now())
         await house.refund(view.initiator.terms, place)
         assert set((await house.gains()).values()) == {(0, 0)}
+
+    told(story)
+
+
+def test_lock_signed_before_its_party_was_listed_is_refused(tmp_path: Path) -> None:
+    """What an earlier process signed is looked at again before it goes out."""
+
+    async def story(house: House) -> None:
+        listing(house, tmp_path, BAD, 1)
+        await house.start()
+        view = await house.open()
+        state = await house.database.read(lambda c: swaps.load(c, view.id))
+        assert house.screening is not None
+        await house.screening.before_repeating(state)
+        listing(house, tmp_path, house.initiator[A].account, 2)
+        await house.clock.sleep(LIST_AGE_S)
+        with pytest.raises(RejectedError, match="makes no swap with"):
+            await house.screening.before_repeating(state)
+        await house.screening.before_reveal(state)
 
     told(story)
 
