@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -197,6 +196,8 @@ def _print_organisations(found: dict[str, Any]) -> None:
 
 def _print_proposals(proposals: list[dict[str, Any]]) -> None:
     """One below the other, with the terms now and then side by side. Fits 80 columns, with nothing cut."""
+    from core.runtime.clock import show_time
+
     for one in proposals:
         power = one["power"]
         lines = [
@@ -205,8 +206,7 @@ def _print_proposals(proposals: list[dict[str, Any]]) -> None:
             f"  of a power of {power['total']:,} at the newest vote; more than two thirds carry it",
         ]
         if one["status"] == "open":
-            until = datetime.fromtimestamp(one["expires_ms"] / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
-            lines.append(f"  may be voted on until {until}")
+            lines.append(f"  may be voted on until {show_time(one['expires_ms'] // 1_000)}")
         for line in lines:
             typer.echo(line)
         Console().print(_changes(one))

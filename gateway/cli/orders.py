@@ -125,7 +125,9 @@ def hold_submit(file: File, rpc: Url = DEFAULT_URL, as_json: AsJson = False) -> 
 
 @hold_app.command("list")
 def hold_list(
-    account: Annotated[str | None, typer.Option("--account", help="Only orders about this account.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Of the newest 100, only orders about this account.")
+    ] = None,
     before: Annotated[int | None, typer.Option("--before", min=1, help="Only orders with lower numbers.")] = None,
     rpc: Url = DEFAULT_URL,
     as_json: AsJson = False,
