@@ -192,17 +192,27 @@ _UNSEEN: Final = (
     (0, 0x1F),
     (0x7F, 0x9F),
     (0xAD, 0xAD),
+    (0x34F, 0x34F),
+    (0x61C, 0x61C),
+    (0x115F, 0x1160),
+    (0x17B4, 0x17B5),
+    (0x180B, 0x180F),
     (0x200B, 0x200F),
     (0x2028, 0x202E),
     (0x2060, 0x206F),
+    (0x3164, 0x3164),
     (0xD800, 0xDFFF),
     (0xFE00, 0xFE0F),
     (0xFEFF, 0xFEFF),
-    (0xFFF9, 0xFFFB),
+    (0xFFA0, 0xFFA0),
+    (0xFFF0, 0xFFFB),
+    (0x1BCA0, 0x1BCA3),
+    (0x1D173, 0x1D17A),
     (0xE0000, 0xE0FFF),
 )
-"""Controls, marks of direction and other characters that a reader does not see. Written out: tables of Unicode differ
-from one version of Python to the next, and all nodes have to agree."""
+"""Controls, marks of direction and other characters that a reader does not see (Unicode 15's
+Default_Ignorable_Code_Point among them). Written out: tables of Unicode differ from one version of Python to the next,
+and all nodes have to agree."""
 
 
 def _is_unseen(code: int) -> bool:

@@ -475,7 +475,10 @@ def test_terms_beyond_their_bounds_are_refused(changed: dict[str, Any], code: Re
 
 def test_longest_order_and_reason_are_taken() -> None:
     chain = begun()
-    hold(chain, terms(reason="证" * (MAX_REASON_BYTES // 3), expires=START_S + MAX_ORDER_S + 1))
+    longest = terms(reason="证" * (MAX_REASON_BYTES // 3), expires=START_S + MAX_ORDER_S + 1)
+    hold(chain, longest)
+    assert (order(chain).status, order(chain).terms) == ("in-force", longest)
+    assert decode_leaf(chain.leaves[held_key(ANN.address)], HeldLeaf).until == START_S + MAX_ORDER_S + 1
 
 
 def test_unknown_orders_are_refused() -> None:
@@ -511,6 +514,10 @@ def test_waiting_orders_of_an_officer_are_bounded() -> None:
         ("反洗钱 17", True),
         (" fraud", False),
         ("fraud\u200b", False),
+        ("fraud\u061c", False),
+        ("fraud\u034f", False),
+        ("\u3164", False),
+        ("fraud\U0001d173", False),
         ("\x7f", False),
         ("\ud800", False),
     ],
