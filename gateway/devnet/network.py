@@ -198,7 +198,7 @@ class Devnet:
         chain = caip_chain(CONSORTIUM_REFERENCE)
         self._officers = {one.name: caip_account(chain, bytes.fromhex(one.address)) for one in officers}
         if self.settings.supervised:
-            regulator = Ed25519Signer(caip_chain(CONSORTIUM_REFERENCE), self._regulator_seed)
+            regulator = Ed25519Signer(chain, self._regulator_seed)
             accounts.append(GenesisAccount(raw_address(regulator.account).hex(), {}))
         run = ["chain", "run", str(home)]
         if self.settings.comet_nodes:

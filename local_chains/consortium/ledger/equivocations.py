@@ -12,7 +12,6 @@ from core.model.consortium import (
     ReportEquivocation,
     ResultCode,
     attested_for_key,
-    attests_for_key,
     encode_leaf,
     equivocation_key,
     equivocations_key,
@@ -40,7 +39,7 @@ def report(context: Context, message: ReportEquivocation) -> None:
     powers = read_operators(context.state)
     operator = _operator(context, found.attestor)
     if operator is None:
-        refuse(ResultCode.NOT_OPERATOR, "the account that signed attests for no operator, and never did")
+        refuse(ResultCode.NOT_OPERATOR, "the account that signed is no operator's, nor was it appointed by one")
     key = equivocation_key(operator, found.chain, found.height)
     if read(context.state, key, EquivocationLeaf) is not None:
         refuse(ResultCode.BAD_PROOF, "this operator's double attestation at this height is recorded already")
@@ -60,8 +59,8 @@ def report(context: Context, message: ReportEquivocation) -> None:
 
 
 def _operator(context: Context, account: bytes) -> bytes | None:
-    """The operator that the account is, attests for, or attested for last."""
+    """The operator that the account is, or that appointed it last."""
     name = context.state.get(organisation_of_key(account))
     if name is not None:
         return account
-    return context.state.get(attests_for_key(account)) or context.state.get(attested_for_key(account))
+    return context.state.get(attested_for_key(account))

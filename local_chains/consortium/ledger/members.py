@@ -110,10 +110,15 @@ def vote(context: Context, message: Vote) -> None:
 
 def require_role(context: Context, role: Role) -> None:
     """Refuses a sender whose organisation does not have it."""
-    name = context.state.get(organisation_of_key(context.sender))
-    organisation = None if name is None else organisation_called(context.state, name.decode())
-    if organisation is None or role not in organisation.roles:
+    if not has_role(context.state, context.sender, role):
         refuse(ResultCode.MISSING_ROLE, f"this takes an organisation with the role {role}")
+
+
+def has_role(state: StateView, account: bytes, role: Role) -> bool:
+    """Return true if the account is an organisation's that has the role."""
+    name = state.get(organisation_of_key(account))
+    organisation = None if name is None else organisation_called(state, name.decode())
+    return organisation is not None and role in organisation.roles
 
 
 def organisation_called(state: StateView, name: str) -> Organisation | None:

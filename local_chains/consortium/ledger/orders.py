@@ -9,10 +9,8 @@ of a swap. Duties of members (votes, attestations, records) are not affected, an
 from msgspec.structs import replace
 
 from core.model.consortium import ResultCode, encode_leaf, sequence_key
-from core.model.consortium_members import organisation_of_key
 from core.model.consortium_orders import (
     CASE_BYTES,
-    HELD,
     MAX_ORDER_S,
     MAX_PREPARED,
     OFFICER,
@@ -37,7 +35,7 @@ from core.model.consortium_orders import (
 )
 from local_chains.consortium.ledger.context import MS_PER_S, Context, refuse, require_address
 from local_chains.consortium.ledger.leaves import PreparedLeaf, prepared_key, read, write
-from local_chains.consortium.ledger.members import organisation_called, require_role
+from local_chains.consortium.ledger.members import has_role, require_role
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import StateView
 
@@ -46,9 +44,7 @@ from local_chains.consortium.ledger.view import StateView
 
 def held_by(state: StateView, address: bytes, time_ms: int) -> HeldLeaf | None:
     """The order that holds an address at this ledger time, None if none does."""
-    if state.get(HELD + address) is None:
-        return None
-    leaf = read(state, HELD + address, HeldLeaf)
+    leaf = read(state, held_key(address), HeldLeaf)
     return leaf if leaf is not None and leaf.holds_at(time_ms) else None
 
 
@@ -150,14 +146,8 @@ def _require_second(context: Context, first: Step) -> None:
     """Four eyes: refuses the officer who prepared it, and everybody if that one is not an officer any more."""
     if context.sender == first.officer:
         refuse(ResultCode.SAME_OFFICER, "this officer prepared it: another one approves it")
-    if not is_officer(context.state, first.officer):
+    if not has_role(context.state, first.officer, OFFICER):
         refuse(ResultCode.MISSING_ROLE, f"{first.officer.hex()}, who prepared it, is not an officer any more")
-
-
-def is_officer(state: StateView, account: bytes) -> bool:
-    name = state.get(organisation_of_key(account))
-    organisation = None if name is None else organisation_called(state, name.decode())
-    return organisation is not None and OFFICER in organisation.roles
 
 
 def _in_force(context: Context, number: int, address: bytes) -> OrderLeaf:
