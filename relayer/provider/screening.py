@@ -79,7 +79,7 @@ class Screening:
         await self.check(parties - set(agreement.own_accounts))
 
     async def before_repeating(self, state: SwapState) -> None:
-        """What an earlier process signed may have reached nobody: it is our lock still."""
+        """The bytes may have reached nobody: they are our lock still."""
         await self.before_lock(state)
 
     async def before_reveal(self, state: SwapState) -> None:

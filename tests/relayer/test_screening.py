@@ -197,7 +197,7 @@ def test_party_listed_before_our_lock_gets_none(tmp_path: Path) -> None:
 
 
 def test_lock_signed_before_its_party_was_listed_is_refused(tmp_path: Path) -> None:
-    """What an earlier process signed is looked at again before it goes out."""
+    """The bytes that an earlier process signed may not have left yet."""
 
     async def story(house: House) -> None:
         listing(house, tmp_path, BAD, 1)

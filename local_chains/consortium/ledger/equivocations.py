@@ -39,7 +39,7 @@ def report(context: Context, message: ReportEquivocation) -> None:
     powers = read_operators(context.state)
     operator = _operator(context, found.attestor)
     if operator is None:
-        refuse(ResultCode.NOT_OPERATOR, "the account that signed is no operator's, nor was it appointed by one")
+        refuse(ResultCode.NOT_OPERATOR, "the account that signed belongs to no operator, and none has appointed it")
     key = equivocation_key(operator, found.chain, found.height)
     if read(context.state, key, EquivocationLeaf) is not None:
         refuse(ResultCode.BAD_PROOF, "this operator's double attestation at this height is recorded already")
