@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from core.model.consortium import attestor_key, raw_address
 from core.model.errors import RejectedError, RevertedError
+from gateway.cli import members as member_commands
 from gateway.daemons.chain import make_chain_home
 from gateway.members import WantedTerms, propose, vote
 from local_chains.consortium.engine.home import load_operator_key
@@ -165,3 +166,11 @@ async def test_operator_appoints_an_attestor_that_is_admitted(node: ConsortiumNo
     assert "attests for another operator" in refused[1]
     assert (await run(node, home, "appoint", "", operator=1))["attestor"] is None
     assert node.engine.state.get(attestor_key(operator)) is None
+
+
+def test_vote_that_ends_at_an_absurd_time_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """A node says so; nothing of it is proven."""
+    one = {"number": 1, "status": "open", "organisation": {"name": "mint"}, "expires_ms": 2**63, "changes": {}}
+    power = {"for": 10, "against": 0, "total": 40}
+    member_commands._print_proposals([{**one, "power": power, "of_power": {"now": 40, "then": 40}}])
+    assert f"may be voted on until Unix time {2**63 // 1_000}" in capsys.readouterr().out
