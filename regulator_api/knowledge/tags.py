@@ -17,8 +17,6 @@ from core.model.identifiers import parse_account
 from core.model.types import AccountId
 
 SANCTIONED: Final = "sanctioned"
-FROZEN: Final = "black_list"
-"""An issuer of a token has frozen the account."""
 MIXER: Final = "mixing_service"
 EXCHANGE: Final = "exchange"
 SERVICES: Final = frozenset(
