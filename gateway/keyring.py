@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -75,16 +75,21 @@ def add_fresh(path: Path, names: Iterable[str], passphrase: Passphrase) -> list[
     return wanted
 
 
-def complete(path: Path, names: Iterable[str], passphrase: Passphrase) -> dict[str, dict[str, str]]:
+def complete(path: Path, names: Sequence[str], passphrase: Passphrase) -> dict[str, dict[str, str]]:
     """Make those of the keys that are missing, and return the addresses of all of them by name. Raise as `_add`."""
+    made = completed(path, names, passphrase)
+    return {name: _addresses(made.key(name).expose()) for name in names}
+
+
+def completed(path: Path, names: Sequence[str], passphrase: Passphrase) -> Keystore:
+    """Make those of the keys that are missing, and return the keystore. Raise as `_add`."""
     with locked(path, "wait until it has ended"):
         opened_by = passphrase.read()
         keys = read_keystore(path, opened_by) if path.exists() else Keystore({})
         fresh = {name: new_key() for name in names if name not in keys.names()}
         if fresh:
             write_keystore(path, opened_by, _raw(keys) | fresh)
-        made = read_keystore(path, opened_by)
-    return {name: _addresses(made.key(name).expose()) for name in names}
+        return read_keystore(path, opened_by)
 
 
 def list_keys(path: Path, passphrase: Passphrase) -> list[dict[str, str]]:

@@ -22,7 +22,6 @@ from gateway.config import (
 from gateway.config.known_chains import KnownChain, known_chain
 from gateway.supervision import ISSUER_KEY, issuer_key_set
 from regulator_api.access.roles import EVERYWHERE
-from relayer.keys.keystore import Keystore, new_key, read_keystore, write_keystore
 
 CONFIGURATION: Final = "regulator.toml"
 KEYSTORE: Final = "keystore.json"
@@ -105,8 +104,7 @@ def write(directory: Path, config: RegulatorConfig, passphrase: keyring.Passphra
     with locked(path, "wait until it has ended"):
         if path.exists():
             raise ConflictError(f"{path} exists already: name another directory, or edit it")
-        with locked(directory / KEYSTORE, "wait until it has ended"):
-            seed = _issuer_seed(directory / KEYSTORE, passphrase)
+        seed = keyring.completed(directory / KEYSTORE, KEYS, passphrase).key(ISSUER_KEY).expose()
         replace_file(directory / KEY_SET, issuer_key_set(seed), 0o644)
         replace_file(path, commented(config).encode(), 0o644)
     return path
@@ -121,14 +119,3 @@ def commented(config: RegulatorConfig) -> str:
         "",
     ]
     return setup.with_comments(lines, to_toml(config, defaults=False), _COMMENTS)
-
-
-def _issuer_seed(path: Path, passphrase: keyring.Passphrase) -> bytes:
-    """Make those of `KEYS` that the keystore lacks, and return the issuer's. Raise what opening it raises."""
-    opened_by = passphrase.read()
-    keys = read_keystore(path, opened_by) if path.exists() else Keystore({})
-    known = {name: keys.key(name).expose() for name in keys.names()}
-    fresh = {name: new_key() for name in KEYS if name not in known}
-    if fresh:
-        write_keystore(path, opened_by, known | fresh)
-    return (known | fresh)[ISSUER_KEY]
