@@ -24,7 +24,7 @@ from regulator_api.access.callers import Client, RegulatorCallers, Tokens
 from regulator_api.access.keys import MAX_SET_BYTES, FetchedKeys, FixedKeys, KeySource, parse_keys
 from regulator_api.access.roles import ALL_ALGORITHMS, EVERYWHERE, ROLES
 from regulator_api.access.scope import Scope
-from regulator_api.access.tokens import TokenRules
+from regulator_api.access.tokens import TokenRules, check_name
 from regulator_api.knowledge.tags import parsed_jurisdiction
 from regulator_api.signing import Signer, public_jwk
 from regulator_api.streaming.hooks import SupervisionHook, SupervisionHooks
@@ -157,6 +157,8 @@ def issued_token(
     if list(jurisdictions) != [EVERYWHERE]:
         for code in jurisdictions:
             parsed_jurisdiction(code)
+    for name in (client, person or client):
+        check_name(name)
     if not 0 < life_s <= tokens.max_life_s:
         raise RejectedError(f"a token is good for 1 to {tokens.max_life_s} s (tokens.max_life_s), not {life_s}")
     now_s = int(time.time())

@@ -10,19 +10,17 @@ import typer
 
 from core.model.errors import ConflictError, RejectedError
 from gateway.cli import app
-from gateway.cli.options import AsJson
+from gateway.cli.options import REGULATOR_FILE, AsJson, RegulatorFile
 
 audit_app = typer.Typer(help="Check and export a regulator's log of who looked at what.", no_args_is_help=True)
 app.add_typer(audit_app, name="audit")
 
 EXIT_CHANGED: Final = 2
-Config = Annotated[Path, typer.Option("--config", "-c", help="The supervision API's TOML configuration.")]
-DEFAULT: Final = Path("regulator.toml")
 
 
 @audit_app.command("verify")
 def audit_verify(
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
     file: Annotated[Path | None, typer.Option("--file", help="An export instead of the database.")] = None,
     known: Annotated[
         list[str] | None, typer.Option("--known", help="A `Causeway-Audit` that somebody kept, once for each.")
@@ -71,7 +69,9 @@ def audit_verify(
         shown = {"ok": check.ok, "wrong": check.wrong, "entries": check.entries, "unsigned": check.unsigned}
         typer.echo(json.dumps({**shown, "head": check.head.hex(), "held": check.held, "anchors": versions}))
     elif check.ok:
-        signed = "no entry is signed" if not keys else f"{check.entries - check.unsigned} of them signed"
+        signed = f"{check.entries - check.unsigned} of them signed"
+        if not keys and check.unsigned < check.entries:
+            signed += " by a key that nobody named (--key)"
         typer.echo(
             f"{check.entries} entries are as they were written, {signed}; {check.held} met hashes kept elsewhere"
         )
@@ -84,7 +84,7 @@ def audit_verify(
 @audit_app.command("export")
 def audit_export(
     out: Annotated[Path, typer.Argument(help="The file that is made; it must not exist.")],
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
 ) -> None:
     """Write the whole log as JSON lines, for an overseer: `causeway audit verify --file FILE` checks it."""
     from gateway import audits
@@ -100,7 +100,7 @@ def audit_export(
 
 
 @audit_app.command("anchor")
-def audit_anchor(config: Config = DEFAULT, as_json: AsJson = False) -> None:
+def audit_anchor(config: RegulatorFile = REGULATOR_FILE, as_json: AsJson = False) -> None:
     """Write the end of the log into the consortium's record now; the daemon does so by itself from time to time."""
     from core.runtime.logging import configure_logging
     from gateway import audits

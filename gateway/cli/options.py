@@ -6,6 +6,8 @@ from typing import Annotated, Final
 import typer
 
 RelayerFile = Annotated[Path, typer.Option("--config", "-c", help="The relayer's TOML configuration.")]
+RegulatorFile = Annotated[Path, typer.Option("--config", "-c", help="The supervision API's TOML configuration.")]
+REGULATOR_FILE: Final = Path("regulator.toml")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 PassphraseVariable = Annotated[
     str, typer.Option("--passphrase-env", help="The environment variable with the keystore's passphrase.")

@@ -11,6 +11,7 @@ from core.model.errors import ConflictError, RejectedError
 from gateway.cli import regulator_app
 from gateway.cli.options import (
     PASSPHRASE,
+    REGULATOR_FILE,
     AsJson,
     ConsortiumNodes,
     EvmChain,
@@ -19,13 +20,12 @@ from gateway.cli.options import (
     EvmTokens,
     PassphraseFile,
     PassphraseVariable,
+    RegulatorFile,
 )
 
 lists_app = typer.Typer(help="Published lists: import, compare, show them.", no_args_is_help=True)
 regulator_app.add_typer(lists_app, name="lists")
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The supervision API's TOML configuration.")]
-DEFAULT = Path("regulator.toml")
 Scopes = Annotated[list[str] | None, typer.Option("--scope", help="What it opens, once for each.")]
 Jurisdictions = Annotated[
     list[str] | None, typer.Option("--jurisdiction", help="An ISO 3166 code that it sees, once for each; else all.")
@@ -116,7 +116,7 @@ def regulator_token(
     jurisdiction: Jurisdictions = None,
     person: Annotated[str | None, typer.Option("--person", help="Who uses it, for the audit log.")] = None,
     life_s: Annotated[int, typer.Option("--life", min=1, help="Seconds that it is good for.")] = 3_600,
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
     passphrase_file: PassphraseFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -174,7 +174,7 @@ def lists_import(
     shrinks: Annotated[
         bool, typer.Option("--shrinks", help="It is right that more than half of the list is gone.")
     ] = False,
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
     as_json: AsJson = False,
 ) -> None:
     """Make the files the list's newest version. What they no longer have counts as delisted when they were published.
@@ -205,7 +205,7 @@ def lists_diff(
     on: OnChain = None,
     category: Category = None,
     corrects: Corrects = False,
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
     as_json: AsJson = False,
 ) -> None:
     """Show what importing the files would change. Nothing is written."""
@@ -228,7 +228,7 @@ def lists_diff(
 def lists_show(
     version: Annotated[int | None, typer.Argument(help="A label version: then what it changed.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Rows at most.")] = 50,
-    config: Config = DEFAULT,
+    config: RegulatorFile = REGULATOR_FILE,
     as_json: AsJson = False,
 ) -> None:
     """Show the label versions, newest first, or what one of them changed."""

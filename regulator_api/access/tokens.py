@@ -158,8 +158,8 @@ def _check_certificate(claims: Claims, rules: TokenRules, certificate: bytes | N
 def _holder(claims: Claims) -> Holder:
     client = claims.client_id or claims.azp or claims.sub
     for name in (client, claims.sub):
-        if name is not None and _NAME.fullmatch(name) is None:
-            raise TokenError(f"a client and a subject have 1 to {MAX_NAME_CHARS} printable characters, no spaces")
+        if name is not None:
+            check_name(name)
     if client is None:
         raise TokenError("the token names neither client_id nor azp nor sub")
     stated = claims.jurisdictions
@@ -170,6 +170,12 @@ def _holder(claims: Claims) -> Holder:
         jurisdictions=_jurisdictions(stated),
         has_jurisdictions=stated is not None,
     )
+
+
+def check_name(name: str) -> None:
+    """Raise `TokenError` for a name that no client and no person can have in the audit log."""
+    if _NAME.fullmatch(name) is None:
+        raise TokenError(f"a client and a subject have 1 to {MAX_NAME_CHARS} printable characters, no spaces")
 
 
 def _jurisdictions(stated: str | list[str] | None) -> frozenset[str] | None:

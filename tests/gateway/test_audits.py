@@ -153,7 +153,7 @@ def test_two_minutes_by_the_command_line(tmp_path: Path, monkeypatch: pytest.Mon
     assert config.tokens.keys_file == "issuer-keys.json"
     assert CliRunner().invoke(app, ["regulator", "check"]).exit_code == 0
     assert run("regulator", "token", "analyst", "--jurisdiction", "CH", "--json")["access_token"].count(".") == 2
-    for wrong in (["--scope", "everything"], ["--life", "999999"], ["--jurisdiction", "Mars"]):
+    for wrong in (["--scope", "everything"], ["--life", "999999"], ["--jurisdiction", "Mars"], ["--person", "a b"]):
         with pytest.raises(CausewayError):
             run("regulator", "token", "analyst", *wrong, "--json")
     assert run("regulator", "key", "relayers", "--scope", "report", "--json")["entry"]["scopes"] == ["report"]
@@ -186,6 +186,10 @@ def test_audit_verify_ends_with_its_verdict(tmp_path: Path) -> None:
     file.write_bytes(b"".join(lines))
     alone = ["audit", "verify", "--file", str(file), "--key", signer.public_key.hex(), "--json"]
     assert run(*alone)["ok"]
+    for words, unnamed in ((alone[:-1], False), (alone[:4], True)):
+        shown = CliRunner().invoke(app, words).stdout
+        assert "2 of them signed" in shown
+        assert ("nobody named" in shown) is unnamed
     assert run(*alone, "--known", f"2:{previous.hex()}")["held"] == 1
     code, said = run(*alone, "--known", f"3:{previous.hex()}")
     assert (code, json.loads(said)["wrong"]) == (2, "entries after 2 are missing")
