@@ -99,7 +99,7 @@ def _terms_view(terms: LockTerms, assets: Assets) -> TermsView:
     )
 
 
-def _placed_view(chain: ChainId, placed: Placed, final: FinalHeights) -> PlacedView:
+def placed_view(chain: ChainId, placed: Placed, final: FinalHeights) -> PlacedView:
     return PlacedView(
         tx_hash=hex_of(chain, placed.tx_hash),
         block=BlockView(height=placed.height, hash=hex_of(chain, placed.block_hash), time_s=placed.time_s),
@@ -112,8 +112,8 @@ def lock_view(lock: LockRow, assets: Assets, final: FinalHeights) -> LockView:
         lock_id=lock.lock_id,
         terms=_terms_view(lock.terms, assets),
         status=lock.status.value,
-        locked=_placed_view(lock.chain, lock.locked, final),
-        settled=None if lock.settled is None else _placed_view(lock.chain, lock.settled, final),
+        locked=placed_view(lock.chain, lock.locked, final),
+        settled=None if lock.settled is None else placed_view(lock.chain, lock.settled, final),
         preimage=None if lock.preimage is None else lock.preimage.hex(),
     )
 
@@ -160,7 +160,7 @@ def transfer_view(row: TransferRow, assets: Assets, final: FinalHeights) -> Tran
         amount=amount_view(row.asset, row.amount, assets),
         sender=row.sender,
         receiver=row.receiver,
-        placed=_placed_view(chain, placed, final),
+        placed=placed_view(chain, placed, final),
         index=row.index,
     )
 

@@ -8,7 +8,6 @@ from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError
-from core.model.facts import BlockHeader
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from core.runtime.database import Database
@@ -16,6 +15,7 @@ from core.runtime.web import PageCursors, Problem
 from indexer import reading
 from indexer.feed import last_seq
 from indexer.projections.assets import described
+from indexer.projections.locks import Placed
 from regulator_api import answers, bodies
 from regulator_api.access.scope import SCOPE, Scope
 from regulator_api.knowledge.store import LabelStore
@@ -66,14 +66,8 @@ class Frame:
     def amount(self, asset: AssetId, amount: int) -> bodies.AmountView:
         return answers.amount_view(asset, amount, self.assets)
 
-    def placed(self, chain: ChainId, tx_hash: bytes, block: BlockHeader) -> bodies.PlacedView:
-        return bodies.PlacedView(
-            tx_hash=answers.hex_of(chain, tx_hash),
-            block=bodies.BlockView(
-                height=block.height, hash=answers.hex_of(chain, block.ref.hash), time_s=block.time.seconds
-            ),
-            final=block.height <= self.moment.final(chain),
-        )
+    def placed(self, chain: ChainId, placed: Placed) -> bodies.PlacedView:
+        return answers.placed_view(chain, placed, {chain: self.moment.final(chain)})
 
 
 class Reading:

@@ -3,14 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from core.model.facts import BlockHeader, LockStatus
-from core.model.types import AccountId, BlockRef, ChainTime
+from core.model.facts import LockStatus
+from core.model.types import AccountId
 from indexer.moves import Direction, Move, MoveKind
 from indexer.projections.locks import LockRow, Placed
 from indexer.projections.records import RecordRow
 from indexer.projections.swaps import JoinedSwap
-from regulator_api.answers import hex_of
-from regulator_api.bodies import BlockView, PlacedView
 from regulator_api.knowledge.tags import Labels
 from regulator_api.reading.bodies import (
     AccountMoveView,
@@ -50,15 +48,14 @@ def tag_views(labels: Labels, account: AccountId, at_s: int) -> list[AccountTagV
 
 
 def move_view(move: Move, block_hash: bytes, frame: Frame) -> AccountMoveView:
-    chain = move.key.chain
-    block = BlockHeader(BlockRef(chain, move.key.height, block_hash), b"", ChainTime(chain, move.key.time_s))
+    key = move.key
     return AccountMoveView(
-        direction="out" if move.key.direction is Direction.OUT else "in",
+        direction="out" if key.direction is Direction.OUT else "in",
         kind=_KINDS[move.kind],
         other=move.other,
         amount=frame.amount(move.asset, move.amount),
-        placed=frame.placed(chain, move.tx_hash, block),
-        index=move.key.event_index,
+        placed=frame.placed(key.chain, Placed(move.tx_hash, block_hash, key.height, key.event_index, key.time_s)),
+        index=key.event_index,
     )
 
 
@@ -91,7 +88,11 @@ def step_views(swap: JoinedSwap, frame: Frame) -> list[SwapStepView]:
 
 def _steps(leg: Leg, lock: LockRow, frame: Frame) -> Sequence[SwapStepView]:
     made = SwapStepView(
-        time_s=lock.locked.time_s, chain=lock.chain, leg=leg, what="locked", placed=_placed(lock, lock.locked, frame)
+        time_s=lock.locked.time_s,
+        chain=lock.chain,
+        leg=leg,
+        what="locked",
+        placed=frame.placed(lock.chain, lock.locked),
     )
     if lock.settled is None:
         until = lock.terms.timelock.seconds
@@ -103,21 +104,13 @@ def _steps(leg: Leg, lock: LockRow, frame: Frame) -> Sequence[SwapStepView]:
             chain=lock.chain,
             leg=leg,
             what="claimed" if lock.status is LockStatus.CLAIMED else "refunded",
-            placed=_placed(lock, lock.settled, frame),
+            placed=frame.placed(lock.chain, lock.settled),
         ),
     ]
 
 
-def _placed(lock: LockRow, placed: Placed, frame: Frame) -> PlacedView:
-    return PlacedView(
-        tx_hash=hex_of(lock.chain, placed.tx_hash),
-        block=BlockView(height=placed.height, hash=hex_of(lock.chain, placed.block_hash), time_s=placed.time_s),
-        final=placed.height <= frame.moment.final(lock.chain),
-    )
-
-
 def record_view(row: RecordRow, frame: Frame) -> RecordView:
-    block = BlockHeader(row.block, b"", ChainTime(row.chain, row.time_s))
+    placed = Placed(row.tx_hash, row.block.hash, row.block.height, row.index, row.time_s)
     return RecordView(
         chain=row.chain,
         namespace=row.namespace,
@@ -125,5 +118,5 @@ def record_view(row: RecordRow, frame: Frame) -> RecordView:
         version=row.version,
         author=row.author,
         digest=row.digest.hex(),
-        placed=frame.placed(row.chain, row.tx_hash, block),
+        placed=frame.placed(row.chain, placed),
     )

@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import web
 
 from core.model.errors import NotFoundError
-from core.model.types import ChainId, Hashlock, Height, SwapId
+from core.model.types import ChainId, Hashlock, Height, SwapId, chain_of
 from core.runtime.web import Handler, Route, read_query, respond
 from indexer.moves import Direction, MoveKey
 from indexer.projections.swaps import SwapStatus
@@ -221,7 +221,7 @@ class Paths:
         return respond(
             bodies.ProfileAnswer(
                 account=account,
-                chain=account.rpartition(":")[0],
+                chain=chain_of(account),
                 entity=labels.entity_of(account) if seen else None,
                 tags=documents.tag_views(labels, account, frame.moment.time_s) if seen else [],
                 keeper=keeper,
