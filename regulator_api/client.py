@@ -73,8 +73,7 @@ class RegulatorClient:
         }
         headers = {name: value for name, value in given.items() if value is not None}
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        # The query is part of what was signed: it is sent as it is written here.
-        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, requote_redirect_url=False)
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout)
 
     async def __aenter__(self) -> "RegulatorClient":
         return self
@@ -179,17 +178,19 @@ class RegulatorClient:
         asked = f"{path}?{'&'.join(parts)}" if parts else path
         data = None if body is None else msgspec.json.encode(body)
         sent = {} if data is None else {"Content-Type": "application/json"}
+        # The query is part of what was signed: it is sent as it is written here.
         url = URL(self._address + asked, encoded=True)
         try:
             async with self._session.request(method, url, data=data, headers=sent, allow_redirects=False) as answer:
-                raw = await answer.content.read(MAX_ANSWER_BYTES + 1)
-                while not answer.content.at_eof() and len(raw) <= MAX_ANSWER_BYTES:
-                    raw += await answer.content.read(MAX_ANSWER_BYTES + 1 - len(raw))
+                read = bytearray()
+                while len(read) <= MAX_ANSWER_BYTES and (more := await answer.content.readany()):
+                    read += more
                 status, headers = answer.status, answer.headers
         except (aiohttp.ClientError, TimeoutError) as error:
             raise RetryableError(f"{self._address} does not answer: {error or 'it took too long'}") from None
-        if len(raw) > MAX_ANSWER_BYTES:
+        if len(read) > MAX_ANSWER_BYTES:
             raise RejectedError(f"the answer to {method} {path} has more than {MAX_ANSWER_BYTES} bytes")
+        raw = bytes(read)
         if self._public_key is not None:
             verify_answer(method, asked, status, headers, raw, self._public_key)
         if status >= 400:
@@ -217,7 +218,7 @@ def _refusal(status: int, raw: bytes) -> RejectedError | RetryableError:
     except (msgspec.DecodeError, msgspec.ValidationError):
         problem = _Problem()
     reason = f"{status}: {problem.detail or problem.title or 'no reason given'}"[:MAX_REASON_CHARS]
-    if status in (429, 503) or status >= 500:
+    if status == 429 or status >= 500:
         return RetryableError(reason)
     kinds: dict[int, type[RejectedError]] = {404: NotFoundError, 409: ConflictError}
     return kinds.get(status, RejectedError)(reason)
