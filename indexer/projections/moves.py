@@ -197,11 +197,3 @@ def account_number(connection: Connection, account: AccountId) -> int | None:
 def key_columns() -> tuple[sa.Column[Any], ...]:
     """Return the columns that moves are ordered by within an account."""
     return _KEY
-
-
-def key_tuple(key: MoveKey) -> sa.ColumnElement[Any]:
-    """A key as SQL compares it with the tuple of `key_columns`."""
-    values = (key.time_s, key.chain, key.height, key.event_index, key.direction.value)
-    return sa.tuple_(
-        *(sa.bindparam(None, value, type_=column.type) for column, value in zip(_KEY, values, strict=True))
-    )

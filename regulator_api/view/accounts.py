@@ -7,9 +7,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from core.model.types import AccountId, AssetId, chain_of
+from core.runtime.web import after
 from indexer import tables
 from indexer.moves import Direction, Move, MoveKey, MoveKind
-from indexer.projections.moves import account_number, key_columns, key_tuple, move_of
+from indexer.projections.moves import account_number, key_columns, move_of
 from regulator_api.view.base import View
 
 MAX_ASSETS: Final = 500
@@ -60,9 +61,8 @@ def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | Non
     number = account_number(view.connection, account)
     if number is None:
         return []
-    query = _history(view, number, newest_first=True).limit(limit)
-    if before is not None:
-        query = query.where(sa.tuple_(*key_columns()) < key_tuple(before))
+    key = None if before is None else (*before[:-1], before.direction.value)
+    query = _history(view, number, newest_first=True).where(after(key_columns(), key, descending=True)).limit(limit)
     return [move_of(row) for row in view.connection.execute(query)]
 
 

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from core.model.types import AccountId, chain_of
+from core.runtime.web import after
 from indexer import tables
 from indexer.projections.orders import OrderRow, order_row
 from regulator_api.view.base import View
@@ -16,8 +17,6 @@ def orders_about(view: View, account: AccountId, limit: int, before: Key | None 
     row = tables.orders.c
     query = sa.select(tables.orders).where(row.account == account, row.chain == chain_of(account))
     query = query.where(view.exists(row.chain, row.height), view.seen(row.account))
-    if before is not None:
-        height, index = before
-        query = query.where(sa.or_(row.height < height, sa.and_(row.height == height, row.event_index < index)))
+    query = query.where(after((row.height, row.event_index), before, descending=True))
     query = query.order_by(row.height.desc(), row.event_index.desc()).limit(limit)
     return [order_row(found) for found in view.connection.execute(query)]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Hashlock, SwapId
+from core.runtime.web import after
 from indexer import tables
 from indexer.projections.swaps import JoinedSwap, SwapStatus, joined_swap, rank_candidates, swap_status
 from regulator_api.view.base import View
@@ -75,12 +76,7 @@ def swaps_under(view: View, hashlock: Hashlock, limit: int) -> list[JoinedSwap]:
 def _behind(query: sa.Select[Any], before: Key | None) -> sa.Select[Any]:
     swaps = tables.swaps.c
     query = query.order_by(swaps.opened_s.desc(), swaps.swap_id.desc())
-    if before is None:
-        return query
-    bound = sa.tuple_(
-        sa.bindparam(None, before[0], swaps.opened_s.type), sa.bindparam(None, before[1], swaps.swap_id.type)
-    )
-    return query.where(sa.tuple_(swaps.opened_s, swaps.swap_id) < bound)
+    return query.where(after((swaps.opened_s, swaps.swap_id), before, descending=True))
 
 
 def _query(view: View, wanted: SwapFilter) -> sa.Select[Any]:

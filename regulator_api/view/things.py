@@ -7,6 +7,7 @@ from urllib.parse import quote
 import sqlalchemy as sa
 
 from core.model.types import AssetId, ChainId
+from core.runtime.web import after
 from indexer import tables
 from indexer.projections.records import RecordRow, record_row
 from regulator_api.view.base import View
@@ -73,14 +74,11 @@ def list_records(
         .scalar_subquery()
     )
     order = (row.chain, row.namespace, row.record_key, row.version)
-    query = _records(view).where(row.version == newest).order_by(*order).limit(limit)
+    query = _records(view).where(row.version == newest, after(order, behind)).order_by(*order).limit(limit)
     if chain is not None:
         query = query.where(row.chain == chain)
     if namespace is not None:
         query = query.where(row.namespace == namespace)
-    if behind is not None:
-        bound = (sa.bindparam(None, value, type_=column.type) for column, value in zip(order, behind, strict=True))
-        query = query.where(sa.tuple_(*order) > sa.tuple_(*bound))
     return [record_row(found) for found in view.connection.execute(query)]
 
 

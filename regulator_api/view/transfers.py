@@ -13,6 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height
+from core.runtime.web import after
 from indexer import tables
 from indexer.moves import Direction, MoveKind
 from indexer.projections.moves import account_number, select_moves
@@ -57,9 +58,7 @@ def list_transfers(view: View, wanted: TransferFilter, limit: int, before: Key |
     if walk is None:
         return TransferPage([], None)
     place = [walk.selected_columns[name] for name in _PLACE]
-    if before is not None:
-        bound = (sa.bindparam(None, value, type_=column.type) for column, value in zip(place, before, strict=True))
-        walk = walk.where(sa.tuple_(*place) < sa.tuple_(*bound))
+    walk = walk.where(after(place, before, descending=True))
     if wanted.since_s is not None:
         walk = walk.where(place[0] >= wanted.since_s)
     if wanted.until_s is not None:
@@ -72,11 +71,11 @@ def list_transfers(view: View, wanted: TransferFilter, limit: int, before: Key |
         newest = (scanned.c[name].desc() for name in _PLACE)
         query = sa.select(scanned).where(*left).order_by(*newest).limit(limit + 1)
     found = view.connection.execute(query).all()
-    after = _key(found[limit - 1]) if len(found) > limit else None
-    if after is None and left:
+    end = _key(found[limit - 1]) if len(found) > limit else None
+    if end is None and left:
         last = view.connection.execute(walk.limit(1).offset(MAX_SCANNED - 1)).first()
-        after = None if last is None else _key(last)
-    return TransferPage(_rows(view, found[:limit]), after)
+        end = None if last is None else _key(last)
+    return TransferPage(_rows(view, found[:limit]), end)
 
 
 def _walk(view: View, wanted: TransferFilter) -> sa.Select[Any] | None:
