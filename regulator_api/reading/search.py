@@ -78,7 +78,7 @@ def _asset_hit(asset: AssetId, symbol: str) -> HitView:
 
 
 def _swap_hit(swap_id: SwapId, status: str) -> HitView:
-    return _hit("swap", swap_id, f"/v1/swaps/{quote(swap_id)}", status)
+    return _hit("swap", swap_id, f"/v1/swaps/{quote(swap_id, safe='')}", status)
 
 
 def _hit(kind: str, name: str, path: str, detail: str) -> HitView:

@@ -12,7 +12,7 @@ from regulator_api.knowledge.store import state_own
 from regulator_api.knowledge.tags import Statement
 from tests.indexer.world import COIN, GOLD, PURSE, A, B, World
 from tests.regulator_api.api import Api
-from tests.regulator_api.test_api import claimed_swap
+from tests.regulator_api.test_api import agreement_body, claimed_swap
 from tests.regulator_api.test_bad_input import is_problem
 
 
@@ -137,6 +137,14 @@ async def test_search_finds_anything(world: World, api: Api, written: str) -> No
         if hit["kind"] in ("account", "swap", "transaction"):
             assert (await api.ask(hit["path"])).status == 200, hit
     assert (await api.get("/v1/search?q=nothing-is-called-so"))["items"] == []
+
+
+async def test_a_hit_leads_to_a_swap_of_any_name(world: World, api: Api) -> None:
+    name = "desk/7?x=1#2"
+    body = agreement_body(world.deal(), name)
+    assert (await api.ask("/v1/agreements", "relayer-1", method="POST", json=body)).status == 201
+    (hit,) = (await api.get(f"/v1/search?q={quote(name, safe='')}"))["items"]
+    assert (await api.get(hit["path"]))["swap"]["id"] == name
 
 
 async def test_who_sees_one_jurisdiction_sees_its_rows_alone(world: World, api: Api) -> None:
