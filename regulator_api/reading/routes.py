@@ -1,5 +1,6 @@
 """The paths of reading: accounts, entities, transfers, swaps, search."""
 
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -282,7 +283,8 @@ class Paths:
 
         def work(view: View) -> Any:
             labels = self._reading.labels(view)
-            mine = [one for one in labels.accounts_of(entity_id) if view.sees([one])]
+            seen = (one for one in labels.accounts_of(entity_id) if view.sees([one]))
+            mine = list(islice(seen, MAX_ENTITY_ACCOUNTS + 1))
             record = labels.entity(entity_id)
             if not mine and (record is None or view.restricted):
                 raise NotFoundError("no tag names such an entity", id=entity_id)
