@@ -81,6 +81,7 @@ _MOVES: Final = _STORED.where(
     moves.c.account_id.in_(sa.bindparam("ids", expanding=True)),
     moves.c.time_s.between(sa.bindparam("since"), sa.bindparam("until")),
 )
+_COUNTS: Final = _MOVES.with_only_columns(moves.c.account_id, sa.func.count()).group_by(moves.c.account_id)
 _BEFORE: Final = moves.alias("before")
 _LAST_S: Final = (
     sa.select(_BEFORE.c.time_s)
@@ -153,6 +154,15 @@ def stored_moves(
     for part in _chunks(sorted(account_ids)):
         for row in connection.execute(_MOVES, {"ids": part, "since": since_s, "until": until_s}):
             yield StoredMove(*row)
+
+
+def count_moves(connection: Connection, account_ids: Collection[int], since_s: int, until_s: int) -> dict[int, int]:
+    """Return how many moves `stored_moves` would return of each account, for those that have any."""
+    found: dict[int, int] = {}
+    for part in _chunks(sorted(account_ids)):
+        rows = connection.execute(_COUNTS, {"ids": part, "since": since_s, "until": until_s})
+        found.update((number, count) for number, count in rows)
+    return found
 
 
 def last_moves(connection: Connection, account_ids: Collection[int], before_s: int) -> Iterator[StoredMove]:

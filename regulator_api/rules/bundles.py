@@ -22,6 +22,8 @@ from regulator_api.rules.running import LINKS_HISTORY_S, SubjectRun, judge_path
 
 KIND: Final = "alert"
 MAX_MOVES: Final = 4_000
+MAX_READ: Final = 50_000
+"""Moves that are read for one subject of a bundle, with those between its own accounts."""
 _Text = Annotated[str, msgspec.Meta(max_length=320)]
 _Int = Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
 _Tags = Annotated[tuple[_Text, ...], msgspec.Meta(max_length=64)]
@@ -110,7 +112,10 @@ def _history(
     connection: Connection, knowledge: Knowledge, reader: Reader, name: str, until: Place, history_s: int
 ) -> dict[str, Any]:
     since_s = until.time_s - history_s
-    moves = [one for one in reader.load(connection, knowledge, [name], since_s)[name] if one[:5] <= until]
+    if (count := reader.count(connection, knowledge, [name], since_s, until.time_s)[name]) > MAX_READ:
+        raise RejectedError(f"{name} has {count} moves in the rule's span, a bundle is made from {MAX_READ} at most")
+    found = reader.load(connection, knowledge, [name], since_s, until_s=until.time_s)[name]
+    moves = [one for one in found if one[:5] <= until]
     if len(moves) > MAX_MOVES:
         raise RejectedError(f"{name} has {len(moves)} moves in the rule's span, a bundle holds {MAX_MOVES}")
     subject = knowledge.subject(name)

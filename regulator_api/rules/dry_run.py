@@ -1,5 +1,6 @@
 """A rule tried on the past before it is in force: what it would have raised, next to what is in force now."""
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,7 +16,7 @@ from regulator_api.rules.running import run_paths, run_subject
 PAGE: Final = 100
 """Accounts of one read: other readers of the database, and other callers, have their turns between."""
 MAX_MOVES_OF_SUBJECT: Final = 50_000
-"""A subject with more is left out of a dry run, which then says that it is not complete."""
+"""A subject with more is not read, and the dry run says that it is not complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,8 @@ async def dry_run(
             break
     else:
         complete = False
-    results = []
-    for place, rules in enumerate((tried, now)):
-        found = totals.observations[place] + run_paths(
-            totals.links[place], rules, knowledge.name_of, knowledge.jurisdiction_of
-        )
-        results.append(gather(one for one in found if since_s <= one.trigger.time_s < until_s))
+    # Seconds of work, like the reads before it: other callers are answered meanwhile.
+    results = await asyncio.to_thread(totals.alerts, knowledge, (tried, now), since_s)
     return DryRun(complete, totals.subjects, totals.moves, results[0], results[1])
 
 
@@ -80,16 +77,21 @@ class _Totals:
         until_s: int,
         rules: tuple[RuleSet, RuleSet],
     ) -> bool:
-        whole = True
-        for name, moves in reader.load(connection, knowledge, names, 0).items():
-            history = [move for move in moves if move.time_s < until_s]
-            if len(history) > MAX_MOVES_OF_SUBJECT:
-                whole = False
-                continue
+        counts = reader.count(connection, knowledge, names, 0, until_s - 1)
+        wanted = [name for name in names if counts[name] <= MAX_MOVES_OF_SUBJECT]
+        for name, history in reader.load(connection, knowledge, wanted, 0, until_s=until_s - 1).items():
             self.subjects += 1
             self.moves += len(history)
             for place, one in enumerate(rules):
                 observations, links = run_subject(knowledge.subject(name), history, one)
                 self.observations[place].extend(observations)
                 self.links[place].extend(links)
-        return whole
+        return len(wanted) == len(names)
+
+    def alerts(self, knowledge: Knowledge, rules: tuple[RuleSet, RuleSet], since_s: int) -> list[list[Alert]]:
+        """Return what both sets of rules say, with a trigger from a time on."""
+        results = []
+        for seen, links, one in zip(self.observations, self.links, rules, strict=True):
+            found = seen + run_paths(links, one, knowledge.name_of, knowledge.jurisdiction_of)
+            results.append(gather(said for said in found if said.trigger.time_s >= since_s))
+        return results

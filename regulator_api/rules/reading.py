@@ -114,11 +114,12 @@ class Reader:
         subjects: Collection[str],
         since_s: int,
         horizon: Horizon | None = None,
+        until_s: int = MAX_TIME_S,
     ) -> dict[str, list[Seen]]:
-        """Return the moves of each subject from a time on, in order, up to a horizon if there is one."""
+        """Return the moves of each subject in a span of time, in order, up to a horizon if there is one."""
         accounts = [account for name in subjects for account in knowledge.accounts_of(name)]
         numbers = histories.account_numbers(connection, accounts)
-        until_s = MAX_TIME_S if horizon is None else horizon.until_s
+        until_s = until_s if horizon is None else min(until_s, horizon.until_s)
         rows = list(histories.stored_moves(connection, numbers.values(), since_s, until_s))
         if horizon is not None:
             rows = [row for row in rows if horizon.has(row.chain, row.height)]
@@ -129,6 +130,18 @@ class Reader:
                 found[name].append(seen)
         for moves in found.values():
             moves.sort(key=_BY_PLACE)
+        return found
+
+    def count(
+        self, connection: Connection, knowledge: Knowledge, subjects: Collection[str], since_s: int, until_s: int
+    ) -> dict[str, int]:
+        """Return how many moves `load` would read for each subject; it may leave some of them out."""
+        names = {account: name for name in subjects for account in knowledge.accounts_of(name)}
+        numbers = histories.account_numbers(connection, names.keys())
+        counts = histories.count_moves(connection, numbers.values(), since_s, until_s)
+        found = dict.fromkeys(subjects, 0)
+        for account, number in numbers.items():
+            found[names[AccountId(account)]] += counts.get(number, 0)
         return found
 
     def last_before(

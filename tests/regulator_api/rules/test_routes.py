@@ -1,5 +1,6 @@
 """Alerts, rules and cases over HTTP, on traffic whose cases are known."""
 
+import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -16,8 +17,14 @@ from indexer.projections import report_agreement
 from regulator_api import bundles
 from regulator_api.knowledge.store import state_own
 from regulator_api.knowledge.tags import parsed_statement
+from regulator_api.rules import bundles as alert_bundles
+from regulator_api.rules import dry_run
 from regulator_api.rules.catalogue import TYPOLOGIES
 from regulator_api.rules.engine import RulesEngine
+from regulator_api.rules.history import Seen
+from regulator_api.rules.observation import Observation
+from regulator_api.rules.reading import Reader
+from regulator_api.rules.running import run_paths
 from regulator_api.rules.versions import store_rates
 from tests.regulator_api.api import Answer, Api, prepare, serving
 from tests.regulator_api.rules.feeding import Feed, agreements_of, events_of, labels_of, rates_of_traffic
@@ -209,6 +216,50 @@ async def test_rule_takes_a_second_person_to_be_in_force(filled: tuple[Database,
     said = await api.get("/v1/alerts?typology=structuring")
     await RulesEngine(database, ManualClock()).step()
     assert (await api.get("/v1/alerts?typology=structuring"))["items"] == said["items"]
+
+
+async def test_dry_run_reads_no_subject_with_too_many_moves(
+    filled: tuple[Database, Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, api = filled
+    whole = await post(api, "/v1/rules/structuring-1/dry-run", "analyst")
+    read: list[int] = []
+    threads: list[int] = []
+
+    def judge(*asked: Any) -> list[Observation]:
+        threads.append(threading.get_ident())
+        return run_paths(*asked)
+
+    class Counting(Reader):
+        def load(self, *asked: Any, **named: Any) -> dict[str, list[Seen]]:
+            found = super().load(*asked, **named)
+            read.extend(map(len, found.values()))
+            return found
+
+    monkeypatch.setattr(dry_run, "MAX_MOVES_OF_SUBJECT", 20)
+    monkeypatch.setattr(dry_run, "Reader", Counting)
+    monkeypatch.setattr(dry_run, "run_paths", judge)
+    part = await post(api, "/v1/rules/structuring-1/dry-run", "analyst")
+    assert (whole.body["complete"], part.body["complete"]) == (True, False)
+    assert max(read) <= 20
+    assert (part.body["subjects"], part.body["moves"]) == (len(read), sum(read))
+    assert 0 < part.body["subjects"] < whole.body["subjects"]
+    # The server's own thread answers others meanwhile.
+    assert threading.get_ident() not in threads
+    assert len(threads) == 2
+
+
+async def test_bundle_of_too_many_moves_is_refused_unread(
+    filled: tuple[Database, Api], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, api = filled
+    (alert, *_) = (await api.get("/v1/alerts?typology=structuring"))["items"]
+    assert (await api.ask(f"/v1/alerts/{alert['id']}/bundle", "analyst")).status == 200
+    monkeypatch.setattr(alert_bundles, "MAX_READ", 2)
+    monkeypatch.setattr(Reader, "load", None)
+    refused = await api.ask(f"/v1/alerts/{alert['id']}/bundle", "analyst")
+    assert refused.status == 422
+    assert "2 at most" in refused.body["detail"]
 
 
 @pytest.mark.parametrize(
