@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from sqlalchemy.engine import Connection
@@ -24,6 +24,7 @@ from regulator_api.rules.running import SubjectRun, run_paths
 from regulator_api.rules.store import decode_link, decode_observation, encode
 
 BUCKETS: Final = 16
+MAX_BUCKETS: Final = 1_000
 PAGE: Final = 500
 """Accounts whose histories are read together."""
 BATCH: Final = 50_000
@@ -44,8 +45,8 @@ class RuleDocument(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The contents of an export, and what rules run over them with."""
 
-    version: int
-    buckets: int
+    version: Literal[1]
+    buckets: Annotated[int, msgspec.Meta(ge=1, le=MAX_BUCKETS)]
     moves: int
     subjects: int
     rules: list[RuleDocument]
@@ -176,10 +177,14 @@ def rules_of(manifest: Manifest) -> RuleSet:
 
 
 def run_file(file: Path, manifest: Manifest) -> list[bytes]:
-    """Run the rules over one bucket: `run_batches` of its file."""
+    """Run the rules over one bucket: `run_batches` of its file. Raise `RejectedError` for one that is damaged."""
+    pa = arrow()
     from pyarrow import parquet
 
-    return list(run_batches(parquet.ParquetFile(file).iter_batches(BATCH), manifest))
+    try:
+        return list(run_batches(parquet.ParquetFile(file).iter_batches(BATCH), manifest))
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise RejectedError(f"{file} holds no histories: {error}: export them again") from None
 
 
 def run_batches(batches: Iterable[Any], manifest: Manifest) -> Iterator[bytes]:

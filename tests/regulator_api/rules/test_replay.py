@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from pyarrow import parquet
 
 from core.model.errors import RejectedError
 from core.runtime.database import InlineDatabase
@@ -126,6 +127,26 @@ async def _spark_cluster(folder: Path) -> AsyncIterator[str]:
             process.terminate()
         for process in started:
             await process.wait()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_export_that_is_damaged_is_refused(exported: tuple[Path, bytes], tmp_path: Path, processes: int) -> None:
+    folder, _ = exported
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    file, manifest = copy / "histories-02.parquet", copy / exporting.MANIFEST
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(RejectedError, match="histories-02.parquet holds no histories"):
+        run_local(copy, processes)
+    shutil.copy(folder / file.name, file)
+    parquet.write_table(parquet.read_table(file).drop_columns(["passage"]), file)
+    with pytest.raises(RejectedError, match="histories-02.parquet holds no histories"):
+        run_local(copy, processes)
+    said = json.loads(manifest.read_bytes())
+    for wrong in ({"version": 2}, {"buckets": 0}, {"buckets": 10**12}):
+        manifest.write_text(json.dumps(said | wrong))
+        with pytest.raises(RejectedError, match="no export"):
+            run_local(copy, processes)
 
 
 def test_export_that_is_not_whole_is_refused(exported: tuple[Path, bytes], tmp_path: Path) -> None:
