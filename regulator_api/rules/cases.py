@@ -20,6 +20,10 @@ from regulator_api.rules.tables import case_alerts, case_entries, cases
 
 ENTRY_PREFIX: Final = b"causeway case entry v1\0"
 MAX_ENTRIES: Final = 10_000
+KEPT_ENTRIES: Final = 100
+"""The last entries of a case: for its end, so that a full case can be closed."""
+MAX_CASE_BYTES: Final = 64 << 20
+"""All entries of a case leave together, as one document."""
 MAX_ALERTS: Final = 1_000
 MAX_ATTACHMENT_BYTES: Final = 1 << 20
 
@@ -145,11 +149,16 @@ def add_entry(
     """Append an entry, and change the case. Raise `ConflictError` for one that is closed, `RejectedError` if full."""
     if case.status == "closed" and kind != "reopened":
         raise ConflictError("the case is closed: reopen it first")
-    if case.entries >= MAX_ENTRIES:
-        raise RejectedError(f"the case has {case.entries} entries, at most {MAX_ENTRIES} are possible: open another")
+    ends = kind in ("closing", "closed", "reopened")
+    most = MAX_ENTRIES if ends else MAX_ENTRIES - KEPT_ENTRIES
+    if case.entries >= most:
+        raise RejectedError(f"the case has {case.entries} entries, at most {most} are possible: open another")
     raw, number = msgspec.json.encode(body, order="sorted"), case.entries + 1
     if len(raw) > MAX_ATTACHMENT_BYTES:
         raise RejectedError(f"an attachment has at most {MAX_ATTACHMENT_BYTES} bytes, not {len(raw)}")
+    size = sa.select(sa.func.sum(sa.func.length(case_entries.c.body))).where(case_entries.c.case_id == case.case_id)
+    if not ends and (connection.execute(size).scalar() or 0) + len(raw) > MAX_CASE_BYTES:
+        raise RejectedError(f"the entries of a case have at most {MAX_CASE_BYTES} bytes together: open another")
     last = sa.select(case_entries.c.sha256).where(
         case_entries.c.case_id == case.case_id, case_entries.c.number == case.entries
     )

@@ -18,7 +18,7 @@ from regulator_api import bundles
 from regulator_api.knowledge.store import state_own
 from regulator_api.knowledge.tags import parsed_statement
 from regulator_api.rules import bundles as alert_bundles
-from regulator_api.rules import dry_run
+from regulator_api.rules import cases, dry_run
 from regulator_api.rules.catalogue import TYPOLOGIES
 from regulator_api.rules.engine import RulesEngine
 from regulator_api.rules.history import Seen
@@ -275,6 +275,26 @@ async def test_bundle_of_too_many_moves_is_refused_unread(
 )
 async def test_rule_that_makes_no_sense_is_refused(filled: tuple[Database, Api], body: dict[str, Any]) -> None:
     assert (await post(filled[1], "/v1/rules", "analyst", **body)).status in (400, 422)
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "said"), [("MAX_ENTRIES", 103, "at most 3"), ("MAX_CASE_BYTES", 200, "200 bytes together")]
+)
+async def test_full_case_takes_no_more_but_can_be_closed(
+    filled: tuple[Database, Api], monkeypatch: pytest.MonkeyPatch, limit: str, value: int, said: str
+) -> None:
+    _, api = filled
+    monkeypatch.setattr(cases, limit, value)
+    case = (await post(api, "/v1/cases", "analyst", title="A long one")).body["id"]
+    note = "n" * 60
+    for status in (200, 200, 422):
+        answer = await post(api, f"/v1/cases/{case}/notes", "analyst", text=note)
+        assert answer.status == status, answer.body
+    assert said in answer.body["detail"]
+    for who in ("analyst", "chief"):
+        closed = await post(api, f"/v1/cases/{case}/close", who, outcome="unfounded", reason="nothing in it")
+        assert closed.status == 200, closed.body
+    assert (closed.body["status"], closed.body["entries"]) == ("closed", 5)
 
 
 async def test_case_is_closed_by_two_people(filled: tuple[Database, Api]) -> None:
