@@ -47,27 +47,21 @@ def list_alerts(
 ) -> list[AlertRow]:
     """Return alerts, the last triggered first, at most `limit`; `behind` is (last_s, id) of the last one before."""
     order = (alerts.c.last_s, alerts.c.alert_id)
-    query = _visible(connection, scope).where(after(order, behind, descending=True))
-    for column, value in (
-        (alerts.c.typology, wanted.typology),
-        (alerts.c.rule, wanted.rule),
-        (alerts.c.subject, wanted.subject),
-    ):
-        if value is not None:
-            query = query.where(column == value)
-    if wanted.since_s is not None:
-        query = query.where(alerts.c.last_s >= wanted.since_s)
-    if wanted.until_s is not None:
-        query = query.where(alerts.c.last_s < wanted.until_s)
+    query = _matching(_visible(connection, scope), wanted).where(after(order, behind, descending=True))
     query = query.where(alerts.c.withdrawn == wanted.withdrawn)
     query = query.order_by(*(column.desc() for column in order)).limit(limit)
     return [_row(row) for row in connection.execute(query)]
 
 
-def changed_alerts(connection: Connection, scope: Scope, after_seq: int, limit: int) -> list[AlertRow]:
-    """Return alerts that changed after a number, in the order of their last changes: what a stream goes on with."""
-    query = _visible(connection, scope).where(alerts.c.changed_seq > after_seq).order_by(alerts.c.changed_seq)
-    return [_row(row) for row in connection.execute(query.limit(limit))]
+def changed_alerts(
+    connection: Connection, scope: Scope, after_seq: int, limit: int, wanted: AlertFilter = AlertFilter()
+) -> list[AlertRow]:
+    """Return alerts that changed after a number, in the order of their last changes: what a stream goes on with.
+
+    Those that were withdrawn are among them, whatever is wanted: that is a change, too.
+    """
+    query = _matching(_visible(connection, scope), wanted).where(alerts.c.changed_seq > after_seq)
+    return [_row(row) for row in connection.execute(query.order_by(alerts.c.changed_seq).limit(limit))]
 
 
 def maybe_alert(connection: Connection, scope: Scope, alert_id: str) -> AlertRow | None:
@@ -109,6 +103,19 @@ def rules_state(connection: Connection) -> RulesState:
         if row is None
         else RulesState(row.seq, row.label_version, row.changed_seq, row.incomplete)
     )
+
+
+def _matching(query: sa.Select[Any], wanted: AlertFilter) -> sa.Select[Any]:
+    for column, value in (
+        (alerts.c.typology, wanted.typology),
+        (alerts.c.rule, wanted.rule),
+        (alerts.c.subject, wanted.subject),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if wanted.since_s is not None:
+        query = query.where(alerts.c.last_s >= wanted.since_s)
+    return query if wanted.until_s is None else query.where(alerts.c.last_s < wanted.until_s)
 
 
 def _visible(connection: Connection, scope: Scope) -> sa.Select[Any]:

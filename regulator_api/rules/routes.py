@@ -62,7 +62,7 @@ class Rules:
         def read(connection: Connection) -> tuple[list[AlertRow], bodies.RulesStateView, list[ChainRow]]:
             self._check_names(connection, query.rule, wanted.subject, scope)
             if query.after_change is not None:
-                found = alerts.changed_alerts(connection, scope, query.after_change, query.limit)
+                found = alerts.changed_alerts(connection, scope, query.after_change, query.limit, wanted)
             else:
                 found = alerts.list_alerts(connection, scope, wanted, query.limit + 1, sealed)
             return found, _state(connection), chain_rows(connection)

@@ -97,6 +97,9 @@ async def test_alerts_of_all_typologies_explain_themselves(filled: tuple[Databas
     # A stream of changes has alerts that were withdrawn, too: the chains were read one after another.
     standing = {found["id"] for found in changed["items"] if not found["withdrawn"]}
     assert standing == {found["id"] for found in listed}
+    some = await api.get(f"/v1/alerts?after_change=0&typology=structuring&subject={one['subject']}")
+    assert {found["id"] for found in some["items"] if not found["withdrawn"]} == {one["id"]}
+    assert {found["typology"] for found in some["items"]} == {"structuring"}
     assert (await api.get(f"/v1/alerts?after_change={changed['rules']['changed']}"))["items"] == []
 
 
