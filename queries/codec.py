@@ -11,5 +11,4 @@ QUERIES: Final[Codec[QueryState, QueryEvent, QueryEffect]] = Codec("query", Quer
 
 encode = QUERIES.encode
 decode_state = QUERIES.decode_state
-decode_event = QUERIES.decode_event
 decode_effect = QUERIES.decode_effect
