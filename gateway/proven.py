@@ -42,6 +42,7 @@ MAX_SHOWN_CHARS: Final = 400
 MAX_SHOWN_ENTRIES: Final = 20
 OLD_S: Final = 60
 """`now` is called the past if it is further back than this."""
+_KNOWN_RULES: Final = {FINAL_BY_COMMIT, FINAL_BY_ATTESTATION, FINAL_BY_SYNC_COMMITTEE}
 
 
 def document(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int) -> dict[str, Any]:
@@ -171,14 +172,9 @@ def when(proven: Verified, at_s: int) -> str:
 
 def trust(proven: Verified, anchor: Trusted, kind: str) -> str:
     """Whose word the answer rests on, by what was checked from the reader's own anchors."""
-    reasons = {
-        FINAL_BY_COMMIT: _by_commit,
-        FINAL_BY_ATTESTATION: _by_attestation,
-        FINAL_BY_SYNC_COMMITTEE: _by_sync_committees,
-    }
-    if not proven.relies_on or not set(proven.relies_on) <= set(reasons):
+    if not proven.relies_on or not set(proven.relies_on) <= _KNOWN_RULES:
         return f"finality by {proven.as_of.finality}, under your anchor"
-    said = [reasons[rule](anchor, kind) for rule in proven.relies_on]
+    said = [_reason(rule, anchor, kind) for rule in proven.relies_on]
     layout = "; a reviewed layout says that this word is the balance" if kind == ETHEREUM_TOKEN else ""
     if len(said) > 1:
         return f"two ways, each checked, and each enough by itself: (1) {said[0]}; (2) {said[1]}{layout}"
@@ -188,35 +184,27 @@ def trust(proven: Verified, anchor: Trusted, kind: str) -> str:
     return f"{said[0]}{layout}"
 
 
-def _by_commit(anchor: Trusted, kind: str) -> str:
+def _reason(rule: str, anchor: Trusted, kind: str) -> str:
+    """Who signed by this rule of finality, followed from the anchor that it needs."""
+    block = "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
+    if rule == FINAL_BY_SYNC_COMMITTEE:
+        beacon = beacon_anchor(anchor)
+        assert beacon is not None
+        return (
+            f"more than ⅔ of each sync committee of {beacon.chain}, followed from your beacon block "
+            f"0x{beacon.trusted_root.hex()}, sign that {block} is final; no stake is lost for a false signature"
+        )
     ledger = ledger_anchor(anchor)
     assert ledger is not None
+    if rule == FINAL_BY_ATTESTATION:
+        return (
+            f"operators with more than ⅔ of the power of {ledger.chain} attest {block} as final, in a ledger whose "
+            f"validators are followed from your anchor, block {ledger.trusted_height}"
+        )
     return (
         f"validators with more than ⅔ of the power of {ledger.chain}, followed from your anchor, block "
         f"{ledger.trusted_height}, signed the header above it"
     )
-
-
-def _by_attestation(anchor: Trusted, kind: str) -> str:
-    ledger = ledger_anchor(anchor)
-    assert ledger is not None
-    return (
-        f"operators with more than ⅔ of the power of {ledger.chain} attest {_block(kind)} as final, in a ledger whose "
-        f"validators are followed from your anchor, block {ledger.trusted_height}"
-    )
-
-
-def _by_sync_committees(anchor: Trusted, kind: str) -> str:
-    beacon = beacon_anchor(anchor)
-    assert beacon is not None
-    return (
-        f"more than ⅔ of each sync committee of {beacon.chain}, followed from your beacon block "
-        f"0x{beacon.trusted_root.hex()}, sign that {_block(kind)} is final; no stake is lost for a false signature"
-    )
-
-
-def _block(kind: str) -> str:
-    return "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
 
 
 def _span(seconds: int) -> str:
