@@ -144,8 +144,13 @@ def _end_exhausted(error: Exception) -> None:
 
 
 def _end(error: CausewayError) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[bold red]error:[/] {plain(error.message)}", highlight=False, soft_wrap=True)
     sys.exit(_exit_code(error))
+
+
+def plain(text: str) -> str:
+    """Text for the terminal without markup, and without characters that would steer it: others chose the words."""
+    return escape("".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text))
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from core.model.errors import CausewayError, RejectedError
-from gateway.cli import app
+from gateway.cli import app, plain
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
@@ -212,17 +211,17 @@ def _print(verdict: dict[str, Any], title: str) -> None:
     if not verdict["verified"]:
         named = verdict.get("uri", title)
         Console(stderr=True).print(
-            f"[bold red]not proven[/]  {escape(named)}: {escape(verdict['reason'])}", soft_wrap=True
+            f"[bold red]not proven[/]  {plain(named)}: {plain(verdict['reason'])}", soft_wrap=True
         )
         return
-    table = Table(title=f"[bold green]proven[/]  {escape(title)}", show_header=False, title_justify="left")
+    table = Table(title=f"[bold green]proven[/]  {plain(title)}", show_header=False, title_justify="left")
     table.add_column()
     # An address that is cut could be any other.
     table.add_column(overflow="fold")
     parts = [("asked", verdict["uri"] or json.dumps(verdict["question"], indent=2))]
     parts += [(name, verdict[name]) for name in ("about", "what", "when", "trust", "caution") if name in verdict]
     for name, value in parts:
-        table.add_row(name, escape(value))
+        table.add_row(name, plain(value))
     Console().print(table)
 
 

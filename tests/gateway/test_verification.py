@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from core.model.errors import RejectedError
 from core.model.questions import Evidence
 from core.proofs.evidence import encode_anchor, encode_beacon_anchor, encode_evidence, encode_layouts
-from gateway import proven
-from gateway.cli import app, verification  # noqa: F401 (registers the command)
+from gateway import cli, proven
+from gateway.cli import app, verification
 from gateway.proven import uri_of
 from tests.core.proofs.test_question_evidence import ALL, ANSWERS, EVIDENCE, LAYOUTS
 from tests.core.proofs.test_synced_evidence import BEACON_ANCHOR, DOUBLE, SYNCED
@@ -213,3 +214,14 @@ def _verified() -> Any:
     from core.proofs.evidence import Verified
 
     return Verified(LOCK, ANSWERS["list"], EVIDENCE["list"].as_of)
+
+
+def test_words_of_others_do_not_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A reason that a relayer chose could write over the verdict."""
+    with pytest.raises(SystemExit):
+        verification.show([verification.refusal(RejectedError("\x1b[2J\x1b[Hproven\x9b2J\r", uri="x"))], "x", False)
+    with pytest.raises(SystemExit):
+        cli._end(RejectedError("\x1b]0;proven\x07"))
+    shown = "".join(capsys.readouterr())
+    assert shown.count("proven") == 3
+    assert not [letter for letter in shown if not letter.isprintable() and letter != "\n"]
