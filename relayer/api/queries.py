@@ -1,6 +1,5 @@
 """Questions to chains over the API: proof or the reason why there is none. Nothing here needs to be believed."""
 
-import asyncio
 import re
 from typing import Final
 
@@ -12,18 +11,19 @@ from core.model.errors import (
     NotFoundError,
     NotYetFinalError,
     RejectedError,
-    RetryableError,
     TooManyError,
 )
+from core.model.ports import Prover
 from core.model.questions import Evidence
 from core.model.types import Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.evidence import encode_evidence
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.web import CALLER, read_body, respond
-from queries.together import Answered, ask_together, check_together
+from queries.together import Answered, check_together
 from relayer.api.query_bodies import MAX_WAIT_S, AnsweredBody, QueriesBody, QueriesCall, QueryBody
-from relayer.asking.caller_queries import PROOF_TIMEOUT_S, CallerQueries
+from relayer.api.subscription_bodies import SubscriptionCall
+from relayer.asking.caller_queries import CallerQueries, ask_once
 from relayer.asking.query import MAX_EVIDENCE_BYTES, Part
 from relayer.asking.rows import Stored
 
@@ -54,8 +54,8 @@ class Queries:
         prefers, wait_s = preferred(",".join(request.headers.getall("Prefer", [])))
         if prefers:
             # RFC 7240 section 4.3: how long to wait before the answer is 202.
-            call = msgspec.structs.replace(call, wait_s=min(wait_s or call.wait_s, MAX_WAIT_S))
-        asked, trusted = self._read(call)
+            call = msgspec.structs.replace(call, wait_s=call.wait_s if wait_s is None else min(wait_s, MAX_WAIT_S))
+        asked, trusted = read_questions(call, self._queries.prover)
         headers = {"Preference-Applied": RESPOND_ASYNC} if prefers else {}
         if prefers and not call.wait_s:
             return _accepted(await self._queries.begin(asked, trusted, caller, call.open_s), headers)
@@ -72,29 +72,24 @@ class Queries:
         """Raise `NotFoundError`."""
         return respond(query_body(await self._queries.find(request.match_info["id"])))
 
-    def _read(self, call: QueriesCall) -> tuple[list[Asked], Height | None]:
-        if self._queries.prover is None:
-            raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
-        asked = [parse_uri(uri) for uri in call.questions]
-        check_together(asked)
-        return asked, None if call.trusted_height is None else Height(call.trusted_height)
-
     async def _prove(self, asked: list[Asked], trusted: Height | None, wait_s: float) -> list[Answered]:
         until = self._clock.monotonic() + wait_s
         while True:
-            answers = await self._try(asked, trusted)
+            answers = await ask_once(self._queries.prover, asked, trusted)
             waits = any(isinstance(one, NotYetFinalError) for one in answers)
             if not waits or self._clock.monotonic() >= until:
                 return answers
             await self._clock.sleep(LOOK_S)
 
-    async def _try(self, asked: list[Asked], trusted: Height | None) -> list[Answered]:
-        assert self._queries.prover is not None
-        try:
-            async with asyncio.timeout(PROOF_TIMEOUT_S):
-                return await ask_together(self._queries.prover, asked, trusted)
-        except TimeoutError:
-            raise RetryableError(f"there is no proof after {PROOF_TIMEOUT_S:.0f} s: ask again, or for less") from None
+
+def read_questions(call: QueriesCall | SubscriptionCall, prover: Prover | None) -> tuple[list[Asked], Height | None]:
+    """The questions of a call, and the height of the caller's anchor. Raise `NotFoundError` if nothing is proven here,
+    `RejectedError` for a URI that is wrong."""
+    if prover is None:
+        raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
+    asked = [parse_uri(uri) for uri in call.questions]
+    check_together(asked)
+    return asked, None if call.trusted_height is None else Height(call.trusted_height)
 
 
 def preferred(header: str) -> tuple[bool, int | None]:

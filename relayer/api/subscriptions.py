@@ -18,14 +18,12 @@ import msgspec
 from aiohttp import web
 
 from core.model.errors import NotFoundError
-from core.model.types import Height
-from core.model.uris import parse_uri
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.signals import Signal
 from core.runtime.web import CALLER, Places, read_body, respond, streams
 from core.runtime.web.hooks import SECRET_BYTES, secret_text
 from core.runtime.web.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
-from queries.together import check_together
+from relayer.api.queries import read_questions
 from relayer.api.query_bodies import NO_EVIDENCE
 from relayer.api.subscription_bodies import EndBody, PushBody, SubscriptionBody, SubscriptionCall
 from relayer.asking.follow_rows import Followed, Subscription
@@ -54,12 +52,8 @@ class Subscriptions:
         """Raise `NotFoundError` if nothing is proven or posted here, `RejectedError` for a wrong question or address,
         `TooManyError`."""
         call = await read_body(request, SubscriptionCall)
-        if self._pusher.prover is None:
-            raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
-        asked = [parse_uri(uri) for uri in call.questions]
-        check_together(asked)
+        asked, trusted = read_questions(call, self._pusher.prover)
         secret = None if call.url is None else self._secret_for(call.url)
-        trusted = None if call.trusted_height is None else Height(call.trusted_height)
         made = await self._pusher.subscribe(
             asked, trusted, request[CALLER].id, call.lasts_s, call.every_s, call.url, secret
         )

@@ -159,15 +159,21 @@ class CallerQueries:
         return dict(zip(places, await ask_in_time(self.prover, asked, trusted), strict=True))
 
 
-async def ask_in_time(prover: Prover | None, asked: Sequence[Asked], trusted: Height | None) -> list[Answered]:
-    """Answers as `ask_together` gives them; all are a `RetryableError` if that takes longer than `PROOF_TIMEOUT_S`."""
+async def ask_once(prover: Prover | None, asked: Sequence[Asked], trusted: Height | None) -> list[Answered]:
+    """Answers as `ask_together` gives them. Raise as it does, and `RetryableError` after `PROOF_TIMEOUT_S`."""
     assert prover is not None
-    late: CausewayError
     try:
         async with asyncio.timeout(PROOF_TIMEOUT_S):
             return await ask_together(prover, asked, trusted)
     except TimeoutError:
-        late = RetryableError(f"there is no proof after {PROOF_TIMEOUT_S:.0f} s: ask again, or for less")
+        raise RetryableError(f"there is no proof after {PROOF_TIMEOUT_S:.0f} s: ask again, or for less") from None
+
+
+async def ask_in_time(prover: Prover | None, asked: Sequence[Asked], trusted: Height | None) -> list[Answered]:
+    """Answers as `ask_once` gives them; what it raises is the answer to each question."""
+    late: CausewayError
+    try:
+        return await ask_once(prover, asked, trusted)
     except CausewayError as error:
         late = error
     except Exception as error:

@@ -202,6 +202,17 @@ async def test_preferred_wait_comes_before_202(chains: Chains) -> None:
         assert (status, body["answers"][0]["evidence"]["as_of"]["height"]) == (200, 7)
 
 
+async def test_preference_not_to_wait_is_heeded(chains: Chains) -> None:
+    """Although the body would wait."""
+    async with calling(chains) as caller:
+        headers = {"Prefer": "respond-async, wait=0"}
+        asking = asyncio.create_task(caller.ask(LATER, headers=headers, wait_s=15))
+        await eventually(lambda: len(chains.asked) > 1)
+        chains.heights[ONE] = 7
+        status, body, _ = await asking
+        assert (status, body["state"]) == (202, "waiting")
+
+
 @pytest.mark.parametrize(
     ("header", "found"),
     [
