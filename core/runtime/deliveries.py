@@ -179,7 +179,12 @@ def waiting_for(connection: Connection, queue: Queue, destination: str) -> int:
     return int(connection.execute(query).scalar_one())
 
 
-def _waits_for(queue: Queue, destination: str) -> sa.ColumnElement[bool]:
+def any_waiting_for(queue: Queue, destination: sa.Column[str]) -> sa.Exists:
+    """The condition, in a query over destinations, that a delivery waits for one."""
+    return sa.exists().where(_waits_for(queue, destination))
+
+
+def _waits_for(queue: Queue, destination: str | sa.Column[str]) -> sa.ColumnElement[bool]:
     return (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
 
 

@@ -221,7 +221,8 @@ def collect(connection: Connection, now_ns: int) -> list[tuple[str, str]]:
     changed = (
         sa.select(_S.id, _D.place)
         .select_from(_SUBSCRIBERS.join(followed, _F.question == _D.question))
-        .where(_S.url.is_not(None), _F.version > _D.posted)
+        # One that takes nothing for hours holds no room of the others at this look.
+        .where(_S.url.is_not(None), _F.version > _D.posted, ~deliveries.any_waiting_for(SUBSCRIPTIONS, _S.id))
         # What was posted later than now was posted under a clock that has been set back since.
         .where((_S.posted_ns <= now_ns - _S.every_s * NS_PER_S) | (_S.posted_ns > now_ns))
         .order_by(_S.posted_ns, _S.id, _F.version)
@@ -231,8 +232,6 @@ def collect(connection: Connection, now_ns: int) -> list[tuple[str, str]]:
     for row in connection.execute(changed).all():
         places.setdefault(row.id, []).append(row.place)
     for subscription_id, changed_places in places.items():
-        if deliveries.waiting_for(connection, SUBSCRIPTIONS, subscription_id):
-            continue
         newest = deliveries.newest(connection, SUBSCRIPTIONS, subscription_id, 1)
         if newest and newest[0].status in (DeliveryStatus.GIVEN_UP, DeliveryStatus.REFUSED):
             lost.append((subscription_id, f"its address takes nothing: {newest[0].reason}"))

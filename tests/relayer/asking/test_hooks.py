@@ -12,7 +12,7 @@ from core.runtime import deliveries
 from core.runtime.clock import NS_PER_S, ManualClock
 from core.runtime.database import create_schema
 from core.runtime.web.hooks import signature
-from relayer.asking import parts
+from relayer.asking import follow_rows, parts
 from relayer.asking.hooks import SubscriptionHooks
 from tests.relayer.asking.test_pusher import A, B, World
 
@@ -26,12 +26,16 @@ class Address:
     statuses: list[int] = field(default_factory=list)
     taken: list[tuple[Mapping[str, str], Any]] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    away: set[str] = field(default_factory=set)
+    """Subscriptions whose messages nobody takes."""
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         assert url == URL
         signed = signature(SECRET, headers["webhook-id"], int(headers["webhook-timestamp"]), body)
         assert signed == headers["webhook-signature"]
         self.tried.append(headers["webhook-id"])
+        if headers["webhook-id"].split("_")[1] in self.away:
+            return 503
         status = self.statuses.pop(0) if self.statuses else 200
         if status == 200:
             self.taken.append((headers, msgspec.json.decode(body)))
@@ -114,6 +118,19 @@ async def test_address_that_is_away_gets_the_newest_answer_later(world: Posting)
     assert world.address.tried[2] != world.address.tried[1]
     await world.second()
     assert world.posted() == [(0, 3)]
+
+
+async def test_address_that_is_away_delays_no_other(world: Posting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its messages take no room at a look."""
+    monkeypatch.setattr(follow_rows, "MAX_COLLECTED", 2)
+    world.address.away.add((await world.subscribe(A, B, url=URL, secret=SECRET)).id)
+    await world.second()
+    await world.subscribe(B, url=URL, secret=SECRET)
+    await world.second()
+    for _ in range(3):
+        world.chains.write(B)
+        await world.second()
+    assert world.posted() == [(0, version) for version in range(4)]
 
 
 async def test_pushes_come_no_more_often_than_wanted(world: Posting) -> None:
