@@ -7,6 +7,7 @@ signal and looks at the database.
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -83,10 +84,12 @@ class CallerQueries:
         """
         now_ns, now_s = self._clock.now_ns(), int(self._clock.now())
         nonce = self._secrets.token_bytes(QUERY_ID_BYTES)
-        parts = query.begin(asked, nonce, now_s + open_s, now_s)
+        # Its time counts in whole seconds, and none of them is cut.
+        deadline_s = math.ceil(self._clock.now()) + open_s
+        parts = query.begin(asked, nonce, deadline_s, now_s)
         if known is not None:
             parts = _answered(parts, dict(enumerate(known)), now_s)
-        new = rows.new(nonce.hex(), trusted, now_ns, now_s + open_s, parts)
+        new = rows.new(nonce.hex(), trusted, now_ns, deadline_s, parts)
         call = hashlib.sha256(msgspec.json.encode([[part.uri for part in parts], trusted])).digest()
         stored = await self._database.write(lambda c: rows.add(c, new, caller, call, now_ns))
         self._asked.notify()

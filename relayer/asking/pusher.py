@@ -6,6 +6,7 @@ subscribers want. It is proven once for all who follow it from the same trusted 
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Final
@@ -18,7 +19,7 @@ from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.evidence import encode_evidence
 from core.proofs.evidence.canonical import dump
 from core.proofs.evidence.forms import answer_to_json
-from core.runtime.clock import NS_PER_S, Clock, SecretSource
+from core.runtime.clock import Clock, SecretSource
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
@@ -107,7 +108,7 @@ class Pusher:
             id=self._secrets.token_bytes(SUBSCRIPTION_ID_BYTES).hex(),
             questions=tuple(follow_rows.question_of(uri, trusted) for uri in uris),
             created_ns=now_ns,
-            until_s=now_ns // NS_PER_S + lasts_s,
+            until_s=math.ceil(self._clock.now()) + lasts_s,
             every_s=every_s,
             url=url,
             secret=secret,

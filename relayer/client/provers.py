@@ -1,5 +1,6 @@
 """The port through which a client asks: at once, in time, and by following; and chains of one's own behind it."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol
 
@@ -50,8 +51,8 @@ class LocalProver:
         return await ask_together(self._prover, asked, trusted)
 
     async def in_time(self, asked: Sequence[Asked], trusted: Height | None, open_s: float) -> AsyncIterator[Placed]:
-        now_s = self._now_s()
-        parts = list(query.begin(asked, b"", now_s + max(1, round(open_s)), now_s))
+        deadline_s = math.ceil(self._clock.now() + max(1, open_s))
+        parts = list(query.begin(asked, b"", deadline_s, self._now_s()))
         while waiting := query.wanted(parts):
             found = await self.together([one for _, one in waiting], trusted)
             for (place, _), answer in zip(waiting, found, strict=True):

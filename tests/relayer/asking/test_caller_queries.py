@@ -148,6 +148,14 @@ async def test_query_ends_at_its_deadline_with_the_reason(world: World) -> None:
     assert await world.queries.look() == 0
 
 
+async def test_query_has_its_whole_time(world: World) -> None:
+    """Although it begins within a second."""
+    await world.clock.advance(0.9)
+    begun = await world.begin(uri("a"), open_s=1)
+    await world.clock.advance(0.2)
+    assert (await world.looked(begun)).standing is Standing.ANSWERED
+
+
 async def test_refusal_ends_one_question_alone(world: World) -> None:
     def pruned(question: Question, height: Height) -> None:
         if question == uri("b").question:

@@ -221,6 +221,15 @@ async def test_subscription_ends_at_its_time(world: World) -> None:
     assert await world.pusher.answers(subscription) == []
 
 
+async def test_subscription_has_its_whole_time(world: World) -> None:
+    """Although it begins within a second."""
+    await world.clock.advance(0.9)
+    subscription = await world.subscribe(A)
+    await world.clock.advance(3_599.9)
+    await world.pusher.look()
+    assert (await world.pusher.find(subscription.id)).reason is None
+
+
 async def test_waiting_stream_hears_of_changes_and_of_the_end(world: World) -> None:
 
     subscription, stop = await world.subscribe(A), Signal()
