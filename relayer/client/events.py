@@ -22,7 +22,7 @@ class ServerEvent:
 
 async def read_events(parts: AsyncIterable[bytes], max_bytes: int) -> AsyncIterator[ServerEvent]:
     """The events of a stream as its bytes come. Raise `RetryableError` for an event longer than `max_bytes`."""
-    waiting, fields, size = bytearray(), dict[str, bytes](), 0
+    waiting, fields, size = bytearray(), dict[bytes, list[bytes]](), 0
     async for part in parts:
         searched = max(0, len(waiting) - 1)
         waiting += part
@@ -32,9 +32,9 @@ async def read_events(parts: AsyncIterable[bytes], max_bytes: int) -> AsyncItera
             size += len(line)
             if line:
                 _take(fields, line)
-            elif (data := fields.get("data")) is not None:
-                name = fields.get("event", b"").decode("utf-8", "replace")[:MAX_NAME_CHARS]
-                yield ServerEvent(fields.get("id", b"").decode("utf-8", "replace")[:MAX_NAME_CHARS], name, data)
+            elif b"data" in fields:
+                # Several lines of data are joined as the standard says.
+                yield ServerEvent(_name(fields, b"id"), _name(fields, b"event"), b"\n".join(fields[b"data"]))
             if not line:
                 fields, size = {}, 0
             if size > max_bytes:
@@ -43,11 +43,12 @@ async def read_events(parts: AsyncIterable[bytes], max_bytes: int) -> AsyncItera
             raise RetryableError(f"an event of the relayer is longer than {max_bytes} bytes")
 
 
-def _take(fields: dict[str, bytes], line: bytes) -> None:
-    """One line of an event; several lines of data are joined as the standard says. A comment is left out."""
+def _take(fields: dict[bytes, list[bytes]], line: bytes) -> None:
+    """One line of an event. A comment is left out."""
     name, _, value = line.partition(b":")
-    if name not in (b"id", b"event", b"data"):
-        return
-    value = value.removeprefix(b" ")
-    known = fields.get("data")
-    fields[name.decode()] = known + b"\n" + value if name == b"data" and known is not None else value
+    if name in (b"id", b"event", b"data"):
+        fields.setdefault(name, []).append(value.removeprefix(b" "))
+
+
+def _name(fields: dict[bytes, list[bytes]], name: bytes) -> str:
+    return fields.get(name, [b""])[-1].decode("utf-8", "replace")[:MAX_NAME_CHARS]

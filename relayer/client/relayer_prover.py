@@ -1,5 +1,6 @@
 """A relayer as a prover: at once, in time, and followed. What it answers is believed no more than the relayer is."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Final, TypeVar
@@ -22,6 +23,8 @@ from relayer.client.provers import Placed
 
 PATIENCE_S: Final = 300.0
 """How long a stream that is lost is opened again."""
+LATE_S: Final = 60.0
+"""How much later than it was asked to a relayer may end a stream."""
 SLACK_S: Final = 5.0
 """How much earlier than by our clock a relayer may end what has a time."""
 
@@ -56,15 +59,16 @@ class RelayerProver:
         return [_answer(one) for one in found.answers]
 
     async def in_time(self, asked: Sequence[Asked], trusted: Height | None, open_s: float) -> AsyncIterator[Placed]:
-        """Each question's answer when it can be proven, or why it never was; all of them within `open_s` seconds.
+        """Each question's answer when it can be proven, or why it never was; all of them within `open_s` seconds, and
+        `LATE_S` whatever the relayer does.
 
         A stream that is lost is opened again. Raise `RetryableError` if the relayer stays away.
         """
-        uris = _uris(asked)
+        uris, began = _uris(asked), self._clock.monotonic()
         call = QueriesCall(questions=uris, trusted_height=trusted, open_s=max(1, min(round(open_s), MAX_OPEN_S)))
         begun = await self._api.begin_query(call)
         left = set(range(len(uris)))
-        stream = self._resumed(lambda last: self._api.query_events(begun.id, last))
+        stream = self._resumed(lambda last: self._api.query_events(begun.id, last), began + call.open_s + LATE_S)
         async with aclosing(stream) as events:
             async for event in events:
                 if event.name == END:
@@ -92,7 +96,8 @@ class RelayerProver:
         )
         made = await self._api.subscribe(call)
         try:
-            stream = self._resumed(lambda last: self._api.subscription_events(made.id, last))
+            until = began + call.lasts_s + LATE_S
+            stream = self._resumed(lambda last: self._api.subscription_events(made.id, last), until)
             async with aclosing(stream) as events:
                 async for event in events:
                     if event.name == END:
@@ -102,20 +107,18 @@ class RelayerProver:
                     push = _read(event, PushBody)
                     if not 0 <= push.place < len(uris) or push.uri != uris[push.place]:
                         raise RejectedError("the relayer answers other questions than were asked")
-                    answered = AnsweredBody(
-                        uri=push.uri, evidence=push.evidence, problem=push.problem, detail=push.detail
-                    )
-                    yield push.place, _answer(answered)
+                    yield push.place, _answer(push)
         finally:
             await _quietly(lambda: self._api.unsubscribe(made.id))
 
-    async def _resumed(self, open_stream: Open) -> AsyncGenerator[ServerEvent, None]:
-        """One stream, opened again behind its last event when it is lost; ends behind the event `end`."""
+    async def _resumed(self, open_stream: Open, until: float) -> AsyncGenerator[ServerEvent, None]:
+        """One stream, opened again behind its last event when it is lost; ends behind the event `end`, and at the time
+        `until` of the clock."""
         last, failures, since = "", 0, self._clock.monotonic()
         while True:
             try:
                 async with aclosing(open_stream(last)) as events:
-                    async for event in events:
+                    while (event := await self._next(events, until)) is not None:
                         last, failures, since = event.id or last, 0, self._clock.monotonic()
                         yield event
                 return
@@ -125,12 +128,19 @@ class RelayerProver:
             failures += 1
             await self._clock.sleep(retry.WORKER.delay_s(failures))
 
+    async def _next(self, events: AsyncGenerator[ServerEvent, None], until: float) -> ServerEvent | None:
+        """The next event; None at the end of the stream, and at the time `until`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(until - self._clock.monotonic()):
+                return await anext(events, None)
+        return None
+
 
 def _uris(asked: Sequence[Asked]) -> tuple[str, ...]:
     return tuple(print_uri(one.question, one.at) for one in asked)
 
 
-def _answer(body: AnsweredBody) -> Answered:
+def _answer(body: AnsweredBody | PushBody) -> Answered:
     if body.file is None:
         return error_of(body.problem or "", body.detail or "the relayer gives no reason")
     try:

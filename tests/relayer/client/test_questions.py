@@ -1,6 +1,7 @@
 """The client's questions that take their time, and those that it follows: over a relayer's API, and over chains."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -17,7 +18,7 @@ from core.proofs.evidence import Verified
 from core.runtime.clock import ManualClock, SystemClock
 from relayer.api import subscriptions
 from relayer.asking import caller_queries, pusher
-from relayer.client import LocalProver, Proven, ProvenQueries, RelayerApi, RelayerProver, provers
+from relayer.client import LocalProver, Proven, ProvenQueries, RelayerApi, RelayerProver, provers, relayer_prover
 from relayer.client.events import ServerEvent, read_events
 from relayer.client.provers import ClientProver, Placed
 from tests.relayer.api.test_queries import serving
@@ -142,17 +143,23 @@ async def test_stream_that_breaks_is_opened_again(chains: Written, monkeypatch: 
 
 
 async def test_subscription_is_taken_back_by_who_goes(chains: Written) -> None:
-    async with serving(chains) as url, RelayerApi(url) as api:
+    made = list[str]()
+
+    class Noting(RelayerApi):
+        async def subscribe(self, call: Any) -> Any:
+            body = await super().subscribe(call)
+            made.append(body.id)
+            return body
+
+    async with serving(chains) as url, Noting(url) as api:
         queries = asking(RelayerProver(api))
         async with aclosing(queries.follow([FIRST], lasts_s=600)) as pushes:
             await anext(pushes)
-
-        async def unfollowed() -> bool:
-            chains.asked.clear()
-            await asyncio.sleep(0.1)
-            return not chains.asked
-
-        await eventually(unfollowed)
+            asked = len(chains.asked)
+            await eventually(lambda: len(chains.asked) > asked)
+            assert (await api.subscription(made[0])).reason is None
+        with pytest.raises(NotFoundError):
+            await api.subscription(made[0])
 
 
 async def test_relayer_that_stays_away_ends_the_following(chains: Written) -> None:
@@ -267,6 +274,23 @@ def replaced_id() -> Any:
     return Made()
 
 
+@pytest.mark.parametrize("follows", [False, True])
+async def test_relayer_that_never_ends_a_stream_is_left(follows: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Signs of life alone keep nobody beyond the time that was asked for."""
+
+    class Living(Telling):
+        async def _events(self, path: str, last: str) -> AsyncGenerator[ServerEvent, None]:
+            await asyncio.Event().wait()
+            yield ServerEvent("1", "end", b"{}")
+
+    monkeypatch.setattr(relayer_prover, "LATE_S", 0)
+    queries = asking(RelayerProver(Living()))
+    answers = queries.follow([FIRST], lasts_s=1) if follows else queries.in_time([FIRST], 1)
+    async with asyncio.timeout(60):
+        found = [type(one) async for one in answers]
+    assert found == ([] if follows else [RetryableError])
+
+
 BAD = [
     b"",
     b"{}",
@@ -321,3 +345,15 @@ async def test_event_that_is_too_long_is_refused(raw: bytes) -> None:
     with pytest.raises(RetryableError, match="longer than 1000 bytes"):
         async for _ in read_events(parts(raw, 100), 1_000):
             raise AssertionError
+
+
+async def test_work_for_an_event_grows_with_its_bytes() -> None:
+    """Not with their square, however many lines they are in."""
+
+    async def seconds(lines: int) -> float:
+        began = time.process_time()
+        [found] = [event async for event in read_events(parts(b"data:x\n" * lines + b"\n", 65_536), 4 * 1024 * 1024)]
+        assert len(found.data) == 2 * lines - 1
+        return time.process_time() - began
+
+    assert await seconds(512_000) < 64 * await seconds(32_000)
