@@ -22,7 +22,7 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
 - *Balances at a height*, which signatures are held against: nothing. The largest amount that a quorum reaches
   outvotes one that is too high or too low.
 - *Balances at the head, records, orders, free places*: a wrong number on a screen; a lock or an approval that the
-  simulation refuses.
+  simulation refuses; a swap that is refused over an order that does not exist.
 - *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `HEDGE_S` on a
   read, `WITNESS_S` on blocks.
 - *Raising*, whatever it is: counted as its failure.
