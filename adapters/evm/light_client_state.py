@@ -61,7 +61,9 @@ class LightClientState:
             [word] = await self._read(light_client.LIGHT_CLIENT, await self.address(), "trustingPeriodS", words=1)
             self._period_s = int.from_bytes(word, "big")
             if not self._period_s:
-                raise RejectedError(f"{hex_address(self._client)} trusts no header for any time: it is no light client")
+                raise RejectedError(
+                    f"{hex_address(self._client)} trusts no header for any time: it is not a light client"
+                )
         return self._period_s
 
     async def newest(self) -> Newest:

@@ -234,7 +234,7 @@ class HeaderWorker:
         return await self.database.read(read)
 
     async def _worth(self, effect_keys: Sequence[str]) -> int | None:
-        """What the day's other headers leave for this one, however dear gas becomes, as `Pipeline.worth`."""
+        """Return what the day's other headers leave for this one, however dear gas becomes, as `Pipeline.worth`."""
         if not effect_keys[0].startswith(PREFIX):
             return None if self._worth_of_others is None else await self._worth_of_others(effect_keys)
         return self.setup.per_day - await self._spent(but_for=effect_keys[0])
