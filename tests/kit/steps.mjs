@@ -50,6 +50,10 @@ found["our timelock is not there yet"] = await stepped("revealing", chainOf(A, {
 found["refund of what stands"] = await stepped("refunding", chainOf(A, late), chainOf(B, late));
 found["refund of what was settled"] = await stepped("refunding", chainOf(A, { ...late, final: "superseded", matches: false }), chainOf(B, late));
 found["claim of what was settled"] = await stepped("revealing", chainOf(A, {}), chainOf(B, { final: "superseded", matches: false }));
+const off = { calledOff: "changed my mind" };
+found["called off before the wallet was asked"] = await stepped("locking", chainOf(A, { final: "absent", matches: false }), chainOf(B, {}), off);
+found["called off after the wallet was asked"] = await stepped("locking", chainOf(A, { final: "absent", matches: false }), chainOf(B, {}), { ...off, lockTries: 1 });
+found["called off with a lock"] = await stepped("locking", chainOf(A, {}), chainOf(B, {}), off);
 found["preimage known to others"] = await stepped("locked", chainOf(A, { final: "claimed" }), chainOf(B, {}));
 
 /** Its block comes between two questions: first asked, the transaction is included; the state shows it from then on. */

@@ -86,6 +86,8 @@ async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step>
   // The place went to another lock of this account, finally: what we signed for it can never be included.
   if (final.status !== "absent") return record.calledOff === undefined ? saved(withoutPlace(record), setting) : ended(record, "abandoned", setting);
   if (final.timeS >= terms.timelock) return ended({ ...record, calledOff: record.calledOff ?? "our lock was not included in time" }, "abandoned", setting);
+  // The wallet was not asked for it yet, which is written down before it is.
+  if (record.calledOff !== undefined && record.lockTries === undefined) return ended(record, "abandoned", setting);
   const underWay = await isPending(record.lockSent, a);
   const newest = await a.readLock(terms, place, "latest");
   if (newest.termsMatch) return { record, waitsFor: "our lock to be final" };
