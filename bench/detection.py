@@ -36,11 +36,9 @@ def moves(traffic: Traffic) -> Iterator[tuple[str, Seen]]:
                 first = mine in (swap.initiator[1], swap.participant[2])
                 kind, here = Kind.CROSSING, f"swap/{one.swap}/{'initiator' if first else 'participant'}"
                 ours = (swap.initiator[1], swap.participant[2]) if first else (swap.participant[1], swap.initiator[2])
-                far = swap.participant if one.chain == swap.initiator[0] else swap.initiator
                 other = names[ours[1] if ours[0] == mine else ours[0]]
                 leg = swap.initiator if one.chain == swap.initiator[0] else swap.participant
                 via = names[leg[2] if leg[1] == mine else leg[1]]
-                assert far is not leg
             place = (one.time_s, chain, one.height, one.event_index, direction)
             own, tags = (_tags(traffic, one.time_s, listed, who) for who in ((account,), (other, via)))
             subject = traffic.entities.get(account, account)

@@ -45,7 +45,7 @@ class Observation(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Value that came to `account` and left again: most of one move in, by one move out within a day.
+    """Value that came to `account` and left again: most of one move in, by one move out some days later at most.
 
     `before` and `after` are the passages of the two moves; `sender` and `to` the accounts at their far ends.
     `from_tags` and `to_tags`: the categories, at the time, of the counterparties of the two moves. `subject` names the

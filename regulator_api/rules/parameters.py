@@ -68,29 +68,29 @@ class PassThroughParameters(Parameters, frozen=True, kw_only=True, forbid_unknow
     max_outs: Count = 10
 
 
-class AccumulationParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Many small payments in from many senders, and their sum out by a few."""
+class _BurstParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Far more payments than usual within some hours."""
 
     history_s: ClassVar[int] = 31 * 86_400
+    out_pm: Share = 800
+    within_h: Hours = 72
+    burst_pm: Share = 600
+    settled_days: Days = 30
+
+
+class AccumulationParameters(_BurstParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Many small payments in from many senders, and their sum out by a few."""
+
     below: Money = 100_000
     min_senders: Count = 10
     max_outs: Count = 5
-    out_pm: Share = 800
-    within_h: Hours = 72
-    burst_pm: Share = 600
-    settled_days: Days = 30
 
 
-class DispersalParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DispersalParameters(_BurstParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A sum in, and out again in small payments to many receivers."""
 
-    history_s: ClassVar[int] = 31 * 86_400
     floor: Money = 500_000
     min_receivers: Count = 10
-    out_pm: Share = 800
-    within_h: Hours = 72
-    burst_pm: Share = 600
-    settled_days: Days = 30
 
 
 class DormantParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):

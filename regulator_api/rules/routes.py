@@ -354,7 +354,16 @@ def routes(rules: Rules) -> list[Route]:
         ),
         _route("GET", "/v1/rules", rules.get_rules, "Rules and their versions", bodies.RulesAnswer, "read"),
         _route("GET", "/v1/rules/{id}", rules.get_rule, "One rule", bodies.RuleView, "read"),
-        _route("POST", "/v1/rules", rules.post_rule, "Propose a rule", bodies.RuleView, "rules", body=bodies.RuleBody),
+        _route(
+            "POST",
+            "/v1/rules",
+            rules.post_rule,
+            "Propose a rule",
+            bodies.RuleView,
+            "rules",
+            body=bodies.RuleBody,
+            status=201,
+        ),
         _route(
             "POST",
             "/v1/rules/{id}/dry-run",
@@ -363,7 +372,6 @@ def routes(rules: Rules) -> list[Route]:
             bodies.DryRunAnswer,
             "rules",
             body=bodies.DryRunBody,
-            status=200,
         ),
         _route("POST", "/v1/rules/{id}/activate", rules.post_activate, "Put a rule in force", bodies.RuleView, "rules"),
         _route("POST", "/v1/rules/{id}/reject", rules.post_reject, "Reject a rule", bodies.RuleView, "rules"),
@@ -371,7 +379,16 @@ def routes(rules: Rules) -> list[Route]:
             "GET", "/v1/rates", rules.get_rates, "What assets are worth", bodies.RatesPage, "read", bodies.RatesQuery
         ),
         _route("GET", "/v1/cases", rules.get_cases, "Cases", bodies.CasesPage, "cases", bodies.CasesQuery),
-        _route("POST", "/v1/cases", rules.post_case, "Open a case", bodies.CaseView, "cases", body=bodies.CaseBody),
+        _route(
+            "POST",
+            "/v1/cases",
+            rules.post_case,
+            "Open a case",
+            bodies.CaseView,
+            "cases",
+            body=bodies.CaseBody,
+            status=201,
+        ),
         _route("GET", "/v1/cases/{id}", rules.get_case, "One case", bodies.CaseDocument, "cases"),
         _route("GET", "/v1/cases/{id}/export", rules.get_export, "A case as a file", bodies.CaseDocument, "cases"),
         *_case_routes(rules),
@@ -394,7 +411,6 @@ def _case_routes(rules: Rules) -> list[Route]:
             view,
             scope,
             body=bodies.CloseBody,
-            status=200,
         ),
         _route(
             "POST", "/v1/cases/{id}/reopen", rules.post_reopen, "Reopen a case", view, scope, body=bodies.ReopenBody
@@ -411,9 +427,8 @@ def _route(
     scope: str,
     query: type[msgspec.Struct] | None = None,
     body: type[msgspec.Struct] | None = None,
-    status: int | None = None,
+    status: int = 200,
 ) -> Route:
-    opens = path in ("/v1/rules", "/v1/cases") and body is not None
     return Route(
         method,
         path,
@@ -422,7 +437,7 @@ def _route(
         query=query,
         body=body,
         answer=answer,
-        status=status or (201 if opens else 200),
+        status=status,
         scope=scope,
         problems=PROBLEMS,
         tag="rules",
