@@ -1,5 +1,6 @@
 """The console as a part of an API's own server: under `/console`, with its files, its door and its pages."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final
@@ -24,6 +25,8 @@ from core.runtime.version import VERSION
 
 STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/graph.js", "built/verify.js")
+PART: Final = re.compile(r"built/part-[a-z]+-[0-9A-Z]{8}\.js")
+"""What `console/build.mjs` names the parts of a module, which it loads itself."""
 MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *regulator.PAGES[1:])
 A_DAY: Final = "public, max-age=86400"
 
@@ -138,6 +141,6 @@ def operator_console(
 async def static_file(request: web.Request) -> web.StreamResponse:
     """A file of ours, compressed if it was when it was built; others are not there."""
     name = request.match_info["file"]
-    if name not in FILES:
+    if name not in FILES and not (PART.fullmatch(name) and (STATIC / name).is_file()):
         raise web.HTTPNotFound()
     return web.FileResponse(STATIC / name, headers={"Cache-Control": A_DAY, "X-Content-Type-Options": "nosniff"})

@@ -36,7 +36,7 @@ form?.addEventListener("submit", (event) => {
     try {
       const [evidence, anchor] = [await chosen("file"), await chosen("anchor")];
       const now = document.querySelector<HTMLInputElement>("#now")?.value ?? "";
-      const proven = verify(evidence, readAnchor(anchor), now === "" ? {} : { now: BigInt(now) });
+      const proven = await verify(evidence, readAnchor(anchor), now === "" ? {} : { now: BigInt(now) });
       shown("good", "Proven", [["Question", text(proven.question)], ["Answer", text(proven.answer)], ["As of", text(proven.asOf)]]);
     } catch (error) {
       const code = error instanceof ProofError ? ` (${error.code})` : "";

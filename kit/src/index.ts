@@ -1,4 +1,6 @@
 export { RelayerApi } from "./api/relayer.js";
+export type { components as RegulatorComponents, paths as RegulatorPaths } from "./api/regulator.types.js";
+export type { components as RelayerComponents, paths as RelayerPaths } from "./api/relayer.types.js";
 export { ConsortiumChain, type ConsortiumSettings } from "./chains/consortium.js";
 export { EthereumChain, type EthereumSettings, type EvmWallet } from "./chains/ethereum.js";
 export { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH } from "./chains/pinned.js";

@@ -1,23 +1,15 @@
 /** What a swap asks a relayer: a price and an agreement. Nothing that it says is believed without the checks. */
 import { type Fetch, postJson, requestJson } from "../chains/endpoints.js";
 import { CausewayError, rejected, unavailable } from "../errors.js";
-import type { SwapAnswer } from "../swap/agreement.js";
-import type { QuoteBody } from "../swap/quote.js";
+import type { paths } from "./relayer.types.js";
 
-export interface QuoteCall {
-  readonly initiator_asset: string;
-  readonly participant_asset: string;
-  readonly initiator_amount?: string;
-  readonly participant_amount?: string;
+type Json<Content> = Content extends { readonly content: { readonly "application/json": infer Value } } ? Value : never;
+type Call<Path extends keyof paths> = paths[Path]["post"] extends { readonly requestBody: infer Body } ? Json<Body> : never;
+type Answer<Path extends keyof paths, Method extends "get" | "post"> = paths[Path][Method] extends {
+  readonly responses: { readonly 200: infer Ok };
 }
-
-export interface SwapCall {
-  readonly quote: QuoteBody;
-  readonly hashlock: string;
-  readonly initiator_sender: string;
-  readonly initiator_receiver: string;
-  readonly proof?: string;
-}
+  ? Json<Ok>
+  : never;
 
 export class RelayerApi {
   private readonly base: string;
@@ -30,23 +22,24 @@ export class RelayerApi {
   }
 
   async quoteKey(): Promise<string> {
-    return ((await this.get("/v1/relayer")) as { quote_key: string }).quote_key;
+    return (await this.get("/v1/relayer")).quote_key;
   }
 
-  quote(call: QuoteCall): Promise<QuoteBody> {
-    return this.post("/v1/quotes", call) as Promise<QuoteBody>;
+  quote(call: Call<"/v1/quotes">): Promise<Answer<"/v1/quotes", "post">> {
+    return this.post("/v1/quotes", call);
   }
 
-  openSwap(call: SwapCall): Promise<SwapAnswer> {
-    return this.post("/v1/swaps", call) as Promise<SwapAnswer>;
+  openSwap(call: Call<"/v1/swaps">): Promise<Answer<"/v1/swaps", "post">> {
+    return this.post("/v1/swaps", call);
   }
 
-  private async get(path: string): Promise<unknown> {
-    return answer(await requestJson(this.fetcher, this.base + path, { method: "GET" }));
+  // The types are the document's, of which an answer need not be true.
+  private async get<Path extends keyof paths>(path: Path): Promise<Answer<Path, "get">> {
+    return answer(await requestJson(this.fetcher, this.base + path, { method: "GET" })) as Answer<Path, "get">;
   }
 
-  private async post(path: string, body: unknown): Promise<unknown> {
-    return answer(await postJson(this.fetcher, this.base + path, body));
+  private async post<Path extends keyof paths>(path: Path, body: Call<Path>): Promise<Answer<Path, "post">> {
+    return answer(await postJson(this.fetcher, this.base + path, body)) as Answer<Path, "post">;
   }
 }
 

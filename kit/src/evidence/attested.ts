@@ -1,6 +1,7 @@
 /** Kinds about Ethereum, under headers that a ledger attests, or sync committees, or both: state, token balances, logs. */
 import { type Bytes, equal, fromHex, keccak256, toHex, utf8 } from "./bytes.js";
 import { hexBytes, integer, items, type Json, type JsonObject, members, optional } from "./canonical.js";
+import { unavailable } from "../errors.js";
 import { invalid, malformed, ProofError, rejected } from "./errors.js";
 import {
   type Account,
@@ -26,7 +27,7 @@ import type { Ground } from "./grounds.js";
 import { target } from "./light.js";
 import type { Answer, AsOf, Question, Verified } from "./questions.js";
 import { checkedTrail, type Entry, provenState, readEntries } from "./state.js";
-import { readSync, verifySynced } from "./sync.js";
+import { readSync } from "./updates.js";
 
 const MAX_BLOCK_LINKS = 256;
 const MAX_TRANSACTION_INDEX = 2n ** 16n - 1n;
@@ -52,14 +53,15 @@ function voucherNames(value: Json): string[] {
 }
 
 /** The header, once every way that is carried and has an anchor is shown to hold. */
-function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Ground, now: bigint): Vouched {
+async function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Ground, now: bigint): Promise<Vouched> {
   const attestation = fields.attestation === undefined ? null : readEntries(fields.attestation);
   if (attestation !== null && attestation.length !== 1) throw malformed("exactly one leaf attests the header");
   const sync = fields.sync === undefined ? null : readSync(fields.sync);
   const trail = fields.trail === undefined ? null : checkedTrail(fields.trail, ground.ledger, now);
   const reliesOn = trail !== null && ground.ledger !== null ? ["attested"] : [];
   if (sync !== null && ground.beacon !== null) {
-    verifySynced(chain, decodeHeader(raw), sync, ground.beacon, now);
+    const header = decodeHeader(raw);
+    (await syncCommittees()).verifySynced(chain, header, sync, ground.beacon, now);
     reliesOn.push("sync-committee");
   }
   const finality = [...(trail === null ? [] : ["attested"]), ...(sync === null ? [] : ["sync-committee"])].join("+");
@@ -67,6 +69,15 @@ function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Ground, 
   const header = decodeHeader(raw);
   if (trail !== null && attestation !== null) requireAttested(chain, header, target(trail).appHash, attestation);
   return { header, finality, reliesOn };
+}
+
+/** The verifier of sync committees, a chunk of its own: most evidence does without its BLS signatures. */
+async function syncCommittees(): Promise<typeof import("./sync.js")> {
+  try {
+    return await import("./sync.js");
+  } catch (error) {
+    throw unavailable(`the part that checks sync committees did not load, try again: ${String((error as Error).message)}`);
+  }
 }
 
 function requireAttested(chain: string, header: EthereumHeader, root: Bytes, attestation: readonly Entry[]): void {
@@ -89,11 +100,11 @@ const asOf = (chain: string, header: EthereumHeader, finality: string): AsOf => 
 // --- state -----------------------------------------------------------------------------------------------------------
 
 /** Kind `ethereum-state`: locks and lanes of the HashedTimelock contract, storage words, the native coin. */
-export function verifyState(question: Question, value: Json, ground: Ground, now: bigint): Verified {
+export async function verifyState(question: Question, value: Json, ground: Ground, now: bigint): Promise<Verified> {
   const fields: JsonObject = members(value, ...voucherNames(value), "header", "account_nodes", "storage_nodes");
   const [accountNodes, storageNodes] = [readNodes(fields.account_nodes as Json), readNodes(fields.storage_nodes as Json)];
   const raw = readHeader(fields.header as Json);
-  const { header, finality, reliesOn } = vouched(question.chain, raw, fields, ground, now);
+  const { header, finality, reliesOn } = await vouched(question.chain, raw, fields, ground, now);
   const account = verifyAccount(header.stateRoot, provenAddress(question), accountNodes);
   return { question, answer: stateAnswer(question, account, storageNodes), asOf: asOf(question.chain, header, finality), reliesOn };
 }
@@ -152,13 +163,13 @@ function stateAnswer(question: Question, account: Account | null, storageNodes: 
 // --- tokens ----------------------------------------------------------------------------------------------------------
 
 /** Kind `ethereum-token`: a token's balance, for code whose layout somebody has reviewed. */
-export function verifyToken(
+export async function verifyToken(
   question: Question,
   value: Json,
   ground: Ground,
   now: bigint,
   layouts: readonly TokenLayout[],
-): Verified {
+): Promise<Verified> {
   const names = ["header", "account_nodes", "balance_nodes", "implementation"];
   const fields: JsonObject = members(value, ...voucherNames(value), ...names);
   const [accountNodes, balanceNodes] = [readNodes(fields.account_nodes as Json), readNodes(fields.balance_nodes as Json)];
@@ -167,7 +178,7 @@ export function verifyToken(
     return { slotNodes: readNodes(parts.slot_nodes), accountNodes: readNodes(parts.account_nodes) };
   });
   const raw = readHeader(fields.header as Json);
-  const { header, finality, reliesOn } = vouched(question.chain, raw, fields, ground, now);
+  const { header, finality, reliesOn } = await vouched(question.chain, raw, fields, ground, now);
   if (question.type !== "balance" || !question.asset.includes("/erc20:")) {
     throw rejected("a token's layout proves balances of ERC-20 tokens only");
   }
@@ -205,7 +216,7 @@ function implementation(
 // --- logs --------------------------------------------------------------------------------------------------------------
 
 /** Kind `ethereum-log`: a log of a transaction, in a block that hashes lead to from an attested header. */
-export function verifyLog(question: Question, value: Json, ground: Ground, now: bigint): Verified {
+export async function verifyLog(question: Question, value: Json, ground: Ground, now: bigint): Promise<Verified> {
   const names = ["headers", "index", "transaction_nodes", "receipt_nodes"];
   const fields: JsonObject = members(value, ...voucherNames(value), ...names);
   const headers = items(fields.headers, MAX_BLOCK_LINKS + 1).map(readHeader);
@@ -214,7 +225,7 @@ export function verifyLog(question: Question, value: Json, ground: Ground, now: 
   const receiptNodes = readNodes(fields.receipt_nodes as Json, MAX_RECEIPT_NODE_BYTES);
   const [first, ...older] = headers;
   if (first === undefined) throw malformed("the proof has no header");
-  const { finality, reliesOn, ...final } = vouched(question.chain, first, fields, ground, now);
+  const { finality, reliesOn, ...final } = await vouched(question.chain, first, fields, ground, now);
   if (question.type !== "log") throw rejected("a receipt proves logs of transactions only");
   let { header } = final;
   for (const raw of older) {

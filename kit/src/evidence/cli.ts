@@ -7,7 +7,7 @@ import { ProofError, readAnchor, verify } from "./index.js";
 
 const USAGE = "usage: causeway-verify EVIDENCE --anchor ANCHOR [--anchor ANCHOR] [--now SECONDS]";
 
-function main(): number {
+async function main(): Promise<number> {
   let evidence: Uint8Array;
   let anchors: Uint8Array[];
   let now: bigint | undefined;
@@ -24,7 +24,7 @@ function main(): number {
     return 1;
   }
   try {
-    const { question, answer, asOf, reliesOn } = verify(evidence, anchors.map(readAnchor), now === undefined ? {} : { now });
+    const { question, answer, asOf, reliesOn } = await verify(evidence, anchors.map(readAnchor), now === undefined ? {} : { now });
     // Exact types are of no use here: every member is a value of JSON, or bigint.
     const facts = [question, answer, asOf].map((value) => dump(value as unknown as Json));
     console.log(`proven\n  question ${facts[0]}\n  answer   ${facts[1]}\n  as of    ${facts[2]}\n  final by ${reliesOn.join(" and ")}`);
@@ -36,4 +36,4 @@ function main(): number {
   }
 }
 
-process.exitCode = main();
+process.exitCode = await main();

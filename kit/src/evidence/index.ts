@@ -1,7 +1,7 @@
 /**
  * Evidence about chains, verified where it is read: no network, no server, no trust in whoever handed it over.
  *
- *     const proven = verify(evidenceBytes, readAnchor(anchorBytes));   // throws ProofError, or it is true
+ *     const proven = await verify(evidenceBytes, readAnchor(anchorBytes));   // throws ProofError, or it is true
  */
 export type { BeaconAnchor } from "./beacon.js";
 export type { Bytes } from "./bytes.js";

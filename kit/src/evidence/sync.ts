@@ -1,27 +1,16 @@
 /**
  * From a beacon anchor to a final Ethereum header by sync committees, after the light client of the consensus
  * specifications, and stricter: more than ⅔ of each committee, finality in every update, and each adds something.
+ *
+ * Loaded when evidence needs it only, since BLS signatures are a third of the verifier's size: see `attested.ts`.
  */
 import { bls12_381 } from "@noble/curves/bls12-381.js";
-import {
-  type BeaconAnchor,
-  type Committee,
-  Fork,
-  KEY_BYTES,
-  type LightHeader,
-  type Network,
-  pair,
-  readSyncChain,
-  type SyncChain,
-  type Update,
-  ZERO,
-} from "./beacon.js";
+import { type BeaconAnchor, Fork, type Network } from "./beacon.js";
 import { type Bytes, concat, equal, utf8 } from "./bytes.js";
-import { hexBytes, items, type Json, members } from "./canonical.js";
 import { invalid, ProofError, untrusted } from "./errors.js";
-import { decodeHeader, type EthereumHeader, MAX_HEADER_BYTES } from "./ethereum.js";
+import { decodeHeader, type EthereumHeader } from "./ethereum.js";
+import { type Committee, KEY_BYTES, type LightHeader, pair, type SyncChain, type SyncProof, type Update, ZERO } from "./updates.js";
 
-const MAX_LINKS = 256;
 const MAX_CLOCK_DRIFT_S = 10n;
 const DOMAIN_SYNC_COMMITTEE = Uint8Array.of(7, 0, 0, 0);
 const DST = utf8("BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_");
@@ -31,21 +20,10 @@ const CURRENT_COMMITTEE = [54, 86] as const;
 const NEXT_COMMITTEE = [55, 87] as const;
 const EXECUTION_PAYLOAD = 25;
 
-export interface SyncProof {
-  readonly chain: SyncChain;
-  readonly links: readonly Bytes[];
-}
-
 interface Store {
   readonly finalized: LightHeader;
   readonly current: Committee;
   readonly following: Committee | null;
-}
-
-export function readSync(value: Json): SyncProof {
-  const fields = members(value, "bootstrap", "updates", "links");
-  const links = items(fields.links, MAX_LINKS).map((link) => hexBytes(link, MAX_HEADER_BYTES));
-  return { chain: readSyncChain(fields.bootstrap, fields.updates), links };
 }
 
 /** Prove that the header is final by sync committees. Throws if it is not. */

@@ -45,9 +45,10 @@ export function readAnchor(data: Bytes): Anchor | BeaconAnchor {
  * Believe an evidence file or throw a `ProofError`.
  *
  * Nothing is asked of anybody: what is believed follows from the file and the anchors alone. With one of each kind,
- * evidence about Ethereum that carries both ways to its header must hold by both.
+ * evidence about Ethereum that carries both ways to its header must hold by both. The package's part for sync
+ * committees is loaded when evidence needs it; a `CausewayError` that is retryable if it does not load.
  */
-export function verify(evidence: Bytes, trusted: Trusted, options: Options = {}): Verified {
+export async function verify(evidence: Bytes, trusted: Trusted, options: Options = {}): Promise<Verified> {
   const ground = groundOf(trusted);
   const fields = members(load(evidence), "version", "kind", "question", "answer", "as_of", "proof", "digest");
   if (fields.version !== VERSION) throw malformed("evidence has an unknown format version");
@@ -57,21 +58,21 @@ export function verify(evidence: Bytes, trusted: Trusted, options: Options = {})
   const [answer, asOf] = [readAnswer(fields.answer), readAsOf(fields.as_of)];
   const kind = text(fields.kind, MAX_IDENTIFIER_CHARS);
   const now = options.now ?? BigInt(Math.floor(Date.now() / 1000));
-  const proven = proveBy(kind, question, fields.proof, ground, now, options.layouts ?? REVIEWED_LAYOUTS);
+  const proven = await proveBy(kind, question, fields.proof, ground, now, options.layouts ?? REVIEWED_LAYOUTS);
   if (dump(writeAnswer(answer)) !== dump(writeAnswer(proven.answer)) || dump(writeAsOf(asOf)) !== dump(writeAsOf(proven.asOf))) {
     throw invalid("the proof shows another answer than the evidence says");
   }
   return proven;
 }
 
-function proveBy(
+async function proveBy(
   kind: string,
   question: Question,
   proof: Json,
   ground: Ground,
   now: bigint,
   layouts: readonly TokenLayout[],
-): Verified {
+): Promise<Verified> {
   switch (kind) {
     case "consortium-state":
       return verifyLedger(question, proof, ground, now);

@@ -1,4 +1,5 @@
 /** What is agreed: made of the quote and our own accounts; the relayer's answer adds two timelocks and is otherwise compared. */
+import type { components } from "../api/relayer.types.js";
 import type { Bytes } from "../evidence/bytes.js";
 import { chainOf } from "../evidence/identifiers.js";
 import { rejected } from "../errors.js";
@@ -6,19 +7,8 @@ import type { QuoteBody } from "./quote.js";
 import { type Terms, type TermsBody, baseUnits, hex, swapId, termsBody } from "./terms.js";
 import { type ChainTiming, type SwapPolicy, checkGap, checkLock } from "./timelocks.js";
 
-/** As much of the relayer's answer to `POST /v1/swaps` as counts. */
-export interface SwapAnswer {
-  readonly id: string;
-  readonly hashlock: string;
-  readonly role: string;
-  readonly phase: string;
-  readonly done: boolean;
-  readonly initiator: { readonly terms: TermsBody };
-  readonly participant: { readonly terms: TermsBody };
-  readonly lock_deadline: number;
-  readonly reserved?: boolean;
-  readonly reservation?: string | null;
-}
+/** The relayer's answer to `POST /v1/swaps`. */
+export type SwapAnswer = components["schemas"]["SwapBody"];
 
 export interface Agreement {
   readonly id: string;

@@ -1,5 +1,6 @@
 /** A relayer's signed price, and what is checked of it before anybody believes it. */
 import { ed25519 } from "@noble/curves/ed25519.js";
+import type { components } from "../api/relayer.types.js";
 import { concat, fromHex, utf8 } from "../evidence/bytes.js";
 import { account, asset, chainOf } from "../evidence/identifiers.js";
 import { type Packed, pack } from "../evidence/msgpack.js";
@@ -7,22 +8,7 @@ import { rejected } from "../errors.js";
 import { baseUnits } from "./terms.js";
 
 /** As it travels; see `/v1/quotes` of the relayer. */
-export interface QuoteBody {
-  readonly id: string;
-  readonly initiator_asset: string;
-  readonly initiator_amount: string;
-  readonly participant_asset: string;
-  readonly participant_amount: string;
-  readonly rate: { readonly numerator: string; readonly denominator: string };
-  readonly participant_receiver: string;
-  readonly participant_sender: string;
-  readonly initiator_lock_s: number;
-  readonly participant_lock_s: number;
-  readonly issued_at: number;
-  readonly expires_at: number;
-  readonly key: string;
-  readonly signature: string;
-}
+export type QuoteBody = components["schemas"]["QuoteBody"];
 
 /** What was asked for: exactly one of the two amounts, in base units. */
 export interface QuoteRequest {

@@ -1,18 +1,11 @@
 /** What one leg commits to, and the id that both sides compute from both legs. */
+import type { components } from "../api/relayer.types.js";
 import { type Bytes, fromHex, sha256, toHex, utf8 } from "../evidence/bytes.js";
 import { account, asset, chainOf } from "../evidence/identifiers.js";
 import { rejected } from "../errors.js";
 
 /** Terms as they travel: amounts are decimal strings of base units, bytes 0x-hex, times Unix seconds. */
-export interface TermsBody {
-  readonly chain: string;
-  readonly asset: string;
-  readonly amount: string;
-  readonly sender: string;
-  readonly receiver: string;
-  readonly hashlock: string;
-  readonly timelock: number;
-}
+export type TermsBody = components["schemas"]["TermsBody"];
 
 /** One leg. `amount` in base units, `hashlock` 32 bytes, `timelock` in Unix seconds of the leg's own chain. */
 export interface Terms {
