@@ -156,7 +156,7 @@ screenshots: setup
 # The console's scripts, bundled from ours and npm's; nothing of that is committed.
 console: $(STAMPS)/console
 
-$(STAMPS)/console: $(STAMPS)/node console/build.mjs $(wildcard console/scripts/*.ts) $(wildcard kit/src/*.ts kit/src/*/*.ts)
+$(STAMPS)/console: $(STAMPS)/node console/build.mjs $(wildcard console/scripts/*.ts console/scripts/*/*.ts) $(wildcard kit/src/*.ts kit/src/*/*.ts)
 	$(RUN) node console/build.mjs
 	@touch $@
 

@@ -1,7 +1,8 @@
 """The APIs as the console asks them: by HTTP, with the credentials of whoever is signed in."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
@@ -10,9 +11,12 @@ import aiohttp
 import msgspec
 
 from core.model.errors import RejectedError, RetryableError
+from core.runtime.server_events import read_events
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+SILENCE_S: Final = 60.0
+"""For a stream that says nothing, not even that it is still there."""
 PURPOSE: Final = "X-Purpose"
 
 
@@ -72,6 +76,30 @@ class Api:
     async def post(self, path: str, credentials: Credentials | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """As `get`, with a body."""
         return _answer(*await self._ask("POST", path, credentials, msgspec.json.encode(body)))
+
+    @asynccontextmanager
+    async def events(
+        self, path: str, credentials: Credentials, last_id: str
+    ) -> AsyncIterator[AsyncIterator[tuple[str, str]]]:
+        """Gives the events of a stream behind `last_id`, to its end: their ids and names.
+
+        Raise `ApiProblem` for a refusal, `RetryableError` without an answer and when it breaks off.
+        """
+        headers = {PURPOSE: self._purpose, credentials.header: credentials.value}
+        if last_id:
+            headers["Last-Event-ID"] = last_id
+        timeout = aiohttp.ClientTimeout(sock_connect=TIMEOUT_S, sock_read=SILENCE_S)
+        try:
+            async with self._outside.session.get(
+                self._url().rstrip("/") + path, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    _answer(response.status, await response.content.read(MAX_ANSWER_BYTES))
+                    raise RetryableError(f"the API answers a stream with status {response.status}")
+                found = read_events(response.content.iter_any(), MAX_ANSWER_BYTES)
+                yield ((event.id, event.name) async for event in found)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryableError(f"the API's stream breaks off: {error or type(error).__name__}") from None
 
     async def _ask(
         self, method: str, path: str, credentials: Credentials | None, body: bytes | None

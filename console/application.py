@@ -12,6 +12,7 @@ from console import casework, operator, regulator, tracing
 from console.api import Api, Credentials
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
+from console.live import Live, api_sources
 from console.operator import Operations, OperatorPages
 from console.regulator import RegulatorPages
 from console.rendering import environment
@@ -88,13 +89,18 @@ def regulator_console(
     `url`: where browsers find this server, such as behind a proxy.
     """
     outside = Outside()
-    frame = Frame(Api(api_url, outside), sessions, environment(VERSION), name, MENU)
+    api = Api(api_url, outside)
+    frame = Frame(api, sessions, environment(VERSION), name, MENU)
+    frame.live = live = Live(sessions, api_sources(api, clock), clock, secrets, "read")
     door = Door(frame, clock, secrets, outside, provider, url)
     app = web.Application()
     app.cleanup_ctx.append(outside.opened)
+    app.on_shutdown.append(live.close)
     rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame))
     app.router.add_routes([*door.routes(), *(route for room in rooms for route in room.routes())])
-    app.router.add_routes([web.get("/verify", frame.verify), web.get("/static/{file:.+}", static_file)])
+    app.router.add_routes(
+        [web.get("/verify", frame.verify), web.get("/live", live.stream), web.get("/static/{file:.+}", static_file)]
+    )
     return app
 
 
@@ -114,6 +120,8 @@ def operator_console(
         raise RejectedError(f"the console's scripts are not there ({', '.join(missing)}): build them by `make console`")
     sessions = Sessions(clock, secrets, secure=False)
     frame = Frame(None, sessions, environment(VERSION), name, operator.PAGES)
+    sources = operator.looking(operations, clock)
+    frame.live = live = Live(sessions, sources, clock, secrets, None, frozenset({operator.KIND}))
 
     async def enter(request: web.Request) -> web.Response:
         if not admits(request):
@@ -132,8 +140,10 @@ def operator_console(
         return frame.page("operator_enter.html", "Operator", request, None)
 
     app = web.Application()
+    app.on_shutdown.append(live.close)
     app.router.add_routes(OperatorPages(frame, operations).routes())
     app.router.add_routes([web.get("/enter", enter), web.get("/signin", door), web.post("/signout", out)])
+    app.router.add_get("/live", live.stream)
     app.router.add_get("/static/{file:.+}", static_file)
     return app
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from console.api import segment
-from console.frame import Frame, Page, Visit, attachment, redirect
+from console.frame import Frame, Page, Visit, attachment, newest, redirect
 
 SHOWN: Final = 25
 
@@ -47,9 +47,10 @@ class CaseworkPages:
 
     async def _alerts(self, visit: Visit) -> web.Response:
         asked = visit.asked("typology", "subject", "rule", "cursor", "withdrawn")
+        live = await newest(visit, asked)
         found = await visit.get("/v1/alerts", limit=SHOWN, **asked)
         typologies = sorted({one["typology"] for one in (await visit.get("/v1/rules"))["items"]})
-        return visit.page("alerts.html", "Alerts", found=found, asked=asked, typologies=typologies)
+        return visit.page("alerts.html", "Alerts", found=found, asked=asked, typologies=typologies, live=live)
 
     async def _alert(self, visit: Visit) -> web.Response:
         found = await visit.get(f"/v1/alerts/{_id(visit)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -57,6 +57,10 @@ class Visit:
         """As `get`, the bytes as they came."""
         return await self.frame.api.raw(path, self.session.credentials, **asked)
 
+    async def follows(self) -> str:
+        """Return the position at which a live page begins: ask before the questions that the page is made from."""
+        return "" if self.frame.live is None else await self.frame.live.position(self.session)
+
     async def maybe(self, path: str, **asked: Any) -> dict[str, Any] | None:
         """As `get`; None if there is no such thing here, or this person may not see it."""
         try:
@@ -78,6 +82,11 @@ class Visit:
         return self.frame.page(template, title, self.request, self.session, **shown)
 
 
+async def newest(visit: Visit, asked: Mapping[str, str]) -> str | None:
+    """As `Visit.follows`; None for a page of a moment that is past, or of a list's older entries."""
+    return None if "cursor" in asked or "as_of" in asked else await visit.follows()
+
+
 def attachment(raw: bytes, name: str) -> web.Response:
     """JSON of the API's, byte for byte, as a file of this name."""
     kept = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -92,6 +101,12 @@ def redirect(place: str) -> web.Response:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+class Positions(Protocol):
+    """Says where live pages begin (`console.live.Live`)."""
+
+    async def position(self, session: Session) -> str: ...
+
+
 class Frame:
     """The surroundings of all pages. `menu` is for those who are signed in."""
 
@@ -103,6 +118,8 @@ class Frame:
         self._templates = templates
         self._name = name
         self._menu = menu
+        self.live: Positions | None = None
+        """Set by the application before it serves."""
 
     @property
     def api(self) -> Api:
@@ -122,7 +139,14 @@ class Frame:
     ) -> web.Response:
         menu = [one for one in self._menu if session is not None and (one.scope is None or one.scope in session.scopes)]
         text = self._templates.get_template(template).render(
-            title=title, brand=self._name, menu=menu, session=session, place=request.path, query=request.query, **shown
+            title=title,
+            brand=self._name,
+            menu=menu,
+            session=session,
+            place=request.path,
+            here=request.path_qs,
+            query=request.query,
+            **shown,
         )
         response = web.Response(text=text, content_type="text/html", status=http_status, headers=HEADERS)
         response.enable_compression()

@@ -5,10 +5,18 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
+from console.api import Credentials
 from console.frame import Frame, Page, Visit, redirect
+from console.live import Source
+from core.runtime.clock import Clock
 
 LATE_S: Final = 0
 """Seconds left from which on a swap counts as stuck."""
+
+LOOK_S: Final = 2.0
+"""Between two looks for live pages; only while one is open."""
+KIND: Final = "relayer"
+"""The one kind of things that changes here."""
 
 PAGES: Final[tuple[Page, ...]] = (
     Page("", "Swaps", None),
@@ -62,9 +70,10 @@ class OperatorPages:
         ]
 
     async def _swaps(self, visit: Visit) -> web.Response:
-        ended = "all" in visit.request.query
+        ended, live = "all" in visit.request.query, await visit.follows()
         status, swaps = await self._operations.status(), await self._operations.swaps(ended)
-        return visit.page("operator_swaps.html", "Swaps", status=status, swaps=swaps, ended=ended, late_s=LATE_S)
+        shown = {"status": status, "swaps": swaps, "ended": ended, "late_s": LATE_S, "live": live}
+        return visit.page("operator_swaps.html", "Swaps", **shown)
 
     async def _swap(self, visit: Visit) -> web.Response:
         swap = await self._operations.swap(visit.request.match_info["id"])
@@ -84,3 +93,27 @@ class OperatorPages:
         else:
             await self._operations.pause(scope, form.get("reason", ""), act == "drain")
         return redirect("/console/")
+
+
+def looking(operations: Operations, clock: Clock) -> Callable[[Credentials], tuple[Source, ...]]:
+    """What live pages follow here: a relayer has no stream for its operator, so its database is looked at."""
+
+    async def look(begun: Callable[[], None], changed: Callable[[str], None]) -> None:
+        before: Any = None
+        while True:
+            now = lasting(await operations.status(), await operations.swaps(False))
+            if before is None:
+                begun()
+            elif now != before:
+                changed(KIND)
+            before = now
+            await clock.sleep(LOOK_S)
+
+    return lambda _: (look,)
+
+
+def lasting(status: dict[str, Any], swaps: list[dict[str, Any]]) -> tuple[Any, ...]:
+    """What a page shows that does not change by the mere passing of time."""
+    chains = [(one["chain"], one["state"]) for one in status["chains"]]
+    steps = [tuple(one.get(name) for name in ("id", "phase", "waits_for", "on", "then", "reason")) for one in swaps]
+    return status["switches"], status["swaps"], status["effects"], chains, steps

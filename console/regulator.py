@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from console.api import ApiProblem, segment
-from console.frame import Frame, Page, Visit, attachment, redirect
+from console.frame import Frame, Page, Visit, attachment, newest, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
@@ -61,13 +61,15 @@ class RegulatorPages:
     async def _overview(self, visit: Visit) -> web.Response:
         if not visit.may("read"):
             return redirect("/console/log" if visit.may("audit") else "/console/verify")
+        live = await visit.follows()
         summary, swaps = await asyncio.gather(visit.get("/v1/summary"), visit.get("/v1/swaps", limit=FEW))
-        return visit.page("overview.html", "Overview", summary=summary, swaps=swaps["items"])
+        return visit.page("overview.html", "Overview", summary=summary, swaps=swaps["items"], live=live)
 
     async def _swaps(self, visit: Visit) -> web.Response:
         asked = visit.asked("status", "chain", "asset", "hashlock", "cursor")
+        live = await newest(visit, asked)
         found = await visit.get("/v1/swaps", limit=SHOWN, **asked)
-        return visit.page("swaps.html", "Swaps", found=found, asked=asked)
+        return visit.page("swaps.html", "Swaps", found=found, asked=asked, live=live)
 
     async def _swap(self, visit: Visit) -> web.Response:
         name = segment(visit.request.match_info["id"])
@@ -86,8 +88,9 @@ class RegulatorPages:
 
     async def _transfers(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "asset", "account", "counterparty", "tx", "cursor")
+        live = await newest(visit, asked)
         found = await visit.get("/v1/transfers", limit=SHOWN, **asked)
-        return visit.page("transfers.html", "Transfers", found=found, asked=asked)
+        return visit.page("transfers.html", "Transfers", found=found, asked=asked, live=live)
 
     async def _assets(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "cursor")

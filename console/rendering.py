@@ -23,7 +23,16 @@ def environment(version: str) -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        amount=amount, units=units, short=short, copied=copied, when=when, path=path_part, words=words, span=span
+        amount=amount,
+        units=units,
+        short=short,
+        copied=copied,
+        when=when,
+        path=path_part,
+        words=words,
+        span=span,
+        aging=aging,
+        ending=ending,
     )
     made.globals["version"] = version
     return made
@@ -88,6 +97,22 @@ def span(seconds: float | None) -> str:
         if left >= 2 * size:
             return f"{sign}{left // size} {unit}"
     return f"{sign}{left} s"
+
+
+def aging(seconds: float | None) -> Markup:
+    """A duration since something, which the page's script counts on."""
+    return _counted("age", seconds)
+
+
+def ending(seconds: float | None) -> Markup:
+    """A duration until something, which the page's script counts down."""
+    return _counted("left", seconds)
+
+
+def _counted(way: str, seconds: float | None) -> Markup:
+    if seconds is None:
+        return Markup("unknown")
+    return Markup('<span data-{}="{}">{}</span>').format(way, int(seconds), span(seconds))
 
 
 def words(code: str) -> str:

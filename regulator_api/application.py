@@ -18,6 +18,7 @@ from regulator_api.drafts import OrderDraft
 from regulator_api.exports import routes as exports
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.proofs import routes as proofs
+from regulator_api.reading import activity
 from regulator_api.reading import routes as reading
 from regulator_api.reading.questions import PagedMomentQuery
 from regulator_api.rules import routes as rules
@@ -97,6 +98,7 @@ def routes(
         *rules.routes(rules.Rules(service.database, service.clock, service.cursors)),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
+        *activity.routes(service.reading),
         *proofs.routes(service.reading, service.provers),
         *exports.routes(service.reading, service.database, service.clock),
         *access.routes(),

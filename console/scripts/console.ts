@@ -1,5 +1,6 @@
 /** What every page does: copies identifiers, shows the reader's own times, and keeps marked parts fresh (htmx). */
 import htmx from "htmx.org";
+import "./parts/live.js";
 
 // The Content-Security-Policy allows neither inline styles nor evaluated code.
 htmx.config.includeIndicatorStyles = false;

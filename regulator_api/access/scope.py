@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from core.model.errors import RejectedError
 from regulator_api.access.roles import ROLES
 
 
@@ -24,6 +25,19 @@ class Scope:
     def shown(self) -> str:
         """For the names of lists, so that a cursor of one scope does not fit another."""
         return "all" if self.jurisdictions is None else ",".join(sorted(self.jurisdictions))
+
+
+def scope_of(request: web.Request) -> Scope:
+    """Return the caller's scope, or one jurisdiction of it that the question names (`jurisdiction`).
+
+    Raise `RejectedError` for a jurisdiction that the caller does not see.
+    """
+    scope, wanted = request[SCOPE], request.query.get("jurisdiction")
+    if wanted is None:
+        return scope
+    if scope.jurisdictions is not None and wanted not in scope.jurisdictions:
+        raise RejectedError(f"name one of your jurisdictions: {', '.join(sorted(scope.jurisdictions))}")
+    return Scope(frozenset({wanted}), scope.roles)
 
 
 EVERYTHING: Final = Scope(None, frozenset(ROLES))

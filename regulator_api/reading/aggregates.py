@@ -7,10 +7,11 @@ import msgspec
 from aiohttp import web
 
 from core.model.errors import RejectedError
-from core.model.types import AccountId, AssetId, chain_of
+from core.model.types import AccountId, chain_of
 from core.runtime.web import read_query, respond
 from regulator_api.bundles import seal
 from regulator_api.reading import bodies, figures, questions
+from regulator_api.reading.activity import corridor_view
 from regulator_api.reading.common import Frame, Reading, unrestricted
 from regulator_api.view import View
 from regulator_api.view.figures import crossings, holders, movements, supply_of
@@ -90,16 +91,7 @@ class Figures:
         )
         return respond(
             bodies.CorridorsAnswer(
-                items=[
-                    bodies.CorridorView(
-                        from_chain=chain_of(AssetId(one.from_asset)),
-                        to_chain=chain_of(AssetId(one.to_asset)),
-                        swaps=one.swaps,
-                        given=frame.amount(AssetId(one.from_asset), one.given),
-                        taken=frame.amount(AssetId(one.to_asset), one.taken),
-                    )
-                    for one in figures.corridors(found)
-                ],
+                items=[corridor_view(frame, one) for one in figures.corridors(found)],
                 whole=whole,
                 bundle=_bundle(query.evidence, figures.CORRIDORS, {}, [tuple(one) for one in found], frame),
                 moment=frame.view,

@@ -202,6 +202,48 @@ class CorridorsAnswer(msgspec.Struct, frozen=True, kw_only=True):
     moment: MomentView
 
 
+class CountedAmount(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    amount: AmountView
+
+
+class AssetActivity(msgspec.Struct, frozen=True, kw_only=True):
+    """An asset's movements: transfers and locks by their block's time, claims and refunds by that of the block that
+    settled the lock."""
+
+    asset: str
+    chain: str
+    transferred: CountedAmount
+    locked: CountedAmount
+    claimed: CountedAmount
+    refunded: CountedAmount
+
+
+class CaseCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """Cases opened and closed in the span, and those of them that were closed, by outcome. As they stand now."""
+
+    opened: int
+    closed: int
+    outcomes: dict[str, int]
+
+
+class ActivityAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A span of time, both ends inclusive, as of a moment. `swaps` are those opened in it, by status; `corridors` those
+    completed in it. `alerts` count by typology those that were last triggered in it and stand now; `cases` is null for
+    callers without that scope. `whole` is false if there was more than is added up."""
+
+    since_s: int
+    until_s: int
+    jurisdiction: str | None
+    assets: list[AssetActivity]
+    swaps: dict[str, int]
+    corridors: list[CorridorView]
+    alerts: dict[str, int]
+    cases: CaseCounts | None
+    whole: bool
+    moment: MomentView
+
+
 class BucketView(msgspec.Struct, frozen=True, kw_only=True):
     """One step of time, from `from_s` on. `volume` adds up its transfers, in base units."""
 

@@ -17,7 +17,7 @@ from indexer.feed import last_seq
 from indexer.projections.assets import described
 from indexer.projections.locks import Placed
 from regulator_api import answers, bodies
-from regulator_api.access.scope import SCOPE, Scope
+from regulator_api.access.scope import SCOPE, Scope, scope_of
 from regulator_api.knowledge.store import LabelStore
 from regulator_api.knowledge.tags import Labels
 from regulator_api.reading.bodies import MomentView
@@ -96,8 +96,9 @@ class Reading:
         work: Callable[[View], T],
         default: str = "latest",
     ) -> tuple[T, Frame]:
-        """Run `work` over the caller's view as of a moment: (text, label version), each None for the default."""
-        return await self.read_as(request[SCOPE], moment, work, default)
+        """Run `work` over the caller's view as of a moment: (text, label version), each None for the default. If the
+        question names a jurisdiction, the view is that one's."""
+        return await self.read_as(scope_of(request), moment, work, default)
 
     async def read_as(
         self, scope: Scope, moment: tuple[str | None, int | None], work: Callable[[View], T], default: str = "latest"
@@ -202,4 +203,4 @@ def unrestricted(request: web.Request) -> None:
 
 def listing_of(name: str, query: Any, wanted: Any) -> str:
     """The name under which a list's cursors are sealed: what it filters, and the moment that was asked for."""
-    return f"{name} {wanted} {query.as_of} {query.labels}"
+    return f"{name} {wanted} {query.as_of} {query.labels} {getattr(query, 'jurisdiction', None)}"

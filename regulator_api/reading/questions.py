@@ -7,6 +7,7 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.runtime.web import PageQuery
+from regulator_api.knowledge.bodies import Jurisdiction
 from regulator_api.requests import Hash32, Identifier, SwapStatusName
 
 MAX_TIME_S: Final = 2**40 - 1
@@ -41,7 +42,8 @@ class PagedMomentQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class TransfersQuery(PagedMomentQuery, frozen=True, kw_only=True):
-    """`account` fits as sender or receiver. Times are inclusive. `tx` is a transaction's hash, with `0x` or without."""
+    """`account` fits as sender or receiver. Times are inclusive. `tx` is a transaction's hash, with `0x` or without.
+    `jurisdiction` shows what a caller would see who sees that one alone."""
 
     chain: Identifier | None = None
     asset: Identifier | None = None
@@ -52,9 +54,12 @@ class TransfersQuery(PagedMomentQuery, frozen=True, kw_only=True):
     until_s: Time | None = None
     min_amount: AmountBound | None = None
     max_amount: AmountBound | None = None
+    jurisdiction: Jurisdiction | None = None
 
 
 class SwapsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    """`jurisdiction` shows what a caller would see who sees that one alone."""
+
     chain: Identifier | None = None
     asset: Identifier | None = None
     status: SwapStatusName | None = None
@@ -62,6 +67,7 @@ class SwapsQuery(PagedMomentQuery, frozen=True, kw_only=True):
     account: Identifier | None = None
     since_s: Time | None = None
     until_s: Time | None = None
+    jurisdiction: Jurisdiction | None = None
 
 
 class MovesQuery(PagedMomentQuery, frozen=True, kw_only=True):
@@ -97,11 +103,21 @@ class TopQuery(MomentQuery, frozen=True, kw_only=True):
 
 
 class SpanQuery(MomentQuery, frozen=True, kw_only=True):
-    """A span of time, both ends inclusive."""
+    """A span of time, both ends inclusive. `jurisdiction` adds up what a caller sees who sees that one alone."""
 
     since_s: Time | None = None
     until_s: Time | None = None
+    jurisdiction: Jurisdiction | None = None
     evidence: bool = False
+
+
+class ActivityQuery(MomentQuery, frozen=True, kw_only=True):
+    """A span of time, both ends inclusive; without it the last 7 days. `jurisdiction` adds up what a caller sees who
+    sees that one alone."""
+
+    since_s: Time | None = None
+    until_s: Time | None = None
+    jurisdiction: Jurisdiction | None = None
 
 
 class SeriesQuery(SpanQuery, frozen=True, kw_only=True):

@@ -85,6 +85,13 @@ def risk_of(connection: Connection, scope: Scope, subject: str) -> dict[str, int
     return {str(typology): int(count) for typology, count in connection.execute(query)}
 
 
+def count_alerts(connection: Connection, scope: Scope, wanted: AlertFilter) -> dict[str, int]:
+    """Return how many alerts match, by typology."""
+    inner = _matching(_visible(connection, scope), wanted).where(alerts.c.withdrawn == wanted.withdrawn).subquery()
+    query = sa.select(inner.c.typology, sa.func.count()).group_by(inner.c.typology).order_by(inner.c.typology)
+    return {str(typology): int(count) for typology, count in connection.execute(query)}
+
+
 @dataclass(frozen=True, slots=True)
 class RulesState:
     """How far the rules have read: facts up to `seq`, with a label version; `incomplete` says what a cold run would

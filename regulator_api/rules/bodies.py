@@ -83,7 +83,8 @@ class RulesStateView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertsQuery(PageQuery, frozen=True, kw_only=True):
-    """`since_s` and `until_s` bound the last trigger. `after_change`: instead of pages, what changed after a number."""
+    """`since_s` and `until_s` bound the last trigger. `after_change`: instead of pages, what changed after a number.
+    `jurisdiction` shows what a caller would see who sees that one alone."""
 
     typology: Typology | None = None
     rule: RuleId | None = None
@@ -91,6 +92,7 @@ class AlertsQuery(PageQuery, frozen=True, kw_only=True):
     since_s: Seconds | None = None
     until_s: Seconds | None = None
     withdrawn: bool = False
+    jurisdiction: Jurisdiction | None = None
     after_change: Annotated[int, msgspec.Meta(ge=0, le=2**62)] | None = None
 
 
@@ -234,8 +236,11 @@ class CaseDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CasesQuery(PageQuery, frozen=True, kw_only=True):
+    """`jurisdiction` shows what a caller would see who sees that one alone."""
+
     status: Literal["open", "closing", "closed"] | None = None
     assignee: Person | None = None
+    jurisdiction: Jurisdiction | None = None
 
 
 class CasesPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -122,6 +122,32 @@ def list_cases(
         query = query.where(cases.c.assignee == assignee)
     query = query.order_by(*(column.desc() for column in order)).limit(limit)
     return [Case(**row._mapping) for row in connection.execute(query)]
+
+
+class CaseSums(NamedTuple):
+    """How many cases were opened and closed, and the outcomes of those that were closed."""
+
+    opened: int
+    closed: int
+    outcomes: dict[str, int]
+
+
+def count_cases(connection: Connection, scope: Scope, since_ns: int, before_ns: int) -> CaseSums:
+    """Count the cases that were opened and closed from `since_ns` on and before `before_ns`, as they stand now."""
+    seen = _visible(scope).subquery()
+
+    def within(column: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        return sa.and_(column >= since_ns, column < before_ns)
+
+    opened = sa.select(sa.func.count()).select_from(seen).where(within(seen.c.opened_ns))
+    closed = (
+        sa.select(seen.c.outcome, sa.func.count())
+        .where(seen.c.status == "closed", within(seen.c.closed_ns))
+        .group_by(seen.c.outcome)
+        .order_by(seen.c.outcome)
+    )
+    outcomes = {str(outcome): int(count) for outcome, count in connection.execute(closed)}
+    return CaseSums(int(connection.execute(opened).scalar_one()), sum(outcomes.values()), outcomes)
 
 
 def entries_of(connection: Connection, case_id: str) -> list[Entry]:

@@ -16,7 +16,7 @@ from core.runtime.web import CALLER, PageCursors, Places, Route, read_body, read
 from indexer.projections.histories import complete_since
 from indexer.store import ChainRow, chain_rows
 from regulator_api import answers, bundles
-from regulator_api.access.scope import SCOPE, Scope
+from regulator_api.access.scope import SCOPE, Scope, scope_of
 from regulator_api.bodies import AsOfView
 from regulator_api.knowledge.store import LabelStore
 from regulator_api.rules import alerts, bodies, cases, versions
@@ -52,7 +52,7 @@ class Rules:
     # --- alerts --------------------------------------------------------------------------------------------------
 
     async def get_alerts(self, request: web.Request) -> web.Response:
-        query, scope = read_query(request, bodies.AlertsQuery), request[SCOPE]
+        query, scope = read_query(request, bodies.AlertsQuery), scope_of(request)
         wanted = AlertFilter(
             query.typology, query.rule, _subject(query.subject), query.since_s, query.until_s, query.withdrawn
         )
@@ -218,7 +218,7 @@ class Rules:
     # --- cases ---------------------------------------------------------------------------------------------------
 
     async def get_cases(self, request: web.Request) -> web.Response:
-        query, scope = read_query(request, bodies.CasesQuery), request[SCOPE]
+        query, scope = read_query(request, bodies.CasesQuery), scope_of(request)
         listing = f"cases {query.status} {query.assignee} {scope.shown}"
         sealed = self._cursors.open(listing, query.cursor)
 

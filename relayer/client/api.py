@@ -21,6 +21,7 @@ from core.model.errors import (
     RetryableError,
     TooManyError,
 )
+from core.runtime.server_events import END, ServerEvent, read_events
 from core.runtime.web.problems import TYPE_PREFIX
 from relayer.api.bodies import (
     ChainBody,
@@ -46,7 +47,6 @@ from relayer.api.bodies import (
 from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall, QueryBody
 from relayer.api.subscription_bodies import SubscriptionBody, SubscriptionCall
 from relayer.asking.caller_queries import PROOF_TIMEOUT_S
-from relayer.client.events import END, ServerEvent, read_events
 
 T = TypeVar("T")
 

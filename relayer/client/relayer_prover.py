@@ -14,11 +14,11 @@ from core.model.uris import Asked, print_uri
 from core.proofs.evidence import decode_evidence
 from core.runtime import retry
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.server_events import END, ServerEvent
 from queries.together import Answered
 from relayer.api.query_bodies import MAX_OPEN_S, MAX_WAIT_S, AnsweredBody, PlacedBody, QueriesCall
 from relayer.api.subscription_bodies import MAX_LASTS_S, EndBody, PushBody, SubscriptionCall
 from relayer.client.api import RelayerApi, error_of
-from relayer.client.events import END, ServerEvent
 from relayer.client.provers import Placed
 
 PATIENCE_S: Final = 300.0

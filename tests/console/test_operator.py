@@ -5,7 +5,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from gateway import operating
 from gateway.config import RelayerConfig, load
@@ -36,6 +36,7 @@ async def test_an_operator_sees_swaps_and_money_and_pauses(
                 visitor.page.set_default_timeout(LOOK_MS)
                 await visitor.page.goto(address)
                 assert visitor.page.url.endswith("/console/"), "the token stays in no address"
+                await is_live(visitor, here, relayer)
                 await shows(visitor, opened)
                 await pauses(visitor, lambda: is_quoted(here, relayer))
                 assert visitor.noticed == []
@@ -55,6 +56,15 @@ async def keeps_others_out(browser: Browser, address: str) -> None:
     ):
         assert answer.status == 403
         assert "Set-Cookie" not in answer.headers
+
+
+async def is_live(visitor: Visitor, here: Town, relayer: RelayerProcess) -> None:
+    """A swap that is opened while somebody looks comes by itself."""
+    rows = visitor.page.locator("tbody tr")
+    await expect(visitor.page.locator("#liveness")).to_have_text("Live")
+    await expect(rows).to_have_count(1)
+    await opens_a_swap(here, relayer, "cd")
+    await expect(rows).to_have_count(2)
 
 
 async def shows(visitor: Visitor, opened: str) -> None:
@@ -100,7 +110,7 @@ async def is_quoted(here: Town, relayer: RelayerProcess) -> bool:
         return answer.status == 200
 
 
-async def opens_a_swap(here: Town, relayer: RelayerProcess) -> str:
+async def opens_a_swap(here: Town, relayer: RelayerProcess, byte: str = "ab") -> str:
     """A swap that its initiator never locks for."""
     alice = here.devnet.info.user("alice")
     async with aiohttp.ClientSession() as session:
@@ -108,7 +118,7 @@ async def opens_a_swap(here: Town, relayer: RelayerProcess) -> str:
             quote = await answer.json()
         body = {
             "quote": quote,
-            "hashlock": "0x" + "ab" * 32,
+            "hashlock": "0x" + byte * 32,
             "initiator_sender": alice.ethereum_account,
             "initiator_receiver": alice.consortium_account,
         }

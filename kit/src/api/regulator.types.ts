@@ -873,6 +873,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/activity": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What happened in a span of time */
+        readonly get: operations["get_v1_activity"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/accounts/{account}/evidence": {
         readonly parameters: {
             readonly query?: never;
@@ -2424,6 +2441,57 @@ export interface components {
             readonly moment: components["schemas"]["MomentView"];
         };
         /**
+         * ActivityAnswer
+         * @description A span of time, both ends inclusive, as of a moment. `swaps` are those opened in it, by status; `corridors` those
+         *         completed in it. `alerts` count by typology those that were last triggered in it and stand now; `cases` is null for
+         *         callers without that scope. `whole` is false if there was more than is added up.
+         */
+        readonly ActivityAnswer: {
+            readonly since_s: number;
+            readonly until_s: number;
+            readonly jurisdiction: string | null;
+            readonly assets: readonly components["schemas"]["AssetActivity"][];
+            readonly swaps: {
+                readonly [key: string]: number;
+            };
+            readonly corridors: readonly components["schemas"]["CorridorView"][];
+            readonly alerts: {
+                readonly [key: string]: number;
+            };
+            readonly cases: components["schemas"]["CaseCounts"] | null;
+            readonly whole: boolean;
+            readonly moment: components["schemas"]["MomentView"];
+        };
+        /**
+         * AssetActivity
+         * @description An asset's movements: transfers and locks by their block's time, claims and refunds by that of the block that
+         *         settled the lock.
+         */
+        readonly AssetActivity: {
+            readonly asset: string;
+            readonly chain: string;
+            readonly transferred: components["schemas"]["CountedAmount"];
+            readonly locked: components["schemas"]["CountedAmount"];
+            readonly claimed: components["schemas"]["CountedAmount"];
+            readonly refunded: components["schemas"]["CountedAmount"];
+        };
+        /** CountedAmount */
+        readonly CountedAmount: {
+            readonly count: number;
+            readonly amount: components["schemas"]["AmountView"];
+        };
+        /**
+         * CaseCounts
+         * @description Cases opened and closed in the span, and those of them that were closed, by outcome. As they stand now.
+         */
+        readonly CaseCounts: {
+            readonly opened: number;
+            readonly closed: number;
+            readonly outcomes: {
+                readonly [key: string]: number;
+            };
+        };
+        /**
          * ExportAnswer
          * @description How far an export is. `sha256` is of the file, null before it is `done`; `detail` says why it `failed`. `rows`
          *         and `bytes` are those that are made so far. It is forgotten after `expires_s`, Unix seconds.
@@ -3224,6 +3292,8 @@ export interface operations {
                 /** @description Unix seconds. */
                 readonly until_s?: number;
                 readonly withdrawn?: boolean;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
                 readonly after_change?: number;
             };
             readonly header?: never;
@@ -3569,6 +3639,8 @@ export interface operations {
                 readonly cursor?: string;
                 readonly status?: "closed" | "closing" | "open";
                 readonly assignee?: string;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
             };
             readonly header?: never;
             readonly path?: never;
@@ -4267,6 +4339,8 @@ export interface operations {
                 readonly since_s?: number;
                 /** @description Unix seconds. */
                 readonly until_s?: number;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
                 readonly evidence?: boolean;
                 readonly step?: "day" | "hour" | "week";
             };
@@ -4311,6 +4385,8 @@ export interface operations {
                 readonly since_s?: number;
                 /** @description Unix seconds. */
                 readonly until_s?: number;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
                 readonly evidence?: boolean;
             };
             readonly header?: never;
@@ -4457,6 +4533,8 @@ export interface operations {
                 readonly min_amount?: string;
                 /** @description Base units, a decimal integer. */
                 readonly max_amount?: string;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
             };
             readonly header?: never;
             readonly path?: never;
@@ -4510,6 +4588,8 @@ export interface operations {
                 readonly since_s?: number;
                 /** @description Unix seconds. */
                 readonly until_s?: number;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
             };
             readonly header?: never;
             readonly path?: never;
@@ -4762,6 +4842,48 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": components["schemas"]["HoldingsAnswer"];
+                };
+            };
+            /** @description A refusal. */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly get_v1_activity: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
+                readonly as_of?: string;
+                /** @description Label version: what was known of accounts then. Default: newest. */
+                readonly labels?: number;
+                /** @description Unix seconds. */
+                readonly since_s?: number;
+                /** @description Unix seconds. */
+                readonly until_s?: number;
+                /** @description An ISO 3166 code. */
+                readonly jurisdiction?: string;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    /** @description The call in the service's log; the caller's own if it sent a good one. */
+                    readonly "X-Request-Id"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["ActivityAnswer"];
                 };
             };
             /** @description A refusal. */

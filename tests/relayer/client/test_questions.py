@@ -16,10 +16,10 @@ from core.model.uris import Asked, print_uri
 from core.proofs.errors import InvalidProofError
 from core.proofs.evidence import Verified
 from core.runtime.clock import ManualClock, SystemClock
+from core.runtime.server_events import ServerEvent, read_events
 from relayer.api import subscriptions
 from relayer.asking import caller_queries, pusher
 from relayer.client import LocalProver, Proven, ProvenQueries, RelayerApi, RelayerProver, provers, relayer_prover
-from relayer.client.events import ServerEvent, read_events
 from relayer.client.provers import ClientProver, Placed
 from tests.relayer.api.test_queries import serving
 from tests.relayer.asking.test_caller_queries import ONE

@@ -13,7 +13,7 @@ MAX_NAME_CHARS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ServerEvent:
-    """One event. `data` is what a relayer says: look at it before it is believed."""
+    """One event. `data` is what the server says: look at it before it is believed."""
 
     id: str
     name: str
@@ -40,7 +40,7 @@ async def read_events(parts: AsyncIterable[bytes], max_bytes: int) -> AsyncItera
             if size > max_bytes:
                 break
         if size + len(waiting) > max_bytes:
-            raise RetryableError(f"an event of the relayer is longer than {max_bytes} bytes")
+            raise RetryableError(f"an event of the stream is longer than {max_bytes} bytes")
 
 
 def _take(fields: dict[bytes, list[bytes]], line: bytes) -> None:

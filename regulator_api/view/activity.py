@@ -1,0 +1,132 @@
+"""Sums over a span of time: by asset, and of swaps by their status."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.model.facts import LockStatus
+from core.model.types import AssetId
+from indexer import tables
+from indexer.projections.locks import by_hashlock
+from indexer.projections.swaps import SwapStatus, swap_status
+from regulator_api.view.base import View
+
+MAX_ADDED: Final = 500_000
+"""Movements, settlements and swaps that are added up, of each the newest."""
+ROLES: Final = ("initiator", "participant")
+
+
+@dataclass(slots=True)
+class Sum:
+    """A number of amounts, and their base units together."""
+
+    count: int = 0
+    base_units: int = 0
+
+    def add(self, raw: bytes) -> None:
+        """Add one amount, as the database keeps it: 32 big-endian bytes."""
+        self.count += 1
+        self.base_units += int.from_bytes(raw, "big")
+
+
+@dataclass(slots=True)
+class Activity:
+    """An asset's transfers, locks, claims and refunds."""
+
+    transferred: Sum
+    locked: Sum
+    claimed: Sum
+    refunded: Sum
+
+    @classmethod
+    def none(cls) -> "Activity":
+        return cls(Sum(), Sum(), Sum(), Sum())
+
+
+def activity(view: View, since_s: int, until_s: int) -> tuple[dict[AssetId, Activity], bool]:
+    """Return what moved between two times, both inclusive, by asset; true if that is all of it."""
+    found: dict[AssetId, Activity] = defaultdict(Activity.none)
+    moved, locks = tables.events.c, tables.locks.c
+    query = (
+        view.events()
+        .with_only_columns(moved.asset, moved.kind, _raw(moved.amount))
+        .where(moved.kind.in_(("transferred", "locked")), moved.time_s.between(since_s, until_s))
+        .order_by(moved.time_s.desc())
+    )
+    events, whole = _rows(view, query)
+    for asset, kind, amount in events:
+        of = found[AssetId(asset)]
+        (of.transferred if kind == "transferred" else of.locked).add(amount)
+    ended = (
+        view.locks()
+        .with_only_columns(locks.asset, locks.status, _raw(locks.amount))
+        .where(locks.settle_time_s.between(since_s, until_s), view.exists(locks.chain, locks.settle_height))
+        .order_by(locks.settle_time_s.desc())
+    )
+    settled, all_settled = _rows(view, ended)
+    for asset, status, amount in settled:
+        of = found[AssetId(asset)]
+        (of.claimed if status == LockStatus.CLAIMED.value else of.refunded).add(amount)
+    return dict(sorted(found.items())), whole and all_settled
+
+
+def swaps_by_status(view: View, since_s: int, until_s: int) -> tuple[dict[SwapStatus, int], bool]:
+    """Count the swaps that were opened between two times by their status as of the view; true if these are all.
+
+    As `regulator_api.view.swaps.list_swaps` shows them one by one.
+    """
+    swaps, lock = tables.swaps.c, tables.locks.c
+    counted: Counter[SwapStatus] = Counter()
+    opened = swaps.opened_s.between(since_s, until_s)
+    there = sa.select(lock.hashlock).where(
+        lock.hashlock == swaps.hashlock,
+        view.exists(lock.chain, lock.lock_height),
+        view.seen(lock.sender, lock.receiver),
+    )
+    loose = view.swaps().where(opened, swaps.agreed.is_(False), there.exists())
+    unjoined = view.connection.execute(sa.select(sa.func.count()).select_from(loose.subquery())).scalar_one()
+    if unjoined:
+        counted[SwapStatus.UNJOINED] = unjoined
+    agreed = view.swaps().where(opened, swaps.agreed).with_only_columns(swaps.swap_id, swaps.opened_s)
+    rows, whole = _rows(view, agreed.order_by(swaps.opened_s.desc()))
+    legs = {role: _legs(view, role, since_s, until_s) for role in ROLES}
+    for swap_id, opened_s in rows:
+        both = [legs[role].get(swap_id, LockStatus.ABSENT) for role in ROLES]
+        if opened_s <= view.as_of.time_s or set(both) != {LockStatus.ABSENT}:
+            counted[swap_status(*both)] += 1
+    return dict(sorted(counted.items())), whole
+
+
+def _legs(view: View, role: str, since_s: int, until_s: int) -> dict[str, LockStatus]:
+    """How the locks with exactly the agreed terms stand as of the view, by swap."""
+    leg, lock, swaps = tables.agreement_legs, tables.locks, tables.swaps
+    same = [by_hashlock(lock, name) == leg.c[name] for name in _TERMS]
+    query = (
+        sa.select(leg.c.swap_id, lock.c.status, view.exists(lock.c.chain, lock.c.settle_height).label("ended"))
+        .select_from(swaps)
+        .join(leg, sa.and_(leg.c.swap_id == swaps.c.swap_id, leg.c.role == role))
+        .join(lock, sa.and_(lock.c.hashlock == swaps.c.hashlock, *same))
+        .where(swaps.c.opened_s.between(since_s, until_s), view.exists(lock.c.chain, lock.c.lock_height))
+        .order_by(lock.c.lock_height, lock.c.lock_index)
+        .limit(MAX_ADDED)
+    )
+    found: dict[str, LockStatus] = {}
+    for swap_id, status, ended in view.connection.execute(query):
+        # Of several the one that was made first is the leg.
+        found.setdefault(swap_id, LockStatus(status) if ended else LockStatus.LOCKED)
+    return found
+
+
+_TERMS: Final = ("chain", "asset", "amount", "sender", "receiver", "timelock")
+
+
+def _raw(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.type_coerce(column, sa.LargeBinary)
+
+
+def _rows(view: View, query: sa.Select[Any]) -> tuple[list[Any], bool]:
+    """Return at most `MAX_ADDED` rows, and true if there are no more."""
+    found: list[Any] = list(view.connection.execute(query.limit(MAX_ADDED + 1)).all())
+    return found[:MAX_ADDED], len(found) <= MAX_ADDED
