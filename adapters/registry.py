@@ -22,7 +22,7 @@ from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
-from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
+from core.model.ports import AttestationSource, BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.proofs.cometbft.clients import HeaderClient, SignedHeaders
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
@@ -123,6 +123,7 @@ class ConnectedChain:
     close: Callable[[], Awaitable[None]]
     prover: Prover | None = None
     bridge: BridgeBuilder | None = None
+    attestations: AttestationSource | None = None
     states: StateProofs | None = None
     blocks: FinalBlocks | None = None
     """Blocks of this chain that its sync committees call final, if they are followed."""
@@ -193,6 +194,7 @@ def joined_prover(
 
 async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     """Kind `consortium`. One endpoint has to answer; the others may be down and come later."""
+    from adapters.consortium.attestations import ConsortiumAttestations, FailoverAttestations
     from adapters.consortium.chain import ConsortiumParameters, chain_over, read_parameters
     from adapters.consortium.headers import FailoverHeaders
     from adapters.consortium.probe import probe_all
@@ -245,6 +247,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         close=close,
         prover=FailoverProver([chain.prover for chain in chains]),
         bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
+        attestations=FailoverAttestations([ConsortiumAttestations(client, spec.chain) for client in clients]),
         questions=FailoverQueryBoard([ConsortiumQueryBoard(client, spec.chain) for client in clients]),
         headers=FailoverHeaders([chain.prover for chain in chains]),
         attested_by=lambda states, layouts: FailoverProver(

@@ -17,7 +17,7 @@ from nacl.signing import SigningKey
 
 from core.model.boards import QueryBoard
 from core.model.errors import FatalError, RejectedError, RetryableError
-from core.model.ports import BridgeBuilder, ChainAccess, Prover, Signer
+from core.model.ports import AttestationSource, BridgeBuilder, ChainAccess, Prover, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
 from core.runtime import deliveries
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
@@ -30,7 +30,8 @@ from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access
 from relayer.asking import parts as asking_parts
-from relayer.bridging import asked, ballots
+from relayer.bridging import accuser, asked, ballots
+from relayer.bridging.accuser import Accuser
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
 from relayer.bridging.headers import HeaderSetup, HeaderWorker
@@ -86,6 +87,7 @@ TABLES: Final = (
     *treasury_tables.TABLES,
     *asked.TABLES,
     *ballots.TABLES,
+    *accuser.TABLES,
 )
 
 log = get_logger("relayer.service")
@@ -95,7 +97,8 @@ log = get_logger("relayer.service")
 class AttestorSetup:
     """A validator operator's votes on `chain` that blocks of `foreign` are final, every `every_blocks` blocks.
 
-    `signer` is the operator's account; it may be the relayer's own on that chain.
+    `signer` is the operator's account; it may be the relayer's own on that chain. With `attestations` it reports those
+    who attest twice.
     """
 
     chain: ChainId
@@ -103,6 +106,7 @@ class AttestorSetup:
     bridge: BridgeBuilder
     signer: Signer
     every_blocks: int = 1
+    attestations: AttestationSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +238,7 @@ class RelayerService:
             database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
         )
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
+        self.accusers = self._accusers(setup.attestors)
         self.header_workers: list[HeaderWorker] = []
         self.answerers = [self._answerer(one) for one in setup.answers]
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
@@ -270,6 +275,15 @@ class RelayerService:
         pipeline = self.pump.pipeline_of(setup.chain, setup.signer)
         heads = self._setup.chains[setup.foreign].heads
         return Attestor(self._database, setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
+
+    def _accusers(self, setups: Sequence[AttestorSetup]) -> list[Accuser]:
+        """One for each chain that keeps attestations, by the first of our accounts that attest there."""
+        found: dict[ChainId, Accuser] = {}
+        for one in setups:
+            if one.attestations is not None and one.chain not in found:
+                heads, pipeline = self._setup.chains[one.chain].heads, self.pump.pipeline_of(one.chain, one.signer)
+                found[one.chain] = Accuser(self._database, one.attestations, heads, pipeline, self._clock)
+        return list(found.values())
 
     def _answerer(self, setup: AnswerSetup) -> Answerer:
         access, pipeline = self._setup.chains[setup.chain], self.pump.pipelines[setup.chain]
@@ -324,6 +338,7 @@ class RelayerService:
             Worker("guard", self.guard.run),
             *([Worker("retirements", self.retirements.run)] if self.pump.retiring else []),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
+            *(Worker(f"double attestations {n}", one.run) for n, one in enumerate(self.accusers)),
             *(Worker(f"answers {one.chain}", one.run) for one in self.answerers),
             *(Worker(f"headers {one.chain}", one.run) for one in self.header_workers),
         ]

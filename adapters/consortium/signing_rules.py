@@ -12,6 +12,7 @@ from core.model.consortium import (
     ExpireQuery,
     Lock,
     Refund,
+    ReportEquivocation,
     TransactionBody,
     Transfer,
     caip_account,
@@ -24,7 +25,8 @@ from core.model.types import AssetId, ChainId
 
 
 class ConsortiumSigningRules:
-    """`SigningRules` for one account: locks, claims, refunds, attestations, and transfers to destinations."""
+    """`SigningRules` for one account: locks, claims, refunds, attestations and reports of double
+    ones, answers, and transfers to destinations."""
 
     def __init__(self, chain: ChainId, limits: SigningLimits) -> None:
         self._chain = chain
@@ -40,7 +42,7 @@ class ConsortiumSigningRules:
         taken: dict[AssetId, int] = {}
         for message in body.messages:
             match message:
-                case Claim() | Refund() | AttestHeader() | AnswerQuery() | ExpireQuery():
+                case Claim() | Refund() | AttestHeader() | ReportEquivocation() | AnswerQuery() | ExpireQuery():
                     continue
                 case Lock() | Transfer():
                     asset = caip_asset(self._chain, message.asset)

@@ -3,7 +3,7 @@
 Adapters turn raw RPC into these; the indexer stores them; the relayer and the regulator API read them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.model.types import (
@@ -124,6 +124,17 @@ class HeaderAttested:
     """More than ⅔ of this chain's validator power called a foreign header final."""
 
     foreign: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class SignedAttestation:
+    """The statement of `account` that the block `foreign`, with its own `time` in Unix seconds, is final; `transaction`
+    are the signed bytes that say so."""
+
+    account: AccountId
+    foreign: BlockRef
+    time: int
+    transaction: bytes = field(repr=False)
 
 
 ArgumentValue = str | bool | tuple["ArgumentValue", ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from core.model.consortium_orders import HeldLeaf, OrdersPage, OrderView
-from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView, SignedAttestation
 from core.model.openings import Statement
 from core.model.questions import Evidence, Question
 from core.model.transactions import (
@@ -260,6 +260,22 @@ class BridgeBuilder(Protocol):
 
     async def attested(self, chain: ChainId) -> BlockRef | None:
         """The newest foreign header that more than ⅔ of the power has attested, unproven."""
+
+
+class AttestationSource(Protocol):
+    """Attestations of foreign headers as accounts have signed them, in blocks of the chain that keeps them."""
+
+    async def attestations(self, first: Height, last: Height) -> Sequence[SignedAttestation]:
+        """Return every attestation in the blocks `first` to `last`, in order: also those that the chain refused.
+
+        Each is signed by its account. Raise `NotFoundError` for blocks that are pruned or not there yet.
+        """
+
+    async def attests_for_operator(self, account: AccountId) -> bool:
+        """Return true if the account is an operator's, or of an attestor that an operator has appointed, unproven."""
+
+    def accuse(self, first: bytes, second: bytes, sender: AccountId) -> UnsignedTransaction:
+        """Return the report of two transactions of one account that attest different headers at one height."""
 
 
 class TransactionSender(Protocol):

@@ -4,7 +4,7 @@ An attestation is a signed transaction of the ledger with a `bridge/attest` mess
 in a block or not, refused or expired. Who sees both transactions can prove it to anybody, and to the ledger.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ KIND: Final = "double-attestation"
 
 Ballot = tuple[bytes, int]
 """A block's hash and its own time in Unix seconds."""
+Place = tuple[str, int]
+"""A foreign chain (CAIP-2) and a height of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def verify_equivocation(ledger: str, first: bytes, second: bytes) -> Equivocatio
     one, other = _signed(ledger, first), _signed(ledger, second)
     if one.body.public_key != other.body.public_key:
         raise InvalidProofError("the two transactions are of different accounts")
-    ballots: dict[tuple[str, int], Ballot] = {}
+    ballots: dict[Place, Ballot] = {}
     for place, ballot in _ballots(one):
         # Of several for one height in one transaction the first counts; a second one is met again below.
         ballots.setdefault(place, ballot)
@@ -57,7 +59,25 @@ def verify_equivocation(ledger: str, first: bytes, second: bytes) -> Equivocatio
     raise InvalidProofError("the two transactions attest no two headers at one height")
 
 
+def signed_ballots(ledger: str, raw: bytes) -> tuple[bytes, Sequence[tuple[Place, Ballot]]]:
+    """Return who signed the transaction `raw` (20 bytes) and each ballot in it, in order; none in most transactions.
+
+    Signatures are verified if there is a ballot. Raise as `verify_equivocation`.
+    """
+    found = _decoded(ledger, raw)
+    ballots = tuple(_ballots(found))
+    if ballots:
+        _require_signed(found)
+    return address(found.body.public_key), ballots
+
+
 def _signed(ledger: str, raw: bytes) -> Transaction:
+    found = _decoded(ledger, raw)
+    _require_signed(found)
+    return found
+
+
+def _decoded(ledger: str, raw: bytes) -> Transaction:
     if len(raw) > MAX_ATTESTATION_BYTES:
         raise MalformedProofError("an attestation is too long for a proof", limit=MAX_ATTESTATION_BYTES, size=len(raw))
     try:
@@ -66,12 +86,15 @@ def _signed(ledger: str, raw: bytes) -> Transaction:
         raise MalformedProofError(f"not a transaction of a ledger: {error.message}") from error
     if transaction.body.chain_id != ledger:
         raise InvalidProofError(f"the transaction is of ledger {transaction.body.chain_id[:64]!r}, not of {ledger}")
-    if not verify_ed25519(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
-        raise InvalidProofError("the transaction's signature does not hold")
     return transaction
 
 
-def _ballots(transaction: Transaction) -> Iterator[tuple[tuple[str, int], Ballot]]:
+def _require_signed(transaction: Transaction) -> None:
+    if not verify_ed25519(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
+        raise InvalidProofError("the transaction's signature does not hold")
+
+
+def _ballots(transaction: Transaction) -> Iterator[tuple[Place, Ballot]]:
     for message in transaction.body.messages:
         if isinstance(message, AttestHeader) and len(message.block_hash) == BLOCK_HASH_BYTES:
             yield (message.chain, message.height), (message.block_hash, message.time)

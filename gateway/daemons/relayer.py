@@ -339,7 +339,12 @@ def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], 
         raise RejectedError(f"[attest] {home} keeps no attestations")
     return [
         AttestorSetup(
-            home, foreign, connected.bridge, connected.signer(keys.key(name).expose()), config.attest.every_blocks
+            home,
+            foreign,
+            connected.bridge,
+            connected.signer(keys.key(name).expose()),
+            config.attest.every_blocks,
+            connected.attestations,
         )
         for name in config.attest.keys
     ]
