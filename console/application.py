@@ -13,11 +13,12 @@ from console.api import Api, Credentials
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
 from console.live import Live, api_sources
+from console.openid import Provider
 from console.operator import Operations, OperatorPages
 from console.regulator import RegulatorPages
 from console.rendering import environment
 from console.sessions import Sessions, sent_by_us
-from console.signin import Door, Provider
+from console.signin import Door
 from console.tracing import TracingPages
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock, SecretSource
@@ -54,14 +55,21 @@ class Outside:
 
 
 def mount_console(
-    app: web.Application, api_url: Callable[[], str], sessions: Sessions, clock: Clock, secrets: SecretSource, name: str
+    app: web.Application,
+    api_url: Callable[[], str],
+    sessions: Sessions,
+    clock: Clock,
+    secrets: SecretSource,
+    name: str,
+    provider: Provider | None = None,
 ) -> None:
-    """Serve the console under `/console` of a supervision API, if its scripts were built."""
+    """Serve the console under `/console` of a supervision API, if its scripts were built. People can sign in at a
+    `provider`, if there is one."""
     missing = missing_files()
     if missing:
         log.warning("no console: build its scripts with `make console`", missing=missing)
         return
-    app.add_subapp("/console", regulator_console(api_url, sessions, clock, secrets, name=name))
+    app.add_subapp("/console", regulator_console(api_url, sessions, clock, secrets, name=name, provider=provider))
 
     async def to_console(request: web.Request) -> web.Response:
         return redirect("/console/")
@@ -82,17 +90,13 @@ def regulator_console(
     *,
     name: str,
     provider: Provider | None = None,
-    url: str | None = None,
 ) -> web.Application:
-    """The application to mount at `/console` of the supervision API, which answers at `api_url()` once it is served.
-
-    `url`: where browsers find this server, such as behind a proxy.
-    """
+    """The application to mount at `/console` of the supervision API, which answers at `api_url()` once it is served."""
     outside = Outside()
     api = Api(api_url, outside)
     frame = Frame(api, sessions, environment(VERSION), name, MENU)
     frame.live = live = Live(sessions, api_sources(api, clock), clock, secrets, "read")
-    door = Door(frame, clock, secrets, outside, provider, url)
+    door = Door(frame, clock, secrets, outside, provider)
     app = web.Application()
     app.cleanup_ctx.append(outside.opened)
     app.on_shutdown.append(live.close)

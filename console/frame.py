@@ -163,6 +163,8 @@ class Frame:
             session = self.sessions.find(request)
             if session is None:
                 return redirect(f"/console/signin?{urlencode({'then': request.path_qs})}")
+            if (missing := self._missing_scope(request.path, session)) is not None:
+                return self._trouble(request, session, 403, f"This page needs the scope {missing}.")
             try:
                 return await page(Visit(self, request, session))
             except ApiProblem as error:
@@ -195,6 +197,13 @@ class Frame:
             return await work(visit, form)
 
         return self.signed_in(act)
+
+    def _missing_scope(self, path: str, session: Session) -> str | None:
+        """The scope that a page of the menu, or one below it, needs and this person lacks; the front page sends each
+        person to a page of theirs."""
+        place = path.removeprefix("/console/").partition("/")[0]
+        scopes = [one.scope for one in self._menu if place and one.path == place and one.scope is not None]
+        return next((scope for scope in scopes if scope not in session.scopes), None)
 
     def _trouble(self, request: web.Request, session: Session, status: int, why: str) -> web.Response:
         titles = {403: "Not for you", 404: "Not there", 422: "That cannot be", 500: "A fault of ours", 503: "Not now"}

@@ -1,28 +1,30 @@
 """The door: an API key or a token that was given out, or a person's own sign-in at an identity provider.
 
 OpenID Connect, authorization code flow with PKCE (RFC 6749, RFC 7636, OpenID Connect Core 1.0 section 3.1): the
-provider sends the person back with a code, which is exchanged for an access token here; the API verifies that token as
-any other.
+provider sends the person back with a code, which is exchanged for an id token and an access token here. The id token
+shows that they are of this very sign-in; the API verifies the access token as any other.
 """
 
-import base64
 import hashlib
 import hmac
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
-import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
+from console import openid
 from console.api import ApiProblem, Credentials, Outside
 from console.frame import Frame, redirect
+from console.openid import Metadata, Provider, word
 from console.sessions import sent_by_us
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import Clock, SecretSource
+from core.runtime.logging import get_logger
 
 MAX_SECRET_CHARS: Final = 8_192
 MAX_WAITING: Final = 1_000
@@ -35,28 +37,22 @@ WHY: Final = {
     "refused": "These credentials were refused.",
     "away": "The API does not answer: try again in a moment.",
     "provider": "The identity provider did not let you in.",
+    "absent": "The identity provider does not answer: try again in a moment.",
     "old": "That took too long, or came from another browser: begin again.",
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provider:
-    """An identity provider, as its discovery document has it, and our registration there, without a secret."""
-
-    name: str
-    authorization_endpoint: str
-    token_endpoint: str
-    client_id: str
-    audience: str
-    scope: str = "openid"
+log = get_logger("console")
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """Somebody who is at the provider's. `binding`: the SHA-256 of a cookie of the browser that was sent there."""
+    """A person who is at the provider's. `binding`: the SHA-256 of a cookie of the browser that was sent there."""
 
-    verifier: str
+    verifier: str = field(repr=False)
+    nonce: str = field(repr=False)
     binding: bytes
+    metadata: Metadata
     then: str
     since_s: float
 
@@ -65,7 +61,7 @@ STATE_COOKIE: Final = "causeway_signin"
 
 
 class Door:
-    """Signs people in and out. `url`: where the console is for browsers, None takes the address they came by."""
+    """Signs people in and out; without a `provider` by keys and tokens alone."""
 
     def __init__(
         self,
@@ -74,14 +70,12 @@ class Door:
         secrets: SecretSource,
         outside: Outside,
         provider: Provider | None = None,
-        url: str | None = None,
     ) -> None:
         self._frame = frame
         self._clock = clock
         self._secrets = secrets
         self._outside = outside
         self._provider = provider
-        self._url = url
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
 
     def routes(self) -> list[web.RouteDef]:
@@ -96,7 +90,8 @@ class Door:
     async def _show(self, request: web.Request) -> web.StreamResponse:
         why = WHY.get(request.query.get("why", ""))
         then = _inside(request.query.get("then", ""))
-        return self._frame.page("signin.html", "Sign in", request, None, why=why, then=then, provider=self._provider)
+        name = None if self._provider is None else self._provider.registration.name
+        return self._frame.page("signin.html", "Sign in", request, None, why=why, then=then, provider=name)
 
     async def _by_secret(self, request: web.Request) -> web.StreamResponse:
         if not _same_origin(request):
@@ -129,87 +124,110 @@ class Door:
     # --- at an identity provider ---
 
     async def _start(self, request: web.Request) -> web.StreamResponse:
-        if self._provider is None:
-            return _again("provider")
-        state, verifier, mark = (_word(self._secrets.token_bytes(32)) for _ in range(3))
-        now_s = self._clock.monotonic()
-        while self._waiting and (
-            len(self._waiting) >= MAX_WAITING or now_s - next(iter(self._waiting.values())).since_s > WAITS_S
-        ):
-            self._waiting.popitem(last=False)
-        binding = hashlib.sha256(mark.encode()).digest()
-        self._waiting[state] = _Waiting(verifier, binding, _inside(request.query.get("then", "")), now_s)
-        asked = {
-            "response_type": "code",
-            "client_id": self._provider.client_id,
-            "redirect_uri": self._redirect(request),
-            "scope": self._provider.scope,
-            "audience": self._provider.audience,
-            "state": state,
-            "code_challenge": _word(hashlib.sha256(verifier.encode()).digest()),
-            "code_challenge_method": "S256",
-        }
-        response = redirect(f"{self._provider.authorization_endpoint}?{urlencode(asked)}")
-        secure = self._redirect(request).startswith("https:")
+        provider, then = self._provider, _inside(request.query.get("then", ""))
+        if provider is None:
+            return _again("provider", then)
+        try:
+            metadata = await provider.discovery.metadata()
+        except (RejectedError, RetryableError) as error:
+            log.warning("nobody can be sent to the identity provider", reason=error.message)
+            return _again("absent", then)
+        state, nonce, verifier, mark = (word(self._secrets.token_bytes(32)) for _ in range(4))
+        self._wait(state, _Waiting(verifier, nonce, _hash(mark), metadata, then, self._clock.monotonic()))
+        registration = provider.registration
+        response = redirect(openid.authorization_url(registration, metadata, state, nonce, verifier))
         response.set_cookie(
             STATE_COOKIE,
             mark,
             path="/console/signin",
             httponly=True,
             samesite="Lax",
-            secure=secure,
+            secure=registration.is_secure,
             max_age=int(WAITS_S),
         )
         return response
 
+    def _wait(self, state: str, waiting: _Waiting) -> None:
+        while self._waiting and (
+            len(self._waiting) >= MAX_WAITING or waiting.since_s - next(iter(self._waiting.values())).since_s > WAITS_S
+        ):
+            self._waiting.popitem(last=False)
+        self._waiting[state] = waiting
+
     async def _back(self, request: web.Request) -> web.StreamResponse:
-        waiting = self._waiting.pop(request.query.get("state", ""), None)
-        mark = hashlib.sha256(request.cookies.get(STATE_COOKIE, "").encode()).digest()
+        given = _single(request.query)
+        waiting = self._waiting.pop(given.get("state", ""), None)
+        mark = _hash(request.cookies.get(STATE_COOKIE, ""))
         if self._provider is None or waiting is None or not hmac.compare_digest(mark, waiting.binding):
             return _again("old")
         if self._clock.monotonic() - waiting.since_s > WAITS_S:
             return _again("old")
-        code = request.query.get("code", "")
-        if "error" in request.query or not 0 < len(code) <= MAX_SECRET_CHARS:
-            return _again("provider", waiting.then)
         try:
-            token = await self._exchanged(self._provider, code, waiting.verifier, self._redirect(request))
-        except (RejectedError, RetryableError):
+            code = _code(given, waiting.metadata)
+            token = await self._exchanged(self._provider, waiting, code)
+        except (RejectedError, RetryableError) as error:
+            log.warning("somebody was not signed in by the identity provider", reason=error.message)
             return _again("provider", waiting.then)
-        return await self._admit(Credentials.token(token), waiting.then)
+        response = await self._admit(Credentials.token(token), waiting.then)
+        response.del_cookie(STATE_COOKIE, path="/console/signin")
+        return response
 
-    async def _exchanged(self, provider: Provider, code: str, verifier: str, redirect: str) -> str:
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": redirect,
-            "client_id": provider.client_id,
-            "code_verifier": verifier,
-        }
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-        try:
-            async with self._outside.session.post(
-                provider.token_endpoint, data=form, timeout=timeout, allow_redirects=False
-            ) as response:
-                raw = await response.content.read(MAX_ANSWER_BYTES)
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise RetryableError(f"the identity provider does not answer: {error}") from None
-        try:
-            found: Mapping[str, Any] = msgspec.json.decode(raw, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise RejectedError("the identity provider's answer is not a JSON object") from None
-        token = found.get("access_token")
-        if status != 200 or not isinstance(token, str) or not _fits_a_header(token):
-            raise RejectedError(f"the identity provider gives no token (status {status})")
+    async def _exchanged(self, provider: Provider, waiting: _Waiting, code: str) -> str:
+        """Return the access token that the code stands for. Raise `RetryableError` and `RejectedError`."""
+        answer = openid.parsed_answer(await self._posted(provider, waiting, code))
+        key = await provider.keys.find(openid.key_id_of(answer.id_token))
+        if key is None:
+            raise RejectedError("the id token's key is not one of its provider's")
+        token = answer.access_token
+        openid.check_id_token(
+            answer.id_token,
+            key,
+            provider.registration,
+            nonce=waiting.nonce,
+            access_token=token,
+            now_s=self._clock.now(),
+        )
+        if not _fits_a_header(token):
+            raise RejectedError(f"the access token is not printable text of at most {MAX_SECRET_CHARS} characters")
         return token
 
-    def _redirect(self, request: web.Request) -> str:
-        return f"{self._url or f'{request.scheme}://{request.host}'}/console/signin/back"
+    async def _posted(self, provider: Provider, waiting: _Waiting, code: str) -> bytes:
+        form, headers = openid.token_request(provider.registration, waiting.metadata, code, waiting.verifier)
+        timeout, found = aiohttp.ClientTimeout(total=TIMEOUT_S), bytearray()
+        try:
+            async with self._outside.session.post(
+                waiting.metadata.token_endpoint, data=form, headers=headers, timeout=timeout, allow_redirects=False
+            ) as response:
+                if response.status != 200:
+                    raise RejectedError(f"the identity provider gives no token (status {response.status})")
+                async for part in response.content.iter_chunked(16_384):
+                    found += part
+                    if len(found) > MAX_ANSWER_BYTES:
+                        raise RejectedError(f"the identity provider's answer has more than {MAX_ANSWER_BYTES} bytes")
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise RetryableError(f"the identity provider does not answer: {type(error).__name__}") from None
+        return bytes(found)
 
 
-def _word(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+def _single(query: MultiMapping[str]) -> dict[str, str]:
+    """The parameters that are there once: a provider sends none of ours twice."""
+    return {name: query[name] for name in query if len(query.getall(name)) == 1}
+
+
+def _code(given: Mapping[str, str], metadata: Metadata) -> str:
+    """Return the code of a provider's response. Raise `RejectedError` for a refusal, or the response of another issuer
+    (RFC 9207: whoever mixes up two providers takes the code of one to the other)."""
+    issuer = given.get("iss")
+    if issuer != metadata.issuer if issuer is not None else metadata.names_itself:
+        raise RejectedError("the response is of another issuer than the one that the person was sent to")
+    code = given.get("code", "")
+    if "error" in given or not 0 < len(code) <= MAX_SECRET_CHARS:
+        raise RejectedError("the identity provider's response has no code")
+    return code
+
+
+def _hash(mark: str) -> bytes:
+    return hashlib.sha256(mark.encode("utf-8", "replace")).digest()
 
 
 def _fits_a_header(secret: str) -> bool:

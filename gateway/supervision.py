@@ -108,13 +108,14 @@ def _key_source(tokens: TokensConfig, base: Path, clock: Clock) -> KeySource:
     url = tokens.keys_url or ""
 
     async def fetch() -> bytes:
-        return await fetched_keys(url)
+        return await fetched(url, "the issuer's key set")
 
     return FetchedKeys(fetch, clock)
 
 
-async def fetched_keys(url: str) -> bytes:
-    """The bytes of a key set. Redirects are not followed: the address is the operator's. Raise `RetryableError`."""
+async def fetched(url: str, what: str) -> bytes:
+    """Return the bytes of a JSON document of an issuer, `what` in errors. Redirects are not followed: the address is
+    the operator's. Raise `RetryableError`."""
     timeout = aiohttp.ClientTimeout(total=FETCH_S)
     try:
         async with (
@@ -122,15 +123,15 @@ async def fetched_keys(url: str) -> bytes:
             session.get(url, allow_redirects=False, headers={"Accept": "application/json"}) as response,
         ):
             if response.status != 200:
-                raise RetryableError(f"the issuer's key set cannot be fetched: status {response.status}")
+                raise RetryableError(f"{what} cannot be fetched: status {response.status}")
             found = bytearray()
             async for part in response.content.iter_chunked(16_384):
                 found += part
                 if len(found) > MAX_SET_BYTES:
-                    raise RetryableError(f"the issuer's key set has more than {MAX_SET_BYTES} bytes")
+                    raise RetryableError(f"{what} has more than {MAX_SET_BYTES} bytes")
             return bytes(found)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        raise RetryableError(f"the issuer's key set cannot be fetched: {type(error).__name__}") from error
+        raise RetryableError(f"{what} cannot be fetched: {type(error).__name__}") from error
 
 
 # --- the issuer that comes with Causeway, for development and small houses -------------------------------------------

@@ -10,12 +10,14 @@ import msgspec
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
+from core.model.errors import CausewayError
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.web import CALLER, REQUEST_ID, Handler, Problem, problem_of
 from regulator_api import audit
 from regulator_api.access import usage
 from regulator_api.signing import Signer
+from regulator_api.view.moment import MOMENT
 
 PURPOSE_HEADER: Final = "X-Purpose"
 CASE_HEADER: Final = "X-Case"
@@ -57,6 +59,7 @@ class Auditor:
                 await self._check_usage(request)
                 response = await handler(request)
             except Exception as error:
+                _date(request, error)
                 problem = problem_of(error)
                 if problem.status < 500:
                     await self.refused(request, problem)
@@ -137,6 +140,16 @@ def require_purpose(request: web.Request) -> None:
                 f"State the {what} in the header {header}: it stands in the audit log.",
                 header=header,
             )
+
+
+def _date(request: web.Request, error: Exception) -> None:
+    """Let a refusal name the moment of the data that it rests on, if the handler has taken one."""
+    if MOMENT not in request:
+        return
+    if isinstance(error, Problem):
+        error.extensions = request[MOMENT].members | error.extensions
+    elif isinstance(error, CausewayError):
+        error.fields = request[MOMENT].members | error.fields
 
 
 def _tagged(request: web.Request, response: web.Response, digest: bytes) -> web.Response:

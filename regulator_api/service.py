@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import BlockHeader
-from core.model.identifiers import parse_asset, parse_chain
+from core.model.identifiers import parse_chain
 from core.model.ports import ChainParameters, Prover, StateReader
 from core.model.questions import LockQuestion
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
@@ -125,7 +125,7 @@ class RegulatorService:
     async def get_conservation(self, request: web.Request) -> web.Response:
         unrestricted(request)
         query = read_query(request, requests.ConservationQuery)
-        asset = await self._known_asset(request.match_info["asset"])
+        asset = await self.reading.asset(request.match_info["asset"])
         return respond(await self._conservation(asset, query.finality))
 
     async def get_summary(self, request: web.Request) -> web.Response:
@@ -204,14 +204,6 @@ class RegulatorService:
         if chain not in self._chains:
             raise NotFoundError(f"{chain} is not supervised here: /v1/chains lists the chains that are", chain=chain)
         return chain
-
-    async def _known_asset(self, text: str) -> AssetId:
-        """Raise `NotFoundError` for an asset that nobody configured and no block names, as a mistyped one."""
-        asset = parse_asset(text)
-        self._known_chain(chain_of(asset))
-        if asset not in self._assets and not await self._database.read(lambda c: reading.was_seen(c, asset)):
-            raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset)
-        return asset
 
     async def _chain_views(self) -> list[bodies.ChainView]:
         rows = await self._database.read(chain_rows)

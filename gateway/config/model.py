@@ -322,6 +322,20 @@ class TokensConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow_keys: bool = False
 
 
+class SignInConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """People sign in to the console at an OpenID provider; see `console.openid`. `redirect` is where it sends them back
+    to, as registered there; `audience` is what access tokens are asked for (None: `tokens.audience`), `secret_env` the
+    environment variable with the client's secret (None: a public client)."""
+
+    issuer: str
+    client_id: str
+    redirect: str
+    name: str = "your identity provider"
+    scope: str = "openid"
+    audience: str | None = None
+    secret_env: str | None = None
+
+
 class ClientConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The most that tokens of one client may: its jurisdictions (`*`: all), and its scopes (empty: its tokens')."""
 
@@ -379,6 +393,7 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rates: str | None = None
     log_level: LogLevel = "info"
     tokens: TokensConfig | None = None
+    sign_in: SignInConfig | None = None
     clients: tuple[ClientConfig, ...] = ()
     usage: UsageConfig = UsageConfig()
     signing: SigningConfig | None = None

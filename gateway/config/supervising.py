@@ -5,9 +5,11 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
+from console.openid import BACK, is_safe
 from gateway.config.chains import EVM, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
@@ -16,6 +18,7 @@ from gateway.config.model import (
     ChainConfig,
     ClientConfig,
     RegulatorConfig,
+    SignInConfig,
     SupervisionWebhookConfig,
     TokensConfig,
     UsageConfig,
@@ -29,6 +32,7 @@ from relayer.notices.webhooks import MAX_TARGETS
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 REPORT_ONLY: Final = frozenset({"report"})
 """A key that reads nothing: relayers report with it, in production, too."""
+MAX_TEXT_CHARS: Final = 512
 MAX_LEEWAY_S: Final = 300
 MAX_LIFE_S: Final = 30 * 24 * 3_600
 MIN_EVERY_S: Final = 10
@@ -49,6 +53,8 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
         _check_tokens(config.tokens, faults)
         if not config.tokens.allow_keys:
             _refuse_keys(config.keys, faults)
+    if config.sign_in is not None:
+        _check_sign_in(config.sign_in, config.tokens, faults)
     _check_clients(config, faults)
     _check_usage(config.usage, faults)
     if config.signing is not None:
@@ -110,6 +116,25 @@ def _check_tokens(tokens: TokensConfig, faults: Faults) -> None:
             parse_network(text)
     if tokens.bound and not tokens.proxies:
         faults.add("tokens.bound", "needs a proxy that ends TLS and shows the certificate: name it in tokens.proxies")
+
+
+def _check_sign_in(sign_in: SignInConfig, tokens: TokensConfig | None, faults: Faults) -> None:
+    if tokens is None:
+        faults.add("sign_in", "has no effect without [tokens]: the API has to take the tokens of those who sign in")
+    if not is_safe(sign_in.issuer) or "?" in sign_in.issuer:
+        faults.add(
+            "sign_in.issuer", f"{shown(sign_in.issuer)} is not an https URL without a query: copy the provider's"
+        )
+    if not is_safe(sign_in.redirect) or urlsplit(sign_in.redirect)[2:] != (BACK, "", ""):
+        faults.add("sign_in.redirect", f"is not the https URL of this console that ends in {BACK}")
+    for name in ("client_id", "name", "scope", "audience"):
+        text = getattr(sign_in, name)
+        if text is not None and (not 0 < len(text) <= MAX_TEXT_CHARS or not text.isascii() or not text.isprintable()):
+            faults.add(f"sign_in.{name}", f"{shown(text)} is not 1 to {MAX_TEXT_CHARS} printable ASCII characters")
+    if "openid" not in sign_in.scope.split(" "):
+        faults.add("sign_in.scope", "lacks openid, without which a provider gives no id token: add it")
+    if sign_in.secret_env is not None:
+        check_variable(sign_in.secret_env, "sign_in.secret_env", faults)
 
 
 def _is_own_machine(host: str) -> bool:

@@ -23,6 +23,7 @@ from gateway.audits import record_writer
 from gateway.config import RegulatorConfig
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import check_starts, following, make_followers
+from gateway.sign_in import provider_of
 from gateway.supervision import callers_of, hooks_of, limiter_of, signing_seed
 from indexer.feed import FactSignal
 from regulator_api.anchoring import Anchorer
@@ -49,7 +50,9 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     seed = None if config.signing is None else signing_seed(config, base)
     signer = None if seed is None else Signer(seed)
     secrets = SystemSecrets()
-    cursors, sessions = secrets.token_bytes(32), Sessions(clock, secrets, secure=False)
+    provider = provider_of(config, clock)
+    secure = provider is not None and provider.registration.is_secure
+    cursors, sessions = secrets.token_bytes(32), Sessions(clock, secrets, secure)
     rates = [] if config.rates is None else read_rates_file(base / config.rates)
 
     async def admit(chain: ConnectedChain) -> None:
@@ -93,7 +96,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
             if rates:
                 await database.write(lambda connection: store_rates(connection, rates))
 
-        mount_console(app, lambda: life.front.url, sessions, clock, secrets, config.name)
+        mount_console(app, lambda: life.front.url, sessions, clock, secrets, config.name, provider)
         return Work(app, tuple(parts), opened)
 
     setting = Setting(

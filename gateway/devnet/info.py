@@ -35,6 +35,8 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
     regulator: str
     regulator_key: str
     regulator_tokens: dict[str, str]
+    sign_in: str
+    """The devnet's own identity provider, at which people sign in to the console."""
     anchor: str
     users: tuple[Keys, ...]
     ether: str

@@ -17,6 +17,7 @@ from adapters.evm.chain import EvmChain, EvmChainSettings
 from adapters.evm.contracts.deployer import DeployedContracts
 from adapters.evm.endpoints import Endpoint
 from adapters.evm.names import native_asset, token_account, token_asset
+from console.openid import BACK
 from core.model.consortium import caip_account, caip_asset, caip_chain, raw_address
 from core.model.errors import FatalError
 from core.model.ports import ChainTiming
@@ -42,6 +43,7 @@ from gateway.config import (
     RegulatorConfig,
     RelayerConfig,
     ReportConfig,
+    SignInConfig,
     SigningConfig,
     TimingConfig,
     TokensConfig,
@@ -53,6 +55,7 @@ from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, make_officers, new
 from gateway.devnet.directory import claimed
 from gateway.devnet.ethereum import furnish, furnish_questions
 from gateway.devnet.info import DevnetInfo, store_info
+from gateway.devnet.provider import DevnetProvider, Person
 from gateway.processes import Daemon
 from gateway.supervision import ISSUER_KEY, issued_token, issuer_key_set
 from gateway.wiring import CONNECT
@@ -78,7 +81,10 @@ PREFERRED_PORTS: Final = {
     "relayer-a": 8480,
     "relayer-b": 8481,
     "regulator": 8490,
+    "sign-in": 8491,
 }
+CONSOLE_CLIENT: Final = "causeway-console"
+"""The console's name at the devnet's identity provider."""
 
 ETHEREUM_TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
@@ -267,12 +273,17 @@ class Devnet:
         directory = self.settings.directory
         read_key, report_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         passphrase = secrets.token_urlsafe(24)
-        ports = {name: self._port(name) or free_port() for name in (*self.settings.relayers, "regulator")}
+        names = (*self.settings.relayers, "regulator", "sign-in")
+        ports = {name: self._port(name) or free_port() for name in names}
         secrets_for_children = {PASSPHRASE_VARIABLE: passphrase, REPORT_KEY_VARIABLE: report_key}
-        daemons, regulator = [], None
+        daemons, regulator, sign_in = [], None, ""
         tokens: dict[str, str] = {}
         if self.settings.supervised:
-            file, tokens = self._write_regulator(chains, ports["regulator"], passphrase, read_key, report_key)
+            sign_in = f"http://{HOST}:{ports['sign-in']}"
+            file, tokens, provider = self._write_regulator(
+                chains, ports["regulator"], sign_in, passphrase, read_key, report_key
+            )
+            await self._stack.enter_async_context(provider.served(ports["sign-in"]))
             regulator = self._daemon("regulator", ["regulator", "run", "--config", str(file)], secrets_for_children)
             daemons.append(regulator)
         for index, name in enumerate(self.settings.relayers):
@@ -294,6 +305,7 @@ class Devnet:
             regulator="" if regulator is None else regulator.url,
             regulator_key=read_key,
             regulator_tokens=tokens,
+            sign_in=sign_in,
             anchor=str(directory / "anchor.json"),
             users=tuple(actors[name].keys for name in self.settings.users),
             ether=ethereum.assets[0],
@@ -354,11 +366,13 @@ class Devnet:
         self,
         chains: tuple[ChainConfig, ChainConfig],
         port: int,
+        sign_in: str,
         passphrase: str,
         read_key: str,
         report_key: str,
-    ) -> tuple[Path, dict[str, str]]:
-        """Write the regulator's configuration and keys; return the former's path, and a token for each role."""
+    ) -> tuple[Path, dict[str, str], DevnetProvider]:
+        """Write the regulator's configuration and keys; return the former's path, a token for each role, and the
+        identity provider that is to answer at `sign_in`."""
         directory = self.settings.directory / "regulator"
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         issuer = new_key()
@@ -366,12 +380,13 @@ class Devnet:
         write_keystore(directory / regulator_setup.KEYSTORE, passphrase, keys)
         (directory / regulator_setup.KEY_SET).write_bytes(issuer_key_set(issuer))
         tokens = TokensConfig(
-            "urn:causeway:issuer:devnet",
+            sign_in,
             "devnet",
             keys_file=regulator_setup.KEY_SET,
             max_life_s=TOKEN_LIFE_S,
             allow_keys=True,
         )
+        redirect = f"http://{HOST}:{port}{BACK}"
         roles = {**regulator_setup.ROLES_OF_CLIENTS, DEVELOPER: tuple(ROLES)}
         configuration = RegulatorConfig(
             name="regulator",
@@ -385,6 +400,7 @@ class Devnet:
             bridge=chains[1].id,
             rates=RATES,
             tokens=tokens,
+            sign_in=SignInConfig(sign_in, CONSOLE_CLIENT, redirect, "the devnet"),
             clients=tuple(ClientConfig(name, (EVERYWHERE,), scopes) for name, scopes in roles.items()),
             signing=SigningConfig(regulator_setup.KEYSTORE, PASSPHRASE_VARIABLE, regulator_setup.SIGNING_KEY),
             usage=UsageConfig(per_second=1_000, burst=10_000, records_per_day=10**9),
@@ -393,15 +409,15 @@ class Devnet:
         (directory / RATES).write_text(_rates(chains))
         file = directory / "regulator.toml"
         file.write_text(to_toml(configuration))
-        issued = {
-            name: issued_token(issuer, tokens, name, scopes, (EVERYWHERE,), TOKEN_LIFE_S)
-            for name, scopes in roles.items()
-        }
+        people = {name: Person(name, scopes) for name, scopes in roles.items()}
         # What two people have to decide needs another one of the same role.
-        issued["officer-2"] = issued_token(
-            issuer, tokens, "officer", roles["officer"], (EVERYWHERE,), TOKEN_LIFE_S, person="second"
-        )
-        return file, issued
+        people["officer-2"] = Person("officer", roles["officer"], "second")
+        issued = {
+            name: issued_token(issuer, tokens, one.client, one.scopes, (EVERYWHERE,), TOKEN_LIFE_S, one.name)
+            for name, one in people.items()
+        }
+        provider = DevnetProvider(issuer, tokens, people, CONSOLE_CLIENT, redirect, TOKEN_LIFE_S, SystemClock())
+        return file, issued, provider
 
     # --- processes -----------------------------------------------------------------------------------------------
 

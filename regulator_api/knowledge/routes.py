@@ -108,7 +108,7 @@ class Knowledge:
 
         version, record, accounts = await self._database.read(read)
         if record is None and not accounts:
-            raise NotFoundError("there is no such entity", id=name)
+            raise NotFoundError("there is no such entity", id=name, labels=version)
         shown = None if record is None else _entity_view(record)
         return respond(bodies.EntityAnswer(id=name, entity=shown, accounts=accounts, label_version=version))
 

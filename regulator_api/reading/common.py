@@ -22,6 +22,7 @@ from regulator_api.knowledge.store import LabelStore
 from regulator_api.knowledge.tags import Labels
 from regulator_api.reading.bodies import MomentView
 from regulator_api.view import AsOf, View, as_of
+from regulator_api.view.moment import MOMENT
 
 T = TypeVar("T")
 CURSOR_HEAD: Final = 2
@@ -98,7 +99,12 @@ class Reading:
     ) -> tuple[T, Frame]:
         """Run `work` over the caller's view as of a moment: (text, label version), each None for the default. If the
         question names a jurisdiction, the view is that one's."""
-        return await self.read_as(scope_of(request), moment, work, default)
+
+        def dated(view: View) -> T:
+            request[MOMENT] = view.as_of
+            return work(view)
+
+        return await self.read_as(scope_of(request), moment, dated, default)
 
     async def read_as(
         self, scope: Scope, moment: tuple[str | None, int | None], work: Callable[[View], T], default: str = "latest"
@@ -150,8 +156,8 @@ class Reading:
         """Raise `NotFoundError` for an asset that nobody configured and no block names, as a mistyped one."""
         asset = parse_asset(text)
         self.chain(chain_of(asset))
-        if asset not in self.assets and not await self._database.read(lambda c: reading.was_seen(c, asset)):
-            raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset)
+        if asset not in self.assets:
+            await self._database.read(lambda connection: _check_seen(connection, asset))
         return asset
 
     async def filters(
@@ -188,6 +194,12 @@ class Reading:
         if key is None:
             return None
         return self.cursors.seal(listing, [frame.moment.text, frame.moment.label_version, *key])
+
+
+def _check_seen(connection: Connection, asset: AssetId) -> None:
+    if not reading.was_seen(connection, asset):
+        members = as_of(connection, None, None).members
+        raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset, **members)
 
 
 def unrestricted(request: web.Request) -> None:

@@ -15,6 +15,7 @@ from regulator_api.knowledge.tables import entities, known_at, subjects_in, tags
 from regulator_api.rules.observation import Alert
 from regulator_api.rules.store import alert_of
 from regulator_api.rules.tables import alerts, case_alerts, state
+from regulator_api.view import as_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ def find_alert(connection: Connection, scope: Scope, alert_id: str) -> AlertRow:
     """Return one alert. Raise `NotFoundError`, also for one that the scope does not see."""
     found = maybe_alert(connection, scope, alert_id)
     if found is None:
-        raise NotFoundError("there is no such alert")
+        raise NotFoundError("there is no such alert", **as_of(connection, None, None).members)
     return found
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
+from aiohttp import web
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError
@@ -83,9 +84,18 @@ class AsOf:
         return Height(-1) if row is None or row.finalized is None else row.finalized.height
 
     @property
+    def members(self) -> dict[str, str | int]:
+        """The moment as members of a problem document: ask for the same one by `as_of` and `labels`."""
+        return {"as_of": self.text or "latest", "labels": self.label_version}
+
+    @property
     def time_s(self) -> int:
         """The latest block time of all chains, 0 before there is a block."""
         return max((block.time.seconds for block in self.blocks.values()), default=0)
+
+
+MOMENT: Final = web.RequestKey("moment", AsOf)
+"""The moment that the answer to a request is about, once one is taken: a refusal names it, too."""
 
 
 def as_of(connection: Connection, text: str | None, labels: int | None, default: str = "latest") -> AsOf:

@@ -28,6 +28,7 @@ from gateway.config import (
     RelayerConfig,
     ReportConfig,
     ReserveConfig,
+    SignInConfig,
     SupervisionWebhookConfig,
     TokensConfig,
     to_toml,
@@ -405,6 +406,10 @@ def test_the_command_line_shows_every_fault(tmp_path: Path) -> None:
 TOKENS = TokensConfig("https://issuer.example", "https://supervision.example", keys_file="keys.json")
 
 
+HERE = "https://supervision.example/console/signin/back"
+SIGN_IN = SignInConfig("https://issuer.example", "causeway-console", HERE)
+
+
 def regulator(**changes: Any) -> RegulatorConfig:
     key = ApiKeyConfig("officer", "ab" * 32, ("read", "evidence"))
     values: dict[str, Any] = {"chains": (ETHEREUM, LEDGER), "keys": (key,), "bridge": LEDGER.id, **changes}
@@ -438,6 +443,15 @@ def regulator(**changes: Any) -> RegulatorConfig:
         ({"tokens": replace(TOKENS, algorithms=("HS256",))}, "tokens.algorithms", "unknown algorithm"),
         ({"tokens": replace(TOKENS, bound=True)}, "tokens.bound", "needs a proxy"),
         ({"tokens": replace(TOKENS, proxies=("10.0.0.1/33",))}, "tokens.proxies[0]", "network"),
+        ({"sign_in": SIGN_IN}, "sign_in", "no effect without [tokens]"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, issuer="http://i.example")}, "sign_in.issuer", "not an https"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, issuer="https://i.example/?a")}, "sign_in.issuer", "a query"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, redirect=HERE + "/")}, "sign_in.redirect", "signin/back"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, redirect=HERE + "?a=b")}, "sign_in.redirect", "signin/back"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, redirect="http" + HERE[5:])}, "sign_in.redirect", "https"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, scope="profile")}, "sign_in.scope", "lacks openid"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, client_id="é")}, "sign_in.client_id", "printable"),
+        ({"tokens": TOKENS, "sign_in": replace(SIGN_IN, secret_env="1")}, "sign_in.secret_env", "environment variable"),
         ({"clients": (ClientConfig("a", ("CH",)),)}, "clients", "no effect without [tokens]"),
         ({"tokens": TOKENS, "clients": (ClientConfig("a", ()),)}, "clients[0].jurisdictions", "sees nothing"),
         ({"tokens": TOKENS, "clients": (ClientConfig("a", ("*", "CH")),)}, "clients[0].jurisdictions", "ISO 3166"),

@@ -17,7 +17,7 @@ from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
-from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
+from core.runtime.web.routes import CALLER, REQUEST_ID, Deprecation, Handler, Route
 from core.runtime.web.runner import Runner
 from core.runtime.web.turns import Entrance, Turns
 
@@ -31,6 +31,7 @@ __all__ = [
     "Callers",
     "ConnectionLimits",
     "Cors",
+    "Deprecation",
     "Entrance",
     "Front",
     "Handler",

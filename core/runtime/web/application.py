@@ -27,7 +27,7 @@ from core.runtime.web.cors import Cors
 from core.runtime.web.limits import RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.problems import Problem, allowed_methods, problem_of
-from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
+from core.runtime.web.routes import CALLER, DEPRECATED, REQUEST_ID, Handler, Route
 from core.runtime.web.runner import Runner
 
 MAX_PATH_CHARS: Final = 2_048
@@ -187,6 +187,8 @@ def _guarded(
     """The route's handler behind the rate limit and the scope, in this order for strangers: guessing keys counts."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
+        if route.deprecated is not None:
+            request[DEPRECATED] = route.deprecated
         try:
             caller = request[CALLER] = await callers.caller_of(request)
         except Problem:
@@ -243,6 +245,8 @@ def _naming(cors: Cors) -> Any:
     async def name(request: web.Request, response: web.StreamResponse) -> None:
         if REQUEST_ID in request:  # not if it was refused before it came to the application
             response.headers["X-Request-Id"] = request[REQUEST_ID]
+        if DEPRECATED in request:
+            response.headers.update(request[DEPRECATED].headers)
         origin = request.headers.get("Origin")
         response.headers.update(cors.headers(origin))
         if request.method == "OPTIONS" and "Allow" in response.headers:

@@ -14,7 +14,9 @@ MAX_ORIGINS: Final = 64
 PREFLIGHT_S: Final = 600
 """How long a browser remembers what it may."""
 ASKS: Final = "Content-Type, Idempotency-Key, Last-Event-ID, Prefer, X-API-Key, X-Request-Id"
-READS: Final = "Idempotency-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
+READS: Final = (
+    "Deprecation, Idempotency-Replayed, Link, Location, Preference-Applied, Retry-After, Sunset, X-Request-Id"
+)
 MAX_PORT: Final = 65_535
 _ORIGIN: Final = re.compile(
     r"(?P<scheme>https?)://(?:[a-z0-9](?:[a-z0-9.-]{0,250}[a-z0-9])?|\[[0-9a-f:]{2,45}\])(?::(?P<port>[1-9][0-9]{0,4}))?"

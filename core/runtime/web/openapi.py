@@ -9,7 +9,7 @@ from msgspec import inspect
 
 from core.model.errors import require
 from core.runtime.web import auth, problems
-from core.runtime.web.routes import Route
+from core.runtime.web.routes import Deprecation, Route
 
 _REF: Final = "#/components/schemas/{name}"
 _REQUEST_ID: Final = {
@@ -38,6 +38,14 @@ _PREFER: Final = {
     "description": "`respond-async`: answer 202 at once, or after `wait=` seconds (RFC 7240).",
     "schema": {"type": "string", "examples": ["respond-async", "respond-async, wait=10"]},
 }
+_DEPRECATION: Final = {
+    "Deprecation": {
+        "description": "Since when callers should not use it: `@` and Unix seconds (RFC 9745).",
+        "schema": {"type": "string", "pattern": "^@[0-9]+$"},
+    },
+    "Sunset": {"description": "From when on it may be gone (RFC 8594).", "schema": {"type": "string"}},
+    "Link": {"description": "What to use instead, and words about it (RFC 8288).", "schema": {"type": "string"}},
+}
 _RETRIED: Final = frozenset({409, 429, 503})
 _PROBLEM: Final = {
     "type": "object",
@@ -51,6 +59,11 @@ _PROBLEM: Final = {
         "detail": {"type": "string", "description": "What happened and what to do about it."},
         "request_id": {"type": "string", "description": "Stands in the service's log, too."},
         "retry_after_s": {"type": "integer", "description": "Seconds to wait before the same call."},
+        "as_of": {
+            "type": "string",
+            "description": "The newest block of each chain that the refusal rests on, as the parameter `as_of` has it.",
+        },
+        "labels": {"type": "integer", "description": "The label version that the refusal rests on."},
         "errors": {
             "type": "array",
             "description": "Which parts of the request are wrong.",
@@ -151,8 +164,13 @@ def _operation(route: Route, by_type: dict[Any, dict[str, Any]], schemes: Iterab
         "tags": [route.tag],
         "responses": _responses(route, by_type),
     }
-    if route.description:
-        operation["description"] = route.description
+    words = [route.description]
+    if route.deprecated is not None:
+        operation["deprecated"] = True
+        words.append(route.deprecated.sentence)
+        _document_headers(operation["responses"], route.deprecated)
+    if any(words):
+        operation["description"] = " ".join(filter(None, words))
     keyed = [_IDEMPOTENCY_KEY] if route.idempotent else []
     prefers = [_PREFER] if route.accepted is not None else []
     if parameters := [*_path_parameters(route), *_query_parameters(route, by_type), *keyed, *prefers]:
@@ -166,6 +184,12 @@ def _operation(route: Route, by_type: dict[Any, dict[str, Any]], schemes: Iterab
         operation["security"] = [{scheme: []} for scheme in schemes]
         operation["x-scope"] = route.scope
     return operation
+
+
+def _document_headers(responses: dict[str, Any], deprecation: Deprecation) -> None:
+    for response in responses.values():
+        shown = {name: _DEPRECATION[name] for name in deprecation.headers}
+        response["headers"] = response["headers"] | shown
 
 
 def _operation_id(route: Route) -> str:

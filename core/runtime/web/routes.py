@@ -3,11 +3,14 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from core.model.errors import require
 from core.runtime.callers import Caller
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -20,6 +23,48 @@ CALLER: Final = web.RequestKey("caller", Caller)
 _PATH_PARAMETER = re.compile(r"\{([a-z_]+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deprecation:
+    """A route on its way out. `since_s`: Unix seconds from which new callers should not use it (RFC 9745); `sunset_s`:
+    from which it may be gone (RFC 8594), None if nobody knows yet. `successor`: the path to use instead; `guide`: a URL
+    of words about it."""
+
+    since_s: int
+    sunset_s: int | None = None
+    successor: str | None = None
+    guide: str | None = None
+
+    def __post_init__(self) -> None:
+        # RFC 9745 section 4: a route does not end before it is deprecated.
+        require(self.sunset_s is None or self.sunset_s >= self.since_s, "a route is deprecated before its sunset")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of each of the route's answers, refusals too."""
+        made = {"Deprecation": f"@{self.since_s}"}
+        if self.sunset_s is not None:
+            made["Sunset"] = formatdate(self.sunset_s, usegmt=True)
+        links = {"deprecation": self.guide, "successor-version": self.successor}
+        if shown := ", ".join(f'<{target}>; rel="{rel}"' for rel, target in links.items() if target is not None):
+            made["Link"] = shown
+        return made
+
+    @property
+    def sentence(self) -> str:
+        """The same for people."""
+        ends = "" if self.sunset_s is None else f" It may be gone from {_day(self.sunset_s)} on."
+        instead = "" if self.successor is None else f" Use `{self.successor}`."
+        return f"Deprecated since {_day(self.since_s)}.{ends}{instead}"
+
+
+DEPRECATED: Final = web.RequestKey("deprecated", Deprecation)
+"""On requests to a deprecated route."""
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path (aiohttp's form: `/v1/swaps/{id}` or `/v1/assets/{asset:.+}/conservation`).
@@ -28,7 +73,8 @@ class Route:
     type that it responds with in `content_type`, `or_answer` another type that it may be. `accepted` is the type of its
     other answer, 202 with a `Location`, None if it has none. `scope` names what an API key must be allowed; None is
     open to everybody. `problems` adds statuses that this route can answer with, each with
-    a sentence. `websocket` marks an upgrade to a WebSocket, `idempotent` a handler that knows `Idempotency-Key`.
+    a sentence. `websocket` marks an upgrade to a WebSocket, `idempotent` a handler that knows `Idempotency-Key`,
+    `deprecated` a route that callers should leave.
     """
 
     method: str
@@ -48,6 +94,7 @@ class Route:
     tag: str = "api"
     websocket: bool = False
     idempotent: bool = False
+    deprecated: Deprecation | None = None
 
     @property
     def template(self) -> str:

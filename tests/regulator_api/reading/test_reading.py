@@ -183,6 +183,34 @@ BAD = [
 ]
 
 
+async def test_refusals_name_the_data_they_rest_on(world: World, api: Api) -> None:
+    """Asked for the same moment, the answer is the same, whatever came in meanwhile."""
+    await claimed_swap(world, api)
+    version = await tagged(world, world.initiator[A].account)
+    for path in (
+        "/v1/swaps/none",
+        "/v1/entities/nobody/holdings",
+        "/v1/swaps/none/evidence",
+        "/v1/assets/memory:a%2Fslip44:1/conservation",
+        "/v1/alerts/none",
+    ):
+        who = "prover" if path.endswith("evidence") else "inspector"
+        answer = await api.ask(path, who)
+        assert answer.status == 404, path
+        assert answer.body["labels"] == version, path
+        as_of = (await api.get("/v1/swaps?limit=1"))["as_of"]
+        heights = [f"{one['chain']}@{one['block']['height']}" for one in as_of]
+        assert answer.body["as_of"] == ",".join(heights), path
+    before = (await api.ask("/v1/swaps/later")).body["as_of"]
+    await claimed_swap(world, api, 2)
+    assert (await api.ask("/v1/swaps/later")).body["as_of"] != before
+    again = await api.ask(f"/v1/swaps/later?as_of={before}")
+    assert (again.status, again.body["as_of"]) == (404, before)
+    malformed = await api.ask("/v1/accounts/me")
+    assert "as_of" not in malformed.body, "this rests on no data"
+    assert (await api.ask("/v1/entities/nobody")).body["labels"] == version
+
+
 async def test_bad_questions_are_refused(world: World, api: Api) -> None:
     for path, status, kind in BAD:
         assert is_problem(await api.ask(path), status, kind), path
