@@ -74,6 +74,7 @@ def hooks_of(config: RegulatorConfig, database: Database, clock: Clock) -> Super
             Scope(jurisdictions_of(one), frozenset({"read"})),
             one.events,
             one.alerts,
+            one.swaps,
         )
         for one in config.webhooks
     ]

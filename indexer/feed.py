@@ -6,7 +6,7 @@ consumer that misses one finds the facts when it looks next.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -16,13 +16,15 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, Claimed, Locked, LoggedEvent
-from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, LockTerms, PublicPreimage
+from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, LockId, LockTerms, PublicPreimage
 from core.runtime.signals import Signal
 from indexer import tables
 from indexer.encoding import EVENT_COLUMNS, decode_event
 
 MAX_FACTS: Final = 1_000
 """Facts a consumer may read in one go."""
+MAX_NAMES: Final = 500
+"""Locks, or blocks, that one statement names."""
 
 
 class FactKind(StrEnum):
@@ -105,6 +107,16 @@ _ENDS: Final = sa.select(*_LOCKS_AS_AGREED.selected_columns).where(
     tables.events.c.lock_id.in_(sa.bindparam("lock_ids", expanding=True)),
 )
 
+_LOCKS_NAMED: Final = sa.select(*(tables.events.c[name] for name in EVENT_COLUMNS)).where(
+    tables.events.c.chain == sa.bindparam("of_chain"),
+    tables.events.c.lock_id.in_(sa.bindparam("lock_ids", expanding=True)),
+    tables.events.c.kind == "locked",
+)
+_TIMES: Final = sa.select(tables.blocks.c.hash, tables.blocks.c.time_s).where(
+    tables.blocks.c.chain == sa.bindparam("of_chain"),
+    tables.blocks.c.hash.in_(sa.bindparam("hashes", expanding=True)),
+)
+
 
 def read_facts(
     connection: Connection, after_seq: int, limit: int, chains: Collection[ChainId] | None = None
@@ -179,6 +191,26 @@ def history_of(connection: Connection, terms: LockTerms, limit: int) -> list[Log
     names = sorted({logged.event.lock_id for logged in found if isinstance(logged.event, Locked)})
     found += [_logged(terms.chain, row) for row in connection.execute(_ENDS, under | {"lock_ids": names})]
     return sorted(found, key=lambda logged: (logged.block.height, logged.index))
+
+
+def terms_of_locks(connection: Connection, chain: ChainId, locks: Iterable[LockId]) -> dict[LockId, LockTerms]:
+    """Return the terms of these locks of a chain, those in orphaned blocks too; locks that no block shows are left
+    out."""
+    found: dict[LockId, LockTerms] = {}
+    names = sorted(set(locks))
+    for first in range(0, len(names), MAX_NAMES):
+        asked = {"of_chain": chain, "lock_ids": names[first : first + MAX_NAMES]}
+        for row in connection.execute(_LOCKS_NAMED, asked):
+            event = decode_event(row)
+            if isinstance(event, Locked):
+                found[event.lock_id] = event.terms
+    return found
+
+
+def times_of(connection: Connection, chain: ChainId, hashes: Iterable[bytes]) -> dict[bytes, ChainTime]:
+    """Return the times of these blocks (at most `MAX_NAMES`) of a chain."""
+    rows = connection.execute(_TIMES, {"of_chain": chain, "hashes": sorted(set(hashes))})
+    return {bytes(row.hash): ChainTime(chain, row.time_s) for row in rows}
 
 
 def _logged(chain: ChainId, row: sa.Row[Any]) -> LoggedEvent:

@@ -43,6 +43,7 @@ from regulator_api.ordering import OrderDesk
 from regulator_api.orders import Orders
 from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.common import Reading, unrestricted
+from regulator_api.streaming.swaps import keep_report
 from regulator_api.view.swaps import swap_by_id
 
 STALE_AFTER_S: Final = 30.0
@@ -175,7 +176,14 @@ class RegulatorService:
         for terms in (agreement.initiator, agreement.participant):
             self._known_chain(terms.chain)
         now_ns = self._clock.now_ns()
-        new = await self._database.write(lambda connection: report_agreement(connection, agreement, now_ns))
+
+        def report(connection: Connection) -> bool:
+            new = report_agreement(connection, agreement, now_ns)
+            if new:
+                keep_report(connection, agreement, now_ns)
+            return new
+
+        new = await self._database.write(report)
         return respond(bodies.AgreementAnswer(swap_id=agreement.swap_id, new=new), status=201 if new else 200)
 
     async def get_audit(self, request: web.Request) -> web.Response:

@@ -17,6 +17,7 @@ SQL_STANDS_IN = (
         "regulator_api/access/usage.py",
         "regulator_api/knowledge/",
         "regulator_api/streaming/hooks.py",
+        "regulator_api/streaming/proposals.py",
         "regulator_api/travel/records.py",
         "gateway/simulation/",
         "relayer/provider/price_rows.py",

@@ -370,14 +370,15 @@ class AnchoringConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SupervisionWebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An address that hears of alerts and of events, and of which jurisdictions (`*`: all); its secret is read from the
-    environment variable `secret_env`."""
+    """An address that hears of alerts, of events and of swaps, and of which jurisdictions (`*`: all); its secret is
+    read from the environment variable `secret_env`."""
 
     url: str
     secret_env: str
     jurisdictions: tuple[str, ...] = ("*",)
     alerts: bool = True
     events: bool = False
+    swaps: bool = False
 
 
 class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -197,8 +197,8 @@ def _check_webhooks(config: RegulatorConfig, faults: Faults) -> None:
         with faults.at(f"{at}.url"):
             Reach(tuple(networks)).check_url(hook.url)
         _check_seen(hook.jurisdictions, f"{at}.jurisdictions", "the receiver", faults)
-        if not hook.alerts and not hook.events:
-            faults.add(at, "hears of nothing: write alerts = true or events = true, or leave it out")
+        if not hook.alerts and not hook.events and not hook.swaps:
+            faults.add(at, "hears of nothing: write alerts, events or swaps = true, or leave it out")
     refuse_twins((one.url for one in config.webhooks), lambda number: f"webhooks[{number}].url", "webhook", faults)
 
 

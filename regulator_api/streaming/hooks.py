@@ -1,6 +1,6 @@
 """Webhooks of the supervision: what streams show, posted to addresses that the operator names.
 
-Each address has its own place in both streams, kept with the message that goes out: nothing is missed by a restart, and
+Each address has its own place in each stream, kept with the message that goes out: nothing is missed by a restart, and
 messages leave in order. One is posted until it is taken, for four days; `seq` in it grows from message to message, so
 that a receiver sees a gap.
 """
@@ -24,7 +24,8 @@ from core.runtime.retry import RetryPolicy
 from indexer.feed import last_seq
 from regulator_api.access.scope import Scope
 from regulator_api.rules.alerts import rules_state
-from regulator_api.streaming.routes import read_alert_batch, read_event_batch
+from regulator_api.streaming.proposals import newest_number
+from regulator_api.streaming.routes import Batch, read_alert_batch, read_event_batch, read_swap_batch
 
 LOOK_S: Final = 2.0
 MAX_EVENTS_OF_A_MESSAGE: Final = 200
@@ -44,8 +45,10 @@ hook_places = sa.Table(
     sa.Column("events_seq", sa.BigInteger, nullable=False),
     sa.Column("alerts_seq", sa.BigInteger, nullable=False),
     sa.Column("messages", sa.BigInteger, nullable=False),
+    sa.Column("swaps_seq", sa.BigInteger),
 )
-"""Each address's place in the two streams, and how many messages were written for it."""
+"""Each address's place in the streams, and how many messages were written for it. A row of an older version has
+no place in the stream of swaps yet."""
 
 TABLES: Final = (hook_places,)
 
@@ -59,6 +62,7 @@ class SupervisionHook:
     scope: Scope
     events: bool
     alerts: bool
+    swaps: bool = False
 
 
 class HookMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,27 +115,36 @@ class SupervisionHooks:
 def _collect(hook: SupervisionHook, now_ns: int, connection: Connection) -> bool:
     """Write the next messages of a hook in one transaction with its place; return true if there may be more."""
     table = hook_places
-    start = {"events_seq": last_seq(connection), "alerts_seq": rules_state(connection).changed, "messages": 0}
-    if insert_if_absent(connection, table, hook=hook.url, **start):
+    newest = {
+        "events_seq": last_seq(connection),
+        "alerts_seq": rules_state(connection).changed,
+        "swaps_seq": newest_number(connection),
+    }
+    if insert_if_absent(connection, table, hook=hook.url, **newest, messages=0):
         return False
     ours = table.c.hook == hook.url
     place = connection.execute(sa.select(table).where(ours).with_for_update()).one()
     if deliveries.waiting_for(connection, QUEUE, hook.url) >= MAX_WAITING:
         return False
-    events, events_seq = read_event_batch(connection, hook.scope, place.events_seq) if hook.events else ([], 0)
-    alerts, alerts_seq = read_alert_batch(connection, hook.scope, place.alerts_seq) if hook.alerts else ([], 0)
+    # An address that does not hear of a stream hears of it from now on, once it does.
+    batches, moved = list[tuple[str, Batch]](), dict(newest)
+    for name, wanted, read in (
+        ("events", hook.events, read_event_batch),
+        ("alerts", hook.alerts, read_alert_batch),
+        ("swaps", hook.swaps, read_swap_batch),
+    ):
+        behind = getattr(place, f"{name}_seq")
+        if wanted and behind is not None:
+            found = read(connection, hook.scope, behind)
+            batches.append((f"supervision.{name}", found))
+            moved[f"{name}_seq"] = found[1]
     messages = place.messages
-    for kind, batch in (("supervision.events", events), ("supervision.alerts", alerts)):
-        data = [msgspec.Raw(body) for _, found in batch for _, body in found]
+    for kind, (events, _) in batches:
+        data = [msgspec.Raw(body) for _, parts in events for _, body in parts]
         for at in range(0, len(data), MAX_EVENTS_OF_A_MESSAGE):
             messages += 1
             part = data[at : at + MAX_EVENTS_OF_A_MESSAGE]
             body = msgspec.json.encode(HookMessage(type=kind, seq=messages, data=part))
             deliveries.enqueue(connection, QUEUE, hook.url, body, now_ns=now_ns)
-    moved = {
-        "events_seq": events_seq if hook.events else last_seq(connection),
-        "alerts_seq": alerts_seq if hook.alerts else rules_state(connection).changed,
-        "messages": messages,
-    }
-    connection.execute(sa.update(table).where(ours).values(**moved))
+    connection.execute(sa.update(table).where(ours).values(**moved, messages=messages))
     return bool(messages > place.messages)

@@ -1,4 +1,4 @@
-"""`/v1/stream/events` and `/v1/stream/alerts`: server-sent events with numbers that a stream goes on behind.
+"""`/v1/stream/events`, `/v1/stream/swaps`, `/v1/stream/alerts`: server-sent events with numbers to go on behind.
 
 A client that was away sends the last number that it has (`Last-Event-ID`, as browsers do, or `?after=`), and misses
 nothing: everything is read from the database, whatever process answered before.
@@ -24,6 +24,8 @@ from regulator_api.access.scope import SCOPE, Scope
 from regulator_api.rules.alerts import changed_alerts, rules_state
 from regulator_api.rules.routes import alert_view
 from regulator_api.streaming.happenings import read_happenings
+from regulator_api.streaming.proposals import newest_number
+from regulator_api.streaming.swaps import read_swap_happenings
 
 LOOK_S: Final = 1.0
 """Between two looks of a stream that has caught up."""
@@ -44,7 +46,7 @@ class StreamQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Streams:
-    """Serves both streams, at most `MAX_STREAMS` at once. Records count for the caller as those of lists do."""
+    """Serves all streams, at most `MAX_STREAMS` at once. Records count for the caller as those of lists do."""
 
     def __init__(self, database: Database, clock: Clock, records_per_day: int) -> None:
         self._database = database
@@ -59,6 +61,9 @@ class Streams:
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         return await self._stream(request, read_event_batch, last_seq)
+
+    async def swaps(self, request: web.Request) -> web.StreamResponse:
+        return await self._stream(request, read_swap_batch, newest_number)
 
     async def alerts(self, request: web.Request) -> web.StreamResponse:
         return await self._stream(request, read_alert_batch, lambda connection: rules_state(connection).changed)
@@ -128,6 +133,18 @@ def routes(made: Streams) -> list[Route]:
         ),
         Route(
             "GET",
+            "/v1/stream/swaps",
+            made.swaps,
+            "Swaps as they are proposed, locked, claimed and refunded",
+            query=StreamQuery,
+            answer=str,
+            content_type="text/event-stream",
+            scope="read",
+            problems=PROBLEMS,
+            tag="streams",
+        ),
+        Route(
+            "GET",
             "/v1/stream/alerts",
             made.alerts,
             "Alerts, as they change",
@@ -153,6 +170,15 @@ def read_event_batch(connection: Connection, scope: Scope, after: int) -> Batch:
     found, position = read_happenings(connection, scope, after)
     return [
         (one.seq, [(happening.kind, msgspec.json.encode(happening)) for happening in one.happenings]) for one in found
+    ], position
+
+
+def read_swap_batch(connection: Connection, scope: Scope, after: int) -> Batch:
+    """Return what happened next to swaps behind a number, as the scope sees it."""
+    found, position = read_swap_happenings(connection, scope, after)
+    return [
+        (one.number, [(happening.kind, msgspec.json.encode(happening)) for happening in one.happenings])
+        for one in found
     ], position
 
 

@@ -6,14 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import ManualClock
 from core.runtime.database import Database, open_database
 from core.runtime.web.hooks import WINDOW_S, signature, verify_webhook
+from indexer.projections import report_agreement
 from regulator_api.access.scope import EVERYTHING, Scope
-from regulator_api.streaming.hooks import SupervisionHook, SupervisionHooks
-from tests.indexer.world import World
+from regulator_api.streaming.hooks import SupervisionHook, SupervisionHooks, hook_places
+from regulator_api.streaming.swaps import keep_report
+from tests.indexer.world import Deal, World
 from tests.regulator_api.api import prepare
 
 SECRET = b"s" * 32
@@ -90,6 +94,45 @@ async def test_every_event_is_posted_once_and_in_order(database: Database) -> No
         deal.participant.sender,
     ]
     assert {one["type"] for one in messages} == {"supervision.events"}
+
+
+async def test_address_hears_of_swaps_if_it_wants_to(database: Database) -> None:
+    """From its first look on; also if the row of its place is of a version without that stream."""
+    clock = ManualClock()
+    world = World(database, clock)
+    await world.open()
+    receiver = Receiver(clock)
+
+    def hearing(swaps: bool) -> SupervisionHooks:
+        hook = SupervisionHook(URL, SECRET, EVERYTHING, events=False, alerts=False, swaps=swaps)
+        return SupervisionHooks(database, [hook], clock, receiver.post)
+
+    await hearing(False).look()
+    await database.write(lambda connection: connection.execute(sa.update(hook_places).values(swaps_seq=None)))
+    await report(database, world.deal(1), "unheard")
+    hooks = hearing(True)
+    await hooks.look()
+    await report(database, deal := world.deal(2), "swap-2")
+    await world.lock(deal.initiator)
+    await world.index()
+    await hooks.look()
+    await hooks.look()
+    while await hooks.step():
+        pass
+    messages = list(receiver.taken.values())
+    assert {one["type"] for one in messages} == {"supervision.swaps"}
+    events = [event for one in messages for event in one["data"] if "swap_id" in event]
+    assert [(one["kind"], one["swap_id"]) for one in events] == [("proposed", "swap-2"), ("locked", "swap-2")]
+
+
+async def report(database: Database, deal: Deal, swap: str) -> None:
+    agreement = deal.agreement(swap)
+
+    def write(connection: Connection) -> None:
+        assert report_agreement(connection, agreement, 1)
+        keep_report(connection, agreement, 1)
+
+    await database.write(write)
 
 
 async def test_address_hears_of_its_jurisdictions_alone(database: Database) -> None:
