@@ -82,7 +82,7 @@ class NumberedSwaps:
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What an event on chain does to one leg of one swap."""
+    """One event on chain, and the leg of a swap that it is about."""
 
     agreement: ReportedAgreement
     leg: str

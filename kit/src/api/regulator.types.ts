@@ -1129,6 +1129,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/stream/swaps": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** Swaps as they are proposed, locked, claimed and refunded */
+        readonly get: operations["get_v1_stream_swaps"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/stream/alerts": {
         readonly parameters: {
             readonly query?: never;
@@ -2702,6 +2719,10 @@ export interface components {
             readonly request_id: string;
             /** @description Seconds to wait before the same call. */
             readonly retry_after_s?: number;
+            /** @description The newest block of each chain that the refusal rests on, as the parameter `as_of` has it. */
+            readonly as_of?: string;
+            /** @description The label version that the refusal rests on. */
+            readonly labels?: number;
             /** @description Which parts of the request are wrong. */
             readonly errors?: readonly {
                 /** @description A JSON pointer (RFC 6901) as a URI fragment. */
@@ -5387,6 +5408,40 @@ export interface operations {
         };
     };
     readonly get_v1_stream_events: {
+        readonly parameters: {
+            readonly query?: {
+                /** @description The number that the stream goes on behind. */
+                readonly after?: number;
+            };
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    /** @description The call in the service's log; the caller's own if it sent a good one. */
+                    readonly "X-Request-Id"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "text/event-stream": string;
+                };
+            };
+            /** @description A refusal. */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly get_v1_stream_swaps: {
         readonly parameters: {
             readonly query?: {
                 /** @description The number that the stream goes on behind. */

@@ -1092,6 +1092,10 @@ export interface components {
             readonly request_id: string;
             /** @description Seconds to wait before the same call. */
             readonly retry_after_s?: number;
+            /** @description The newest block of each chain that the refusal rests on, as the parameter `as_of` has it. */
+            readonly as_of?: string;
+            /** @description The label version that the refusal rests on. */
+            readonly labels?: number;
             /** @description Which parts of the request are wrong. */
             readonly errors?: readonly {
                 /** @description A JSON pointer (RFC 6901) as a URI fragment. */
