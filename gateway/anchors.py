@@ -1,26 +1,33 @@
 """Anchors: taken from nodes of a consortium chain, to be compared out of band, and moved on by the light client."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from adapters.beacon import BeaconApi, Follower
+from adapters.beacon import BeaconApi, BeaconNode, Follower
+from adapters.beacon.stating import calls_final, stated_checkpoint, stated_network
 from adapters.consortium.prover import DEFAULT_TRUSTING_PERIOD_S, ConsortiumProver
 from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.rpc import CometRpc, parsed
 from adapters.observed import origin
 from core.model.beacon import BeaconAnchor
 from core.model.consortium import caip_chain
-from core.model.errors import CausewayError, DisagreementError, RejectedError
+from core.model.errors import CausewayError, DisagreementError, RejectedError, RetryableError
 from core.model.identifiers import parse_chain
 from core.model.questions import Anchor
 from core.model.types import ChainId, Height, Seconds
+from core.proofs.beacon.chain import SyncChain, verify_sync_chain
+from core.proofs.beacon.containers import LightHeader
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import object_from_json, signed_header_from_json
+from core.proofs.errors import TrustExpiredError
 from core.proofs.evidence import verify_trail
+from core.proofs.evidence.beacon_anchors import MAX_BEACON_TRUSTING_PERIOD_S
+from core.runtime.signals import side_by_side
 from gateway.config import ChainConfig
 
 FIRST: Final = Height(1)
@@ -76,7 +83,7 @@ def consortium_of(chains: Sequence[ChainConfig], chain: ChainId | None) -> Chain
         return found[0]
     known = ", ".join(one.id for one in chains if one.kind == CONSORTIUM) or "none"
     if chain is not None and not chain.startswith("causeway:"):
-        raise RejectedError(f"the anchor of {chain} is a beacon block: docs/concepts/proofs.md says how to get one")
+        raise RejectedError(f"the anchor of {chain} is a beacon block: name beacon nodes with --beacon")
     raise RejectedError(f"{chain or 'the chain'} is not clear: name one with --chain (configured: {known}), or --rpc")
 
 
@@ -87,6 +94,59 @@ def require_chain(found: Anchor, chain: ChainId | None, genesis: str | None) -> 
         raise RejectedError(f"these nodes serve {found.chain}, not {chain}")
     if genesis is not None and found.genesis_hash.hex() != genesis.removeprefix("0x").lower():
         raise RejectedError(f"the first block of {found.chain} is not the configured one: do not trust these nodes")
+
+
+async def fetch_beacon_anchor(
+    urls: Sequence[str],
+    root: bytes | None = None,
+    trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S,
+    now_s: Callable[[], float] = time.time,
+) -> tuple[BeaconAnchor, LightHeader]:
+    """The anchor at the block with this root (None: the newest that all nodes call final) as all of these beacon nodes
+    state it, and that block's header, proven by the root.
+
+    Raise `DisagreementError` if they contradict each other, `RejectedError` for no or too many nodes, `RetryableError`
+    if one does not answer or none has the light client data that evidence begins with. Nodes that agree may still all
+    be one liar's: compare it out of band.
+    """
+    if not 0 < len(urls) <= MAX_NODES:
+        raise RejectedError(f"name 1 to {MAX_NODES} beacon nodes")
+    if not 0 < trusting_period_s <= MAX_BEACON_TRUSTING_PERIOD_S:
+        most = MAX_BEACON_TRUSTING_PERIOD_S // 86_400
+        raise RejectedError(f"a beacon block is trusted for {most} days at most, not {trusting_period_s // 86_400}")
+    nodes = [BeaconNode(url) for url in urls]
+    try:
+        chain, network = _same(await side_by_side(map(stated_network, nodes)), urls, "the network")
+        if root is None:
+            # The nodes need not be at the same epoch: the others have called the oldest of these final, too.
+            root = min(await side_by_side(map(stated_checkpoint, nodes)), key=lambda one: one.epoch).root
+        for node, final in zip(nodes, await side_by_side(calls_final(one, root) for one in nodes), strict=True):
+            if not final:
+                raise DisagreementError(f"{node.name} does not call the block {root.hex()} final")
+    finally:
+        for node in nodes:
+            await node.close()
+    anchor = BeaconAnchor(chain, network, root, trusting_period_s)
+    return anchor, await _beacon_header(anchor, urls, int(now_s()))
+
+
+async def _beacon_header(anchor: BeaconAnchor, urls: Sequence[str], now_s: int) -> LightHeader:
+    """The header of the anchor's block. The first node that shows a right one is enough."""
+    failure: CausewayError = RejectedError("name a beacon node")
+    for url in urls:
+        api = BeaconApi(url, anchor.network)
+        try:
+            return verify_sync_chain(SyncChain(await api.bootstrap(anchor.trusted_root)), anchor, now_s)
+        except TrustExpiredError:
+            raise
+        except CausewayError as error:
+            failure = error
+        finally:
+            await api.close()
+    raise RetryableError(
+        f"no node has light client data of the block {anchor.trusted_root.hex()}: take a newer one, or other nodes "
+        f"({failure.message})"
+    )
 
 
 async def update_beacon_anchor(
@@ -102,6 +162,14 @@ async def update_beacon_anchor(
     finally:
         await follower.close()
     return replace(anchor, trusted_root=final.root)
+
+
+def parse_root(text: str) -> bytes:
+    """The root of a beacon block as people write it, in hex with 0x or without. Raise `RejectedError`."""
+    digits = text.strip().removeprefix("0x").replace(" ", "")
+    if re.fullmatch(r"[0-9a-fA-F]{64}", digits) is None:
+        raise RejectedError(f"{text[:80]!r} is not a block's root: write its 64 hex digits")
+    return bytes.fromhex(digits)
 
 
 def in_groups(raw: bytes) -> str:

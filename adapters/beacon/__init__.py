@@ -4,7 +4,7 @@ Nothing that a node says is believed: `Follower` hands out only what the light c
 model: `RetryableError` if no node gives data that proves itself, as the next one may.
 """
 
-from adapters.beacon.client import BeaconApi
+from adapters.beacon.client import BeaconApi, BeaconNode
 from adapters.beacon.follower import Final, Follower
 
-__all__ = ["BeaconApi", "Final", "Follower"]
+__all__ = ["BeaconApi", "BeaconNode", "Final", "Follower"]

@@ -1,6 +1,6 @@
 """One beacon node's REST API, as far as light clients need it (ethereum/beacon-APIs, `beacon/light_client`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -23,14 +23,11 @@ _PATH: Final = "/eth/v1/beacon/light_client"
 P = TypeVar("P")
 
 
-class BeaconApi:
-    """Light client data of the node at `url`. Every method raises `RetryableError` if the node does not answer in form,
-    `NotFoundError` for what it does not have. Nothing here is proven."""
+class BeaconNode:
+    """The node at `url`, over HTTP."""
 
-    def __init__(self, url: str, network: BeaconNetwork, observed: RpcMetrics | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
-        self._network = network
-        self._observed = observed
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -42,6 +39,43 @@ class BeaconApi:
     def name(self) -> str:
         """The node without what may be a provider's key."""
         return origin(self._url)
+
+    async def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
+        """Return the JSON at `path`.
+
+        Raise `RetryableError` if the node does not answer in form, `NotFoundError` for what it does not have.
+        """
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
+        try:
+            async with self._session.get(
+                self._url + path, params=query or {}, headers={"accept": "application/json"}, allow_redirects=False
+            ) as response:
+                if response.status == 404:
+                    raise NotFoundError(f"{self.name} does not have {path.removeprefix(_PATH)[:MAX_REASON_CHARS]}")
+                if response.status != 200:
+                    raise RetryableError(f"{self.name} answers with status {response.status}")
+                body = await response.content.read(MAX_ANSWER_BYTES + 1)
+                while not response.content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
+                    body += await response.content.read(MAX_ANSWER_BYTES + 1 - len(body))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise RetryableError(f"{self.name} cannot be reached: {reason_of(error)[:MAX_REASON_CHARS]}") from error
+        if len(body) > MAX_ANSWER_BYTES:
+            raise RetryableError(f"{self.name} answers with more than {MAX_ANSWER_BYTES} bytes")
+        try:
+            return msgspec.json.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
+            raise RetryableError(f"{self.name} answers with something else than JSON") from error
+
+
+class BeaconApi(BeaconNode):
+    """Light client data of the node at `url`. Every method raises `RetryableError` if the node does not answer in form,
+    `NotFoundError` for what it does not have. Nothing here is proven."""
+
+    def __init__(self, url: str, network: BeaconNetwork, observed: RpcMetrics | None = None) -> None:
+        super().__init__(url)
+        self._network = network
+        self._observed = observed
 
     async def bootstrap(self, root: bytes) -> Bootstrap:
         """The header with this root, and its committee."""
@@ -67,32 +101,9 @@ class BeaconApi:
 
     async def _get(self, path: str, query: dict[str, str]) -> Any:
         if self._observed is None:
-            return await self._answer(path, query)
+            return await self.get(path, query)
         with self._observed.calling(self.name, path.removeprefix(f"{_PATH}/").partition("/")[0]):
-            return await self._answer(path, query)
-
-    async def _answer(self, path: str, query: dict[str, str]) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S))
-        try:
-            async with self._session.get(
-                self._url + path, params=query, headers={"accept": "application/json"}, allow_redirects=False
-            ) as response:
-                if response.status == 404:
-                    raise NotFoundError(f"{self.name} does not have {path.removeprefix(_PATH)}")
-                if response.status != 200:
-                    raise RetryableError(f"{self.name} answers with status {response.status}")
-                body = await response.content.read(MAX_ANSWER_BYTES + 1)
-                while not response.content.at_eof() and len(body) <= MAX_ANSWER_BYTES:
-                    body += await response.content.read(MAX_ANSWER_BYTES + 1 - len(body))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(f"{self.name} cannot be reached: {reason_of(error)[:MAX_REASON_CHARS]}") from error
-        if len(body) > MAX_ANSWER_BYTES:
-            raise RetryableError(f"{self.name} answers with more than {MAX_ANSWER_BYTES} bytes")
-        try:
-            return msgspec.json.decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise RetryableError(f"{self.name} answers with something else than JSON") from error
+            return await self.get(path, query)
 
 
 def _data(answer: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from core.model.errors import CausewayError, ConflictError
+from core.model.errors import CausewayError, ConflictError, RejectedError
 from gateway.cli import app
 from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
 from gateway.cli.options import AsJson
@@ -17,7 +17,7 @@ from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, rea
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
-    from core.model.types import ChainId
+    from core.model.types import ChainId, Seconds
     from core.proofs.evidence import Layouts, Trusted
     from relayer.client import Proven, ProvenQueries
 
@@ -170,13 +170,20 @@ def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Trusted") -> d
 @anchor_app.command("fetch")
 def fetch(
     rpc: Nodes = None,
+    beacon: Annotated[
+        list[str] | None,
+        typer.Option("--beacon", help="The URL of a beacon node, once for each: the anchor is a beacon block then."),
+    ] = None,
     chain: Annotated[
-        str | None, typer.Option("--chain", help="The consortium chain that you mean, such as causeway:devnet-1.")
+        str | None, typer.Option("--chain", help="The chain that you mean, such as causeway:devnet-1 or eip155:1.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option("--config", "-c", help="A swap.toml that names the chain's nodes, without --rpc.")
     ] = None,
     height: Annotated[int | None, typer.Option("--height", min=1, help="Which block; else the newest.")] = None,
+    root: Annotated[
+        str | None, typer.Option("--root", help="Which beacon block, by its root; else the newest final one.")
+    ] = None,
     trusting_days: Annotated[
         int, typer.Option("--trusting-days", min=1, max=3650, help="Days for which it may vouch for newer headers.")
     ] = 14,
@@ -188,7 +195,8 @@ def fetch(
     """Write an anchor as these nodes state it, and show what to compare out of band before you trust it.
 
     Without --rpc the nodes are those of the configuration, else of the running devnet. An anchor of another chain than
-    --chain, or with another first block than is configured, is refused.
+    --chain, or with another first block than is configured, is refused. With --beacon it is the anchor of sync
+    committees: a final block of Ethereum's beacon chain, for at most 365 days.
     """
     from core.model.identifiers import parse_chain
     from core.model.types import Height, Seconds
@@ -200,6 +208,9 @@ def fetch(
             f"{out} exists already: name another file with --out, or renew it by `causeway anchor update`"
         )
     period = Seconds(trusting_days * 86_400)
+    if beacon:
+        _fetch_beacon(beacon, chain, root, period, out)
+        return
     meant = None if chain is None else parse_chain(chain)
     urls, genesis = (rpc, None) if rpc else _configured(meant, config, directory)
     found = asyncio.run(anchors.fetch_anchor(urls, None if height is None else Height(height), period))
@@ -209,6 +220,30 @@ def fetch(
     typer.echo(
         "These nodes say so; they may all be one liar's. Before you trust it, compare both hashes by another way than "
         "this network: by telephone, on paper, or on the pages of several organisations of the chain."
+    )
+
+
+def _fetch_beacon(urls: list[str], chain: str | None, root: str | None, period: "Seconds", out: Path) -> None:
+    """The part of `fetch` for beacon blocks."""
+    from core.proofs.evidence import encode_beacon_anchor
+    from gateway import anchors
+
+    named = None if root is None else anchors.parse_root(root)
+    found, header = asyncio.run(anchors.fetch_beacon_anchor(urls, named, period))
+    if chain is not None and found.chain != chain:
+        raise RejectedError(f"these nodes serve {found.chain}, not {chain}")
+    out.write_bytes(encode_beacon_anchor(found))
+    typer.echo(f"{out} is written: {found.chain}, beacon block of slot {header.slot}")
+    typer.echo(f"  its root      {anchors.in_groups(found.trusted_root)}")
+    if header.execution is not None:
+        typer.echo(f"  Ethereum's    block {header.execution.block_number}")
+        typer.echo(f"  its hash      {anchors.in_groups(header.execution.block_hash)}")
+    typer.echo(f"  validators    {anchors.in_groups(found.network.genesis_validators_root)} at genesis")
+    typer.echo(f"  trusted for   {found.trusting_period_s // 86_400} days from that block's time on")
+    typer.echo(
+        "These nodes say so; they may all be one liar's. Before you trust it, compare the root with checkpoints that "
+        "several others publish, or with a node of your own, and the hash of Ethereum's block with explorers; the root "
+        "of the validators at genesis stands in the network's published configuration."
     )
 
 

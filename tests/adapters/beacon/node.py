@@ -12,7 +12,7 @@ from core.model.beacon import BeaconFork
 from core.proofs.beacon.containers import Bootstrap, Update
 from core.proofs.evidence.beacon_json import bootstrap_to_json, update_to_json
 from core.runtime.sockets import free_port
-from tests.core.proofs.beacons import PERIOD, ToyBeacon
+from tests.core.proofs.beacons import CHAIN, PERIOD, ToyBeacon
 
 Change = Callable[[Any], Any]
 ZERO_ROOT = f"0x{'00' * 32}"
@@ -31,6 +31,43 @@ class Node:
     status: int = 200
     asked: list[str] = field(default_factory=list)
     updates: dict[int, Update] = field(default_factory=dict)
+
+    async def genesis(self, request: web.Request) -> web.StreamResponse:
+        network = self.beacon.network
+        root = f"0x{network.genesis_validators_root.hex()}"
+        return self._answer(
+            "genesis", {"data": {"genesis_time": str(network.genesis_time), "genesis_validators_root": root}}
+        )
+
+    async def spec(self, request: web.Request) -> web.StreamResponse:
+        network = self.beacon.network
+        found = {
+            "DEPOSIT_CHAIN_ID": CHAIN.removeprefix("eip155:"),
+            "GENESIS_FORK_VERSION": "0x00000001",
+            "SECONDS_PER_SLOT": str(network.seconds_per_slot),
+            "SLOTS_PER_EPOCH": str(network.slots_per_epoch),
+            "EPOCHS_PER_SYNC_COMMITTEE_PERIOD": str(network.epochs_per_period),
+            "SYNC_COMMITTEE_SIZE": str(network.committee_size),
+            "GLOAS_FORK_EPOCH": str(2**64 - 1),
+            "BLOB_SCHEDULE": [],
+        }
+        for fork in network.forks:
+            found[f"{fork.fork.name}_FORK_EPOCH"] = str(fork.epoch)
+            found[f"{fork.fork.name}_FORK_VERSION"] = f"0x{fork.version.hex()}"
+        return self._answer("spec", {"data": found})
+
+    async def checkpoints(self, request: web.Request) -> web.StreamResponse:
+        epoch = self.beacon.network.epoch_of(self.start)
+        final = {"epoch": str(epoch), "root": f"0x{self.beacon.header(self.start).beacon.root().hex()}"}
+        return self._answer("checkpoints", {"finalized": True, "data": {"finalized": final}})
+
+    async def header(self, request: web.Request) -> web.StreamResponse:
+        """Of every block up to the finalized one."""
+        root = request.match_info["root"]
+        slots = range(self.start - 16, self.slot + 1, 8)
+        if root not in {f"0x{self.beacon.header(slot).beacon.root().hex()}" for slot in slots}:
+            return web.json_response({"code": 404, "message": "not found"}, status=404)
+        return self._answer("header", {"finalized": True, "data": {"root": root, "canonical": True}})
 
     async def bootstrap(self, request: web.Request) -> web.StreamResponse:
         made = self.beacon.bootstrap(self.start)
@@ -75,6 +112,10 @@ async def serving(beacon: ToyBeacon, start: int, slot: int) -> AsyncIterator[Nod
     """A node on a free port."""
     node = Node(replace(beacon), start, slot)
     app = web.Application()
+    app.router.add_get("/eth/v1/beacon/genesis", node.genesis)
+    app.router.add_get("/eth/v1/config/spec", node.spec)
+    app.router.add_get("/eth/v1/beacon/states/head/finality_checkpoints", node.checkpoints)
+    app.router.add_get("/eth/v1/beacon/headers/{root}", node.header)
     path = "/eth/v1/beacon/light_client"
     app.router.add_get(f"{path}/bootstrap/{{root}}", node.bootstrap)
     app.router.add_get(f"{path}/updates", node.periods)
