@@ -72,6 +72,10 @@ class Queries:
         """Raise `NotFoundError`."""
         return respond(query_body(await self._queries.find(request.match_info["id"])))
 
+    async def remove(self, request: web.Request) -> web.Response:
+        """Answer the query as it was. Raise `NotFoundError`."""
+        return respond(query_body(await self._queries.remove(request.match_info["id"])))
+
     async def _prove(self, asked: list[Asked], trusted: Height | None, wait_s: float) -> list[Answered]:
         until = self._clock.monotonic() + wait_s
         while True:

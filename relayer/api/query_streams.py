@@ -13,9 +13,12 @@ query. A stream that breaks is opened again with `Last-Event-ID` and goes on beh
 is 204, upon which a browser opens it no more.
 """
 
+from typing import Final
+
 import msgspec
 from aiohttp import web
 
+from core.model.errors import NotFoundError
 from core.runtime.clock import Clock
 from core.runtime.signals import Signal, wait_any
 from core.runtime.web import CALLER, Places, streams
@@ -25,6 +28,9 @@ from relayer.api.query_bodies import PlacedBody
 from relayer.asking.caller_queries import CallerQueries
 from relayer.asking.query import Standing
 from relayer.asking.rows import Stored
+
+DELETED: Final = "deleted"
+"""The state in which the stream of a query ends that is gone."""
 
 
 class QueryStreams:
@@ -70,7 +76,12 @@ class QueryStreams:
             if changes.count == seen:
                 await streams.write(response, streams.STILL_HERE)
             seen = changes.count
-            query = await self._queries.find(query.id)
+            try:
+                query = await self._queries.find(query.id)
+            except NotFoundError:
+                data = msgspec.json.encode({"id": query.id, "state": DELETED})
+                await streams.write(response, streams.event("end", last + 1, data))
+                return
 
 
 async def _send(response: web.StreamResponse, query: Stored, last: int) -> int:

@@ -30,6 +30,14 @@ def query_routes(queries: Queries, query_streams: QueryStreams) -> list[Route]:
         ),
         Route("GET", f"/v1/queries/{{id:{ID}}}", queries.find, "A query and its answers so far", answer=QueryBody),
         Route(
+            "DELETE",
+            f"/v1/queries/{{id:{ID}}}",
+            queries.remove,
+            "Want no answer any more",
+            description="The query goes with its answers, for everybody who asked the same as the same caller.",
+            answer=QueryBody,
+        ),
+        Route(
             "GET",
             f"/v1/queries/{{id:{ID}}}/events",
             query_streams.handle,

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from core.model.errors import CausewayError, ConflictError, FatalError, RetryableError
+from core.model.errors import CausewayError, ConflictError, FatalError, NotFoundError, RetryableError
 from core.model.ports import Prover
 from core.model.types import Height
 from core.model.uris import Asked, print_uri
@@ -99,6 +99,18 @@ class CallerQueries:
         """Raise `NotFoundError`."""
         return await self._database.read(lambda c: rows.load(c, query_id))
 
+    async def remove(self, query_id: str) -> Stored:
+        """Delete a query that nobody wants any more, with its answers, and return it as it was.
+
+        Proofs that are being made for it go nowhere. Raise `NotFoundError`.
+        """
+        found = await self._database.write(lambda c: rows.remove(c, query_id))
+        if found.standing is Standing.WAITING:
+            self._metrics.caller_queries.labels("deleted").inc()
+        if (signal := self._changes.get(query_id)) is not None:
+            signal.notify()
+        return found
+
     def changes(self, query_id: str) -> Signal:
         """The signal that counts up with every change of a query. Keep it as long as you wait for it."""
         return self._changes.setdefault(query_id, Signal())
@@ -139,6 +151,9 @@ class CallerQueries:
             after = await self._database.write(partial(rows.save, before=before, parts=parts, now_ns=now_ns))
         except ConflictError as error:
             log.info("a query was moved by another process", query_id=query_id, reason=error.message)
+            return
+        except NotFoundError:
+            log.info("a query was deleted meanwhile", query_id=query_id)
             return
         except FatalError as error:
             log.error("a query cannot be read, and goes", query_id=query_id, reason=error.message)

@@ -133,6 +133,13 @@ def forget(connection: Connection, query_id: str) -> None:
     _forget(connection, sa.select(_Q.id).where(_Q.id == query_id))
 
 
+def remove(connection: Connection, query_id: str) -> Stored:
+    """Delete a query, open or not, and return it as it was. Raise `NotFoundError`."""
+    found = load(connection, query_id)
+    forget(connection, query_id)
+    return found
+
+
 def load(connection: Connection, query_id: str) -> Stored:
     """Raise `NotFoundError`."""
     row = connection.execute(sa.select(queries).where(_Q.id == query_id)).one_or_none()

@@ -163,6 +163,10 @@ class RelayerApi:
         """A query and its answers so far."""
         return await self._call("GET", f"/v1/queries/{quote(query_id, safe='')}", QueryBody)
 
+    async def delete_query(self, query_id: str) -> QueryBody:
+        """Want no answer any more: the query goes. Return it as it was."""
+        return await self._call("DELETE", f"/v1/queries/{quote(query_id, safe='')}", QueryBody)
+
     async def subscribe(self, call: SubscriptionCall) -> SubscriptionBody:
         """Follow questions: see `subscription_events`."""
         return await self._call("POST", "/v1/subscriptions", SubscriptionBody, call)

@@ -272,7 +272,11 @@ export interface paths {
         readonly get: operations["get_v1_queries_id"];
         readonly put?: never;
         readonly post?: never;
-        readonly delete?: never;
+        /**
+         * Want no answer any more
+         * @description The query goes with its answers, for everybody who asked the same as the same caller.
+         */
+        readonly delete: operations["delete_v1_queries_id"];
         readonly options?: never;
         readonly head?: never;
         readonly patch?: never;
@@ -1664,6 +1668,39 @@ export interface operations {
         };
     };
     readonly get_v1_queries_id: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path: {
+                readonly id: string;
+            };
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    /** @description The call in the service's log; the caller's own if it sent a good one. */
+                    readonly "X-Request-Id"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": components["schemas"]["QueryBody"];
+                };
+            };
+            /** @description A refusal. */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly delete_v1_queries_id: {
         readonly parameters: {
             readonly query?: never;
             readonly header?: never;

@@ -173,6 +173,28 @@ async def test_query_survives_a_restart_of_the_relayer(chains: Chains, tmp_path:
     assert (answer.data["place"], end.data) == (1, {"id": body["id"], "state": "answered"})
 
 
+async def test_deleted_query_ends_its_streams_and_is_gone(chains: Chains) -> None:
+    async with calling(chains) as caller:
+        _, body, headers = await caller.ask(OTHER, LATER)
+        place = headers["Location"]
+        async with caller.stream(place) as heard:
+            first = await heard.next()
+            assert first is not None
+            assert first.kind == "answer"
+            async with caller.session.delete(caller.url + place) as answer:
+                deleted = await answer.json()
+            assert (answer.status, deleted["id"], deleted["state"]) == (200, body["id"], "waiting")
+            assert deleted["answers"][0]["evidence"]["as_of"]["height"] == 50
+            [end] = await rest(heard)
+        assert (end.id, end.kind, end.data) == ("2", "end", {"id": body["id"], "state": "deleted"})
+        for method in ("GET", "DELETE"):
+            async with caller.session.request(method, caller.url + place) as gone:
+                assert gone.status == 404
+        async with caller.session.get(f"{caller.url}{place}/events", headers={"Last-Event-ID": "2"}) as gone:
+            assert gone.status == 404
+        assert (await caller.ask(OTHER, LATER))[1]["id"] != body["id"]
+
+
 async def test_unknown_query_is_not_found(chains: Chains) -> None:
     async with calling(chains) as caller:
         for path in ("/v1/queries/abcd", "/v1/queries/abcd/events"):

@@ -227,6 +227,44 @@ async def test_query_that_cannot_be_read_goes_alone(world: World) -> None:
         await world.queries.find(damaged.id)
 
 
+async def test_query_deleted_while_it_is_proven_stops_no_other(world: World) -> None:
+    gone, other = await world.begin(uri("a")), await world.begin(uri("b"), caller="another")
+    ended: list[asyncio.Task[Stored]] = []
+
+    def deleted_meanwhile(question: Question, height: Height) -> None:
+        if question == uri("a").question:
+            ended.append(asyncio.ensure_future(world.queries.remove(gone.id)))
+
+    world.chains.trouble = deleted_meanwhile
+    done = await world.looked(other)
+    assert done.standing is Standing.ANSWERED
+    assert (await asyncio.gather(*ended))[0].id == gone.id
+    await world.queries.look()
+    with pytest.raises(NotFoundError):
+        await world.queries.find(gone.id)
+    assert await world.database.read(lambda c: rows.open_queries(c, 9)) == []
+
+
+async def test_query_deleted_before_its_turn_stops_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone, other = await world.begin(uri("a")), await world.begin(uri("b"), caller="another")
+    opened = await world.database.read(lambda c: rows.open_queries(c, 9))
+    await world.queries.remove(gone.id)
+    monkeypatch.setattr(rows, "open_queries", lambda connection, limit: opened)
+    assert (await world.looked(other)).standing is Standing.ANSWERED
+
+
+async def test_deleted_query_counts_no_more(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_OPEN_OF_A_CALLER", 1)
+    registry = Metrics()
+    queries = CallerQueries(world.database, world.chains, world.clock, SystemSecrets(), RelayerMetrics(registry))
+    first = await world.begin(replace(uri("a"), at=Height(7)))
+    with pytest.raises(TooManyError):
+        await world.begin(replace(uri("b"), at=Height(7)))
+    assert (await queries.remove(first.id)).standing is Standing.WAITING
+    await world.begin(replace(uri("b"), at=Height(7)))
+    assert registry.value("relayer_caller_queries_total", standing="deleted") == 1
+
+
 async def test_many_queries_take_turns(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(caller_queries, "MAX_A_LOOK", 2)
     begun = [await world.begin(replace(uri(f"{n}"), at=Height(7))) for n in range(5)]
