@@ -18,6 +18,7 @@ from regulator_api.drafts import OrderDraft
 from regulator_api.exports import routes as exports
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.proofs import routes as proofs
+from regulator_api.proofs.offering import Offering
 from regulator_api.reading import activity
 from regulator_api.reading import routes as reading
 from regulator_api.reading.questions import PagedMomentQuery
@@ -90,12 +91,14 @@ def routes(
     service: RegulatorService, auditor: Auditor, signer: Signer | None = None, vault: Vault | None = None
 ) -> list[Route]:
     """Everything that the API answers to, apart from the service paths."""
+    alerts = rules.Rules(service.database, service.clock, service.cursors)
+    offering = Offering(service.reading, service.provers, service.keepers, alerts.bundle)
     supervision = [
         *_swap_routes(service),
-        *_value_routes(service),
+        *service.whole.routes(),
         *_record_routes(service),
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
-        *rules.routes(rules.Rules(service.database, service.clock, service.cursors)),
+        *rules.routes(alerts),
         *_order_routes(service.orders),
         *reading.routes(service.reading),
         *activity.routes(service.reading),
@@ -106,7 +109,7 @@ def routes(
         *tracing.routes(service.reading, service.database, service.clock),
     ]
     idempotency = Idempotency(service.database, service.clock)
-    return [_logged(route, auditor, idempotency) for route in supervision] + [
+    return [_logged(offering.offered(route), auditor, idempotency) for route in supervision] + [
         _keys_route(signer),
         Route(
             "GET",
@@ -183,32 +186,6 @@ def _swap_routes(service: RegulatorService) -> list[Route]:
             scope="evidence",
             query=requests.EvidenceQuery,
         ),
-    ]
-
-
-def _value_routes(service: RegulatorService) -> list[Route]:
-    """Assets and conservation."""
-    return [
-        _scoped(
-            "GET", "/v1/assets", service.get_assets, "Assets, by id", bodies.AssetsPage, query=requests.AssetsQuery
-        ),
-        _scoped(
-            "GET",
-            "/v1/contracts",
-            service.get_contracts,
-            "Contracts that events came from, by account",
-            bodies.ContractsPage,
-            query=requests.ContractsQuery,
-        ),
-        _scoped(
-            "GET",
-            "/v1/assets/{asset:.+}/conservation",
-            service.get_conservation,
-            "Whether what was locked adds up",
-            bodies.ConservationAnswer,
-            query=requests.ConservationQuery,
-        ),
-        _scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", bodies.SummaryAnswer),
     ]
 
 

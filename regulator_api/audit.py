@@ -107,6 +107,12 @@ def entry_hash(seq: int, access: Access, previous: bytes) -> bytes:
     return hashlib.sha256(prefix + previous + msgspec.msgpack.encode(fields)).digest()
 
 
+def hashes(connection: Connection, numbers: Sequence[int]) -> dict[int, bytes]:
+    """Return the hashes of entries by number; that of entry 0 is what the chain begins with."""
+    query = sa.select(audit.c.seq, audit.c.hash).where(audit.c.seq.in_(numbers))
+    return {0: FIRST_HASH, **{row.seq: bytes(row.hash) for row in connection.execute(query)}}
+
+
 def prepare(connection: Connection) -> None:
     """Fill in the head of an empty log; the schema must exist."""
     insert_if_absent(connection, audit_head, id=1, seq=0, hash=FIRST_HASH)

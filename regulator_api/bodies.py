@@ -206,7 +206,8 @@ class ConservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SummaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`swaps` and `locks` count by status, over the newest blocks; conservation is as of the finalized ones."""
+    """`swaps` and `locks` count by status, over the newest blocks; conservation is as of the finalized ones. If another
+    moment is asked for, both are as of that. `chains` are as they are now, `as_of` is what was counted up to."""
 
     now_s: int
     chains: list[ChainView]
@@ -215,6 +216,7 @@ class SummaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     transfers: int
     conservation_ok: bool
     conservation: list[ConservationAnswer]
+    as_of: list[AsOfView]
 
 
 class LegEvidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,76 +1,32 @@
-"""Answers that whoever has them can check again: a bundle holds everything that its result was computed from.
+"""Answers that whoever has them can check again, without asking anybody.
 
-`verify` is pure. It runs the same function over the bundle's own data and compares. It proves that the result follows
-from the data; that the data is what the chains say is shown by the evidence of each transfer.
+`verify` is pure. It takes a bundle of an alert, a trace or a figure, or a whole answer with its `proof`. It runs the
+same functions over the document's own data and compares, and verifies evidence of chains by the reader's own anchors.
+It proves that the result follows from the data; that the data is what the chains say is shown by evidence alone.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
-
-import msgspec
+from typing import Any
 
 from core.model.errors import RejectedError
-from regulator_api.reading import figures
-from regulator_api.rules import bundles as rules
-from regulator_api.tracing import bundle as tracing
+from regulator_api.proofs.answers import KIND as ANSWER
+from regulator_api.proofs.answers import MAX_ANSWER_BYTES, Ground, is_answer, needs_anchor, verify_answer
+from regulator_api.sealing import CHECKS, MAX_BUNDLE_BYTES, Verified, open_bundle, read_json, seal
 
-MAX_BUNDLE_BYTES: Final = 1 << 20
-PREFIX: Final = b"causeway bundle v1\0"
-
-Check = Callable[[Mapping[str, Any]], str]
-"""Run a bundle's function again. Return what was found in one sentence. Raise `RejectedError` if it differs."""
-CHECKS: Final[Mapping[str, Check]] = {rules.KIND: rules.check, tracing.KIND: tracing.check, figures.KIND: figures.check}
-"""By the bundle's `kind`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A bundle that holds: its kind, its digest, and what it shows."""
-
-    kind: str
-    digest: str
-    shows: str
-
-
-def seal(kind: str, body: Mapping[str, Any]) -> bytes:
-    """Return a bundle as canonical JSON. Raise `RejectedError` if it would be larger than `MAX_BUNDLE_BYTES`."""
-    content = {**body, "version": 1, "kind": kind}
-    raw = msgspec.json.encode({**content, "digest": _digest(content)}, order="sorted")
-    if len(raw) > MAX_BUNDLE_BYTES:
-        raise RejectedError(
-            f"the bundle has {len(raw)} bytes, at most {MAX_BUNDLE_BYTES} are possible: repeat the run over the whole "
-            "history instead (causeway supervise replay)"
-        )
-    return raw
+__all__ = ["MAX_BUNDLE_BYTES", "Ground", "Verified", "is_bundle", "needs_anchor", "seal", "verify"]
 
 
 def is_bundle(document: Any) -> bool:
-    """Return true if a document says that it is a bundle."""
-    return isinstance(document, dict) and document.get("kind") in CHECKS
+    """Return true if a document says that it is a bundle, or an answer with its proof."""
+    return isinstance(document, dict) and (document.get("kind") in CHECKS or is_answer(document))
 
 
-def verify(raw: bytes) -> Verified:
-    """Check a bundle. Raise `RejectedError` that says what does not hold, and for anything that is not a bundle."""
-    if len(raw) > MAX_BUNDLE_BYTES:
-        raise RejectedError(f"a bundle has at most {MAX_BUNDLE_BYTES} bytes, not {len(raw)}")
-    try:
-        document = msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
-        raise RejectedError(f"this is not JSON: {error}") from None
-    except RecursionError:
-        raise RejectedError("this is not a bundle: it is nested too deeply") from None
-    if not isinstance(document, dict) or document.get("version") != 1:
-        raise RejectedError("this is not a bundle of version 1")
-    kind, digest = document.get("kind"), document.pop("digest", None)
-    check = CHECKS.get(kind) if isinstance(kind, str) else None
-    if check is None:
-        raise RejectedError(f"bundles are of these kinds: {', '.join(CHECKS)}")
-    if digest != _digest(document):
-        raise RejectedError("the bundle's digest does not fit its content: it was changed")
-    return Verified(str(kind), str(digest), check(document))
-
-
-def _digest(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(PREFIX + msgspec.json.encode(content, order="sorted")).hexdigest()
+def verify(raw: bytes, ground: Ground | None = None) -> Verified:
+    """Check a bundle, or an answer with its proof. Raise `RejectedError` that says what does not hold, and for anything
+    that is neither. An answer with evidence of chains needs `ground`."""
+    if len(raw) > MAX_ANSWER_BYTES:
+        raise RejectedError(f"an answer with its proof has at most {MAX_ANSWER_BYTES} bytes, not {len(raw)}")
+    document = read_json(raw)
+    if not is_answer(document):
+        return open_bundle(raw)
+    found = verify_answer(document, ground)
+    return Verified(ANSWER, found.digest, found.sentence, found.caution)

@@ -41,20 +41,8 @@ SwapStatusName = Literal[
 ]
 
 
-class AssetsQuery(PageQuery, frozen=True, kw_only=True):
-    chain: Identifier | None = None
-
-
-class ContractsQuery(PageQuery, frozen=True, kw_only=True):
-    chain: Identifier | None = None
-
-
 class AuditQuery(PageQuery, frozen=True, kw_only=True):
     who: Identifier | None = None
-
-
-class ConservationQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    finality: Literal["finalized", "latest"] = "finalized"
 
 
 class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

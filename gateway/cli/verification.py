@@ -54,16 +54,17 @@ def verify(
     """Verify answers offline: recompute them from their proofs, under the headers that lead from your anchor.
 
     A bundle (an alert, or a figure of the supervision API) is computed again from its own data, without an anchor.
+    So is an answer of that API with its proof (evidence=true); its evidence of chains is held against your anchor.
 
     A file with several answers has one on each line. With two anchors an answer about Ethereum that carries both
     ways to its header must hold by both. Exit code 0: all are proven. 2: one is not, with the reason.
     1: the files cannot be read.
     """
     raw = _read(file, MAX_EVIDENCE_FILE_BYTES)
-    if _is_bundle(raw):
-        show([_bundle_verdict(raw)], str(file), as_json)
-        return
     at_s, reviewed = moment(now), read_layouts(layouts)
+    if (document := _bundle(raw)) is not None:
+        show([_bundle_verdict(raw, document, anchor, at_s, reviewed)], str(file), as_json)
+        return
     try:
         ground = read_trusted(anchor or [Path("anchor.json")])
     except NotAnAnchorError as error:
@@ -145,28 +146,39 @@ def moment(text: str | None) -> int:
         raise RejectedError(f"{text[:64]!r} is not a time: write 2026-11-29T15:00:00Z or Unix seconds") from None
 
 
-def _is_bundle(raw: bytes) -> bool:
-    """Return true for a bundle of the supervision API: it is run again, and needs no anchor."""
+def _bundle(raw: bytes) -> dict[str, Any] | None:
+    """The document of a bundle, or of an answer of the supervision API with its proof: these are computed again."""
     from regulator_api.bundles import is_bundle
 
     try:
-        return is_bundle(json.loads(raw))
+        document = json.loads(raw)
     except (ValueError, RecursionError):
-        return False
+        return None
+    return document if is_bundle(document) else None
 
 
-def _bundle_verdict(raw: bytes) -> dict[str, Any]:
+def _bundle_verdict(
+    raw: bytes, document: dict[str, Any], anchors: list[Path] | None, at_s: int, layouts: "Layouts"
+) -> dict[str, Any]:
+    from regulator_api.bundles import Ground, needs_anchor
     from regulator_api.bundles import verify as verify_bundle
 
+    ground = None
     try:
-        bundle = verify_bundle(raw)
+        if needs_anchor(document):
+            ground = Ground(read_trusted(anchors or [Path("anchor.json")]), at_s, layouts)
+    except NotAnAnchorError as error:
+        return refusal(error)
+    try:
+        bundle = verify_bundle(raw, ground)
     except RejectedError as error:
         return refusal(error)
+    follows = "the result follows from the moves in the file; evidence of each shows that the chains have them"
     return {
         "verified": True,
         "uri": f"{bundle.kind} {bundle.digest[:16]}",
         "what": bundle.shows,
-        "caution": "the result follows from the moves in the file; evidence of each shows that the chains have them",
+        "caution": bundle.caution or follows,
     }
 
 

@@ -135,9 +135,37 @@ def list_assets(
 ) -> list[AssetRow]:
     """Every asset that was seen or reported, by id, at most `limit`; `after` is the last one of the page before."""
     every = sa.union(*(sa.select(table.c.asset, table.c.chain) for table in (assets, asset_reports))).subquery()
-    query = (
+    query = _described(every).limit(limit)
+    if chain is not None:
+        query = query.where(every.c.chain == chain)
+    if after is not None:
+        query = query.where(every.c.asset > after)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def assets_among(connection: Connection, wanted: Sequence[AssetId]) -> list[AssetRow]:
+    """Return those of these assets that were seen or reported, by id."""
+    found: list[AssetRow] = []
+    for first in range(0, len(wanted), CHUNK):
+        part = wanted[first : first + CHUNK]
+        named = [sa.select(table.c.asset).where(table.c.asset.in_(part)) for table in (assets, asset_reports)]
+        found += [_row(row) for row in connection.execute(_described(sa.union(*named).subquery()))]
+    return sorted(found, key=lambda row: row.asset)
+
+
+def reported(connection: Connection, asset: AssetId) -> AssetRow | None:
+    """Return the asset as it was reported, None if nobody reported it, without anything that a block says."""
+    row = connection.execute(sa.select(asset_reports).where(asset_reports.c.asset == asset)).first()
+    if row is None:
+        return None
+    return AssetRow(asset, row.symbol, row.name, row.decimals, AssetSource(row.source), None, None)
+
+
+def _described(named: sa.FromClause) -> sa.Select[Any]:
+    """Select what is known of these assets, by id, for `_row`."""
+    return (
         sa.select(
-            every.c.asset,
+            named.c.asset,
             assets.c.issuer,
             assets.c.first_height,
             assets.c.symbol.label("defined_symbol"),
@@ -147,16 +175,10 @@ def list_assets(
             asset_reports.c.decimals,
             asset_reports.c.source,
         )
-        .outerjoin(assets, assets.c.asset == every.c.asset)
-        .outerjoin(asset_reports, asset_reports.c.asset == every.c.asset)
-        .order_by(every.c.asset)
-        .limit(limit)
+        .outerjoin(assets, assets.c.asset == named.c.asset)
+        .outerjoin(asset_reports, asset_reports.c.asset == named.c.asset)
+        .order_by(named.c.asset)
     )
-    if chain is not None:
-        query = query.where(every.c.chain == chain)
-    if after is not None:
-        query = query.where(every.c.asset > after)
-    return [_row(row) for row in connection.execute(query)]
 
 
 def _row(row: Any) -> AssetRow:

@@ -156,11 +156,30 @@ class Supply:
         return self.residual == 0
 
 
+SupplyRow = tuple[str, str, int]
+"""A part of the sums (`SUPPLY_PARTS`), the account of a holding (else empty), and base units."""
+SUPPLY_PARTS: Final = ("issued", "burned", "held", "locked", "in_swaps")
+
+
 def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
     """Issues and burns come from events, the rest from projections: two ways through the data that must meet.
 
     True sums only if the index begins with the chain. A native coin's payments add up to 0.
     """
+    return summed_supply(asset, height, supply_rows(connection, asset, height))
+
+
+def summed_supply(asset: AssetId, height: Height, rows: Iterable[SupplyRow]) -> Supply:
+    """The sums that these rows make; a lock in a swap is locked, too. Pure."""
+    sums: dict[str, int] = dict.fromkeys(SUPPLY_PARTS, 0)
+    for part, _, amount in rows:
+        sums[part] += amount
+    locked = sums["locked"] + sums["in_swaps"]
+    return Supply(asset, height, sums["issued"], sums["burned"], sums["held"], locked, sums["in_swaps"])
+
+
+def supply_rows(connection: Connection, asset: AssetId, height: Height) -> list[SupplyRow]:
+    """Return what the sums of one asset after one block are made of."""
     moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(
         events.c.asset == asset,
         events.c.asset.is_not(None),
@@ -169,10 +188,10 @@ def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
         events.c.height <= height,
         sa.or_(events.c.sender.is_(None), events.c.receiver.is_(None)),
     )
-    issued = burned = 0
+    found: list[SupplyRow] = []
     for row in connection.execute(moved):
-        issued += row.amount if row.sender is None else 0
-        burned += row.amount if row.receiver is None else 0
+        found += [("issued", "", row.amount)] if row.sender is None else []
+        found += [("burned", "", row.amount)] if row.receiver is None else []
     agreed = sa.exists().where(swaps.c.hashlock == locks.c.hashlock, swaps.c.agreed)
     unsettled = sa.select(locks.c.amount, agreed.label("agreed")).where(
         locks.c.chain == chain_of(asset),
@@ -180,12 +199,9 @@ def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
         locks.c.lock_height <= height,
         sa.or_(locks.c.status == LockStatus.LOCKED.value, locks.c.settle_height > height),
     )
-    locked = in_swaps = 0
-    for row in connection.execute(unsettled):
-        locked += row.amount
-        in_swaps += row.amount if row.agreed else 0
-    held = sum(one.amount for one in holdings(connection, asset, height, MAX_HOLDERS))
-    return Supply(asset, height, issued, burned, held, locked, in_swaps)
+    found += [("in_swaps" if row.agreed else "locked", "", row.amount) for row in connection.execute(unsettled)]
+    found += [("held", one.account, one.amount) for one in holdings(connection, asset, height, MAX_HOLDERS)]
+    return found
 
 
 def _held_by_contract(identifier: str) -> bool:

@@ -4,6 +4,7 @@ The three sums come from events, the open locks from the projection: two ways th
 Python integers, since the amounts of a hostile token may add up to more than any column holds.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,17 +63,39 @@ class Conservation:
         return self.adds_up and self.covered is not False
 
 
+Row = tuple[str, int]
+"""A part of the sums (`PARTS`) and base units; of `UNMATCHED` one row for each settlement, of 0."""
+UNMATCHED: Final = "unmatched"
+PARTS: Final = ("locked", *SETTLED, "open", UNMATCHED)
+
+
 def conservation(connection: Connection, asset: AssetId, height: Height) -> Conservation:
     """The sums of one asset as of a block. The holder's balance is the caller's to ask for and add."""
-    return Conservation(
-        asset=asset,
-        height=height,
-        locked=_locked(connection, asset, height),
-        claimed=_settled(connection, asset, height, "claimed"),
-        refunded=_settled(connection, asset, height, "refunded"),
-        open=_open(connection, asset, height),
-        unmatched=_unmatched(connection, asset, height),
-    )
+    return summed(asset, height, conservation_rows(connection, asset, height))
+
+
+def conservation_rows(connection: Connection, asset: AssetId, height: Height) -> list[Row]:
+    """Return what the sums of one asset as of a block are made of."""
+    found: list[Row] = []
+    for part, amounts in (
+        ("locked", _locked(connection, asset, height)),
+        *((kind, _settled(connection, asset, height, kind)) for kind in SETTLED),
+        ("open", _open(connection, asset, height)),
+        (UNMATCHED, [0] * _unmatched(connection, asset, height)),
+    ):
+        found += ((part, amount) for amount in amounts)
+    return found
+
+
+def summed(asset: AssetId, height: Height, rows: Iterable[Row]) -> Conservation:
+    """The sums that these rows make. Pure."""
+    count: Counter[str] = Counter()
+    amounts: Counter[str] = Counter()
+    for part, amount in rows:
+        count[part] += 1
+        amounts[part] += amount
+    locked, claimed, refunded, still_open = (Sum(count[part], amounts[part]) for part in PARTS[:-1])
+    return Conservation(asset, height, locked, claimed, refunded, still_open, count[UNMATCHED])
 
 
 def locked_assets(connection: Connection) -> list[AssetId]:
@@ -81,12 +104,7 @@ def locked_assets(connection: Connection) -> list[AssetId]:
     return [AssetId(row.asset) for row in connection.execute(query)]
 
 
-def _summed(rows: Iterable[sa.Row[tuple[int]]]) -> Sum:
-    amounts = [row.amount for row in rows]
-    return Sum(len(amounts), sum(amounts))
-
-
-def _locked(connection: Connection, asset: AssetId, height: Height) -> Sum:
+def _locked(connection: Connection, asset: AssetId, height: Height) -> list[int]:
     query = sa.select(events.c.amount).where(
         events.c.chain == chain_of(asset),
         events.c.asset == asset,
@@ -94,7 +112,7 @@ def _locked(connection: Connection, asset: AssetId, height: Height) -> Sum:
         events.c.canonical,
         events.c.height <= height,
     )
-    return _summed(connection.execute(query))
+    return list(connection.execute(query).scalars())
 
 
 def _verbs(chain: ChainId, height: Height) -> sa.Select[Any]:
@@ -122,24 +140,24 @@ def _verbs(chain: ChainId, height: Height) -> sa.Select[Any]:
     )
 
 
-def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> Sum:
+def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> list[int]:
     of = events.alias("of")
     names = sa.select(of.c.lock_id).where(of.c.chain == chain_of(asset), of.c.asset == asset, of.c.kind == "locked")
     verbs = _verbs(chain_of(asset), height).where(events.c.lock_id.in_(names)).subquery()
     query = sa.select(verbs.c.amount).where(
         verbs.c.kind == kind, verbs.c.kind_before == "locked", verbs.c.asset_before == asset
     )
-    return _summed(connection.execute(query))
+    return list(connection.execute(query).scalars())
 
 
-def _open(connection: Connection, asset: AssetId, height: Height) -> Sum:
+def _open(connection: Connection, asset: AssetId, height: Height) -> list[int]:
     query = sa.select(locks.c.amount).where(
         locks.c.chain == chain_of(asset),
         locks.c.asset == asset,
         locks.c.lock_height <= height,
         sa.or_(locks.c.settle_height.is_(None), locks.c.settle_height > height),
     )
-    return _summed(connection.execute(query))
+    return list(connection.execute(query).scalars())
 
 
 def _unmatched(connection: Connection, asset: AssetId, height: Height) -> int:

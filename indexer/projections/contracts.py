@@ -159,8 +159,12 @@ def _newest(connection: Connection, wanted: set[AccountId]) -> dict[AccountId, _
     return found
 
 
-def _row(connection: Connection, contract: AccountId, order: sa.ColumnElement[Any]) -> sa.Row[Any] | None:
+def _row(
+    connection: Connection, contract: AccountId, order: sa.ColumnElement[Any], until: int | None = None
+) -> sa.Row[Any] | None:
     of = sa.and_(contracts.c.chain == chain_of(contract), contracts.c.contract == contract)
+    if until is not None:
+        of = sa.and_(of, contracts.c.height <= until)
     return connection.execute(sa.select(contracts).where(of).order_by(order).limit(1)).first()
 
 
@@ -173,13 +177,22 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
 
 
 def list_contracts(
-    connection: Connection, chain: ChainId | None, limit: int, after: AccountId | None = None
+    connection: Connection,
+    chain: ChainId | None,
+    limit: int,
+    after: AccountId | None = None,
+    heights: Mapping[ChainId, Height] | None = None,
 ) -> list[ContractRow]:
-    """Contracts by chain and account, at most `limit`; `after` is the last one of the page before."""
+    """Contracts by chain and account, at most `limit`; `after` is the last one of the page before.
+
+    With `heights` as they were after these blocks: no block of a chain that is left out exists.
+    """
     found: list[ContractRow] = []
     # One step of the index for each contract: there may be a row for each of a million blocks.
     while len(found) < limit and (after := _next(connection, chain, after)) is not None:
-        first, last = _row(connection, after, contracts.c.height), _row(connection, after, contracts.c.height.desc())
+        until = None if heights is None else heights.get(chain_of(after), -1)
+        orders = contracts.c.height, contracts.c.height.desc()
+        first, last = (_row(connection, after, order, until) for order in orders)
         if first is not None and last is not None:
             kind, name = ContractKind(last.kind), _name_of(connection, after)
             found.append(ContractRow(after, kind, name, Height(first.height), Height(last.height), int(last.events)))

@@ -153,7 +153,7 @@ class Exports:
     async def post(self, request: web.Request) -> web.Response:
         body = await read_body(request, ExportBody)
         writer_of(body.format, ("a",), frozenset())
-        await self._reading.filters(body.chain, body.asset, body.account)
+        await self._reading.filters(request[SCOPE], body.chain, body.asset, body.account)
         scope, now_ns = request[SCOPE], self._clock.now_ns()
         _, frame = await self._reading.read(request, (body.as_of, body.labels), lambda view: None, "finalized")
         asked = msgspec.structs.replace(body, as_of=frame.moment.text or None, labels=frame.moment.label_version)
@@ -262,7 +262,7 @@ class Exports:
 
     async def _page(self, job: _Job, key: Any) -> tuple[Sequence[tuple[Any, ...]], Any]:
         body = job.body
-        chain, asset, (account,) = await self._reading.filters(body.chain, body.asset, body.account)
+        chain, asset, (account,) = await self._reading.filters(job.scope, body.chain, body.asset, body.account)
 
         def work(view: View) -> tuple[Sequence[tuple[Any, ...]], Any]:
             if body.what == "transfers":

@@ -23,6 +23,7 @@ from core.model.questions import (
 )
 from core.model.types import AccountId, ChainId, address_of, chain_of
 from core.runtime.web import Route, read_query
+from regulator_api.access.scope import SCOPE
 from regulator_api.bodies import EvidenceFile
 from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.common import Reading
@@ -114,7 +115,9 @@ class Proofs:
 
     async def balance(self, request: web.Request) -> web.Response:
         query = read_query(request, BalanceProofQuery)
-        _, asset, (account,) = await self._reading.filters(None, query.asset, request.match_info["account"])
+        _, asset, (account,) = await self._reading.filters(
+            request[SCOPE], None, query.asset, request.match_info["account"]
+        )
         if asset is None or account is None:
             raise RejectedError("a balance is of an account and an asset")
         await self._seen(request, account)

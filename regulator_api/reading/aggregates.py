@@ -9,10 +9,11 @@ from aiohttp import web
 from core.model.errors import RejectedError
 from core.model.types import AccountId, chain_of
 from core.runtime.web import read_query, respond
-from regulator_api.bundles import seal
+from regulator_api.access.scope import SCOPE
 from regulator_api.reading import bodies, figures, questions
 from regulator_api.reading.activity import corridor_view
 from regulator_api.reading.common import Frame, Reading, unrestricted
+from regulator_api.sealing import seal
 from regulator_api.view import View
 from regulator_api.view.figures import crossings, holders, movements, supply_of
 
@@ -28,7 +29,7 @@ class Figures:
     async def supply(self, request: web.Request) -> web.Response:
         unrestricted(request)
         query = read_query(request, questions.MomentQuery)
-        asset = await self._reading.asset(request.match_info["asset"])
+        asset = await self._reading.asset(request[SCOPE], request.match_info["asset"])
         found, frame = await self._reading.read(
             request, (query.as_of, query.labels), lambda view: supply_of(view, asset), default="finalized"
         )
@@ -49,7 +50,7 @@ class Figures:
     async def concentration(self, request: web.Request) -> web.Response:
         unrestricted(request)
         query = read_query(request, questions.TopQuery)
-        asset = await self._reading.asset(request.match_info["asset"])
+        asset = await self._reading.asset(request[SCOPE], request.match_info["asset"])
 
         def work(view: View) -> Any:
             return holders(view, asset), self._reading.labels(view)
@@ -100,7 +101,7 @@ class Figures:
 
     async def series(self, request: web.Request) -> web.Response:
         query = read_query(request, questions.SeriesQuery)
-        asset = await self._reading.asset(request.match_info["asset"])
+        asset = await self._reading.asset(request[SCOPE], request.match_info["asset"])
         step_s = questions.STEP_S[query.step]
 
         def work(view: View) -> Any:
@@ -148,11 +149,12 @@ class Figures:
 
 def _bundle(
     wanted: bool, name: str, parameters: Mapping[str, int], rows: Sequence[tuple[Any, ...]], frame: Frame
-) -> msgspec.Raw | None:
+) -> dict[str, Any] | None:
     """Raise `RejectedError` if a bundle of these rows would be too large."""
     if not wanted:
         return None
     if len(rows) > figures.MAX_ROWS:
         raise RejectedError(f"a bundle has at most {figures.MAX_ROWS} rows: ask for a shorter span")
     document = figures.document(name, parameters, rows, frame.moment.text, frame.moment.label_version)
-    return msgspec.Raw(seal(figures.KIND, document))
+    sealed: dict[str, Any] = msgspec.json.decode(seal(figures.KIND, document))
+    return sealed

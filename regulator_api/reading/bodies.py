@@ -1,6 +1,6 @@
 """The answers of reading as they leave."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -179,7 +179,7 @@ class ConcentrationAnswer(msgspec.Struct, frozen=True, kw_only=True):
     hhi: int
     top: list[HolderView]
     top_ppm: int
-    bundle: msgspec.Raw | None
+    bundle: dict[str, Any] | None
     moment: MomentView
 
 
@@ -198,7 +198,7 @@ class CorridorsAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[CorridorView]
     whole: bool
-    bundle: msgspec.Raw | None
+    bundle: dict[str, Any] | None
     moment: MomentView
 
 
@@ -268,7 +268,7 @@ class SeriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
     volume: AmountView
     velocity_ppm: int | None
     whole: bool
-    bundle: msgspec.Raw | None
+    bundle: dict[str, Any] | None
     moment: MomentView
 
 

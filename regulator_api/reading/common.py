@@ -12,7 +12,6 @@ from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from core.runtime.database import Database
 from core.runtime.web import PageCursors, Problem
-from indexer import reading
 from indexer.feed import last_seq
 from indexer.projections.assets import described
 from indexer.projections.locks import Placed
@@ -23,6 +22,7 @@ from regulator_api.knowledge.tags import Labels
 from regulator_api.reading.bodies import MomentView
 from regulator_api.view import AsOf, View, as_of
 from regulator_api.view.moment import MOMENT
+from regulator_api.view.whole import names_asset
 
 T = TypeVar("T")
 CURSOR_HEAD: Final = 2
@@ -152,16 +152,24 @@ class Reading:
         self.chain(chain_of(account))
         return account
 
-    async def asset(self, text: str) -> AssetId:
-        """Raise `NotFoundError` for an asset that nobody configured and no block names, as a mistyped one."""
+    async def asset(self, scope: Scope, text: str) -> AssetId:
+        """Raise `NotFoundError` for an asset that nobody configured and no row of the caller names, as a mistyped
+        one."""
         asset = parse_asset(text)
         self.chain(chain_of(asset))
-        if asset not in self.assets:
-            await self._database.read(lambda connection: _check_seen(connection, asset))
+        if asset in self.assets:
+            return asset
+
+        def check(view: View) -> None:
+            if not names_asset(view, asset):
+                reason = f"unknown asset {asset}: neither configured nor named by a block"
+                raise NotFoundError(reason, asset=asset, **view.as_of.members)
+
+        await self.read_as(scope, (None, None), check)
         return asset
 
     async def filters(
-        self, chain: str | None, asset: str | None, *accounts: str | None
+        self, scope: Scope, chain: str | None, asset: str | None, *accounts: str | None
     ) -> tuple[ChainId | None, AssetId | None, list[AccountId | None]]:
         """The filters of a list. An empty list means that there is nothing, never that a filter names nothing.
 
@@ -169,7 +177,7 @@ class Reading:
         exclude each other.
         """
         on = None if chain is None else self.chain(chain)
-        which = None if asset is None else await self.asset(asset)
+        which = None if asset is None else await self.asset(scope, asset)
         whose = [None if account is None else self.account(account) for account in accounts]
         chains = {on, *(chain_of(one) for one in (which, *whose) if one is not None)} - {None}
         if len(chains) > 1:
@@ -194,12 +202,6 @@ class Reading:
         if key is None:
             return None
         return self.cursors.seal(listing, [frame.moment.text, frame.moment.label_version, *key])
-
-
-def _check_seen(connection: Connection, asset: AssetId) -> None:
-    if not reading.was_seen(connection, asset):
-        members = as_of(connection, None, None).members
-        raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset, **members)
 
 
 def unrestricted(request: web.Request) -> None:

@@ -20,7 +20,8 @@ from regulator_api.reading.bodies import (
     SwapStepView,
 )
 from regulator_api.reading.common import Frame
-from regulator_api.view.accounts import Balance, Counterparty
+from regulator_api.reading.figures import Counterparty
+from regulator_api.view.accounts import Balance
 
 Leg = Literal["initiator", "participant", "other"]
 _KINDS: Final[Mapping[MoveKind, MoveName]] = {

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from core.model.errors import RejectedError
+from core.model.types import AccountId, AssetId
 
 HHI_WHOLE: Final = 10_000
 """The Herfindahl-Hirschman index of a market with one holder (US DOJ and FTC Merger Guidelines, 2023, section 2.1)."""
@@ -114,6 +115,48 @@ def series(moved: Iterable[Moved], step_s: int) -> list[Bucket]:
         if one.kind == "transfer":
             row[1] += one.amount
     return [Bucket(from_s, *row) for from_s, row in sorted(sums.items())]
+
+
+class Dealing(NamedTuple):
+    """A move of an account: block time, `in` or `out`, the other party if there is one, asset and base units."""
+
+    time_s: int
+    direction: str
+    other: str | None
+    asset: str
+    amount: int
+
+
+@dataclass(slots=True)
+class Counterparty:
+    """Another party and an asset: number and sum of what an account received from it and sent to it."""
+
+    account: AccountId | None
+    asset: AssetId
+    received: int = 0
+    received_amount: int = 0
+    sent: int = 0
+    sent_amount: int = 0
+    first_s: int = 0
+    last_s: int = 0
+
+
+def added_up(dealt: Iterable[Dealing]) -> list[Counterparty]:
+    """Add moves, the newest first, up by the other party and the asset; those with most moves first."""
+    found: dict[tuple[str | None, str], Counterparty] = {}
+    for one in dealt:
+        of = found.get((one.other, one.asset))
+        if of is None:
+            other = None if one.other is None else AccountId(one.other)
+            of = found[one.other, one.asset] = Counterparty(other, AssetId(one.asset), last_s=one.time_s)
+        of.first_s = one.time_s
+        if one.direction == "in":
+            of.received += 1
+            of.received_amount += one.amount
+        else:
+            of.sent += 1
+            of.sent_amount += one.amount
+    return sorted(found.values(), key=lambda one: (-one.received - one.sent, one.account or "", one.asset))
 
 
 # --- bundles -----------------------------------------------------------------------------------------------------

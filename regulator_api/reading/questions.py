@@ -126,6 +126,20 @@ class SeriesQuery(SpanQuery, frozen=True, kw_only=True):
     step: Literal["hour", "day", "week"] = "day"
 
 
+class AssetsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+
+
+class ContractsQuery(PagedMomentQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+
+
+class ConservationQuery(MomentQuery, frozen=True, kw_only=True):
+    """`finality` is a short form of `as_of`; without either the answer is as of the finalized block."""
+
+    finality: Literal["finalized", "latest"] | None = None
+
+
 class RecordsQuery(PagedMomentQuery, frozen=True, kw_only=True):
     chain: Identifier | None = None
     namespace: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None

@@ -13,6 +13,7 @@ from indexer.moves import Direction, MoveKey
 from indexer.projections.swaps import SwapStatus
 from regulator_api import answers, requests
 from regulator_api import bodies as old
+from regulator_api.access.scope import SCOPE
 from regulator_api.reading import bodies, documents, questions
 from regulator_api.reading.aggregates import Figures
 from regulator_api.reading.common import Reading, listing_of
@@ -144,7 +145,7 @@ class Paths:
     async def transfers(self, request: web.Request) -> web.Response:
         query = read_query(request, questions.TransfersQuery)
         chain, asset, (account, other) = await self._reading.filters(
-            query.chain, query.asset, query.account, query.counterparty
+            request[SCOPE], query.chain, query.asset, query.account, query.counterparty
         )
         wanted = TransferFilter(
             chain=chain,
@@ -169,7 +170,7 @@ class Paths:
 
     async def swaps(self, request: web.Request) -> web.Response:
         query = read_query(request, questions.SwapsQuery)
-        chain, asset, (account,) = await self._reading.filters(query.chain, query.asset, query.account)
+        chain, asset, (account,) = await self._reading.filters(request[SCOPE], query.chain, query.asset, query.account)
         wanted = SwapFilter(
             chain=chain,
             asset=asset,

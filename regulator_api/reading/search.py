@@ -15,7 +15,8 @@ from regulator_api.reading.bodies import HitView
 from regulator_api.view import View
 from regulator_api.view.accounts import accounts_named, span
 from regulator_api.view.swaps import swap_by_id, swaps_under
-from regulator_api.view.things import assets_named, is_asset, records_named, transactions
+from regulator_api.view.things import assets_named, records_named, transactions
+from regulator_api.view.whole import names_asset
 
 MAX_HITS: Final = 50
 ADDRESS_DIGITS: Final = 40
@@ -37,7 +38,7 @@ def search(view: View, words: str, chains: Sequence[ChainId], labels: Labels) ->
     with suppress(RejectedError):
         hits += _accounts(view, [parse_account(words)], labels)
     with suppress(RejectedError):
-        hits += [_asset_hit(asset, "") for asset in [parse_asset(words)] if is_asset(view, asset)]
+        hits += [_asset_hit(asset, "") for asset in [parse_asset(words)] if names_asset(view, asset)]
     if ":" not in words and "/" not in words and _ADDRESS.fullmatch(words):
         hits += _accounts(view, accounts_named(view, _spellings(words, chains)), labels)
         hits += [_asset_hit(asset, symbol) for asset, symbol in assets_named(view, words, MAX_HITS)]

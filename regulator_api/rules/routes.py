@@ -15,7 +15,7 @@ from core.runtime.database import Database
 from core.runtime.web import CALLER, PageCursors, Places, Route, read_body, read_query, respond
 from indexer.projections.histories import complete_since
 from indexer.store import ChainRow, chain_rows
-from regulator_api import answers, bundles
+from regulator_api import answers, sealing
 from regulator_api.access.scope import SCOPE, Scope, scope_of
 from regulator_api.bodies import AsOfView
 from regulator_api.knowledge.store import LabelStore
@@ -86,17 +86,20 @@ class Rules:
         return respond(bodies.AlertAnswer(alert=alert_view(row, chains), as_of=_as_of(chains), rules=state))
 
     async def get_bundle(self, request: web.Request) -> web.Response:
-        scope, alert_id = request[SCOPE], request.match_info["id"]
-        raw = await self._database.read(lambda connection: self._bundle(connection, scope, alert_id))
+        raw = await self.bundle(request[SCOPE], request.match_info["id"])
         return web.Response(body=raw, content_type="application/json")
+
+    async def bundle(self, scope: Scope, alert_id: str) -> bytes:
+        """Return the bundle of an alert. Raise as `regulator_api.rules.bundles.make`."""
+        return await self._database.read(lambda connection: self._bundle(connection, scope, alert_id))
 
     def _bundle(self, connection: Connection, scope: Scope, alert_id: str) -> bytes:
         row = alerts.find_alert(connection, scope, alert_id)
         if row.withdrawn:
             raise RejectedError("the alert was withdrawn: what it was computed from is not what the chains say now")
-        raw = bundles.seal(alert_bundles.KIND, alert_bundles.make(connection, self._knowledge(connection), row.alert))
+        raw = sealing.seal(alert_bundles.KIND, alert_bundles.make(connection, self._knowledge(connection), row.alert))
         # What leaves is checked as its reader will: the labels may be newer than what the rules have read.
-        bundles.verify(raw)
+        sealing.open_bundle(raw)
         return raw
 
     def _check_names(self, connection: Connection, rule: str | None, subject: str | None, scope: Scope) -> None:

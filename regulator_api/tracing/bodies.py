@@ -1,6 +1,6 @@
 """Questions and answers of traces as they travel."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -138,5 +138,5 @@ class TraceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     bounds: list[BoundView]
     methods: list[MethodView]
     candidates: list[CrossingView]
-    bundle: msgspec.Raw | None
+    bundle: dict[str, Any] | None
     moment: MomentView

@@ -14,11 +14,12 @@ from core.model.types import chain_of
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.web import CALLER, Route, read_body, read_query, respond
+from regulator_api.access.scope import SCOPE, Scope
 from regulator_api.answers import hex_of
-from regulator_api.bundles import seal
 from regulator_api.knowledge.tags import SERVICES, Labels
 from regulator_api.reading.common import Frame, Reading
 from regulator_api.reading.questions import parse_hash
+from regulator_api.sealing import seal
 from regulator_api.tracing import bodies, bundle, store
 from regulator_api.tracing.explore import Bounds, explore
 from regulator_api.tracing.model import VERSION, Flow, Ledger, Method, Network, Trace, Way
@@ -94,7 +95,7 @@ class Tracing:
 
     async def _network(self, request: web.Request, body: bodies.TraceBody) -> tuple[_Made, Frame]:
         way, bounds = Way(body.way), Bounds(body.hops, body.edges)
-        source_of = await self._source(body, way)
+        source_of = await self._source(request[SCOPE], body, way)
 
         def work(view: View) -> _Made:
             labels = self._reading.labels(view)
@@ -105,7 +106,7 @@ class Tracing:
 
         return await self._reading.read(request, (body.as_of, body.labels), work, default="finalized")
 
-    async def _source(self, body: bodies.TraceBody, way: Way) -> Any:
+    async def _source(self, scope: Scope, body: bodies.TraceBody, way: Way) -> Any:
         if (body.transaction is None) == (body.account is None):
             raise RejectedError("a trace has one source: give transaction or account")
         if body.transaction is not None:
@@ -115,7 +116,7 @@ class Tracing:
         asked = body.account
         if asked is None:
             raise RejectedError("a trace has one source: give transaction or account")
-        _, asset, (account,) = await self._reading.filters(None, asked.asset, asked.account)
+        _, asset, (account,) = await self._reading.filters(scope, None, asked.asset, asked.account)
         if asset is None or account is None or chain_of(asset) != chain_of(account):
             raise RejectedError("the account and the asset are of different chains")
         ledger = Ledger(account, asset)
@@ -135,7 +136,7 @@ def _answer(
     sealed = None
     if body.evidence:
         document = bundle.document(network, traces, frame.moment.text, frame.moment.label_version)
-        sealed = msgspec.Raw(seal(bundle.KIND, document))
+        sealed = msgspec.json.decode(seal(bundle.KIND, document))
     return bodies.TraceAnswer(
         id=name,
         algorithm=VERSION,

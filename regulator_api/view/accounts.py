@@ -11,6 +11,7 @@ from core.runtime.web import after
 from indexer import tables
 from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.moves import account_number, key_columns, move_of
+from regulator_api.reading.figures import Counterparty, Dealing, added_up
 from regulator_api.view.base import View
 
 MAX_ASSETS: Final = 500
@@ -25,20 +26,6 @@ class Balance:
 
     asset: AssetId
     amount: int
-
-
-@dataclass(slots=True)
-class Counterparty:
-    """Another party and an asset: number and sum of what an account received from it and sent to it."""
-
-    account: AccountId | None
-    asset: AssetId
-    received: int = 0
-    received_amount: int = 0
-    sent: int = 0
-    sent_amount: int = 0
-    first_s: int = 0
-    last_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +86,15 @@ def balances_of(view: View, account: AccountId) -> tuple[list[Balance], bool]:
 
 def counterparties(view: View, account: AccountId, since_s: int | None, until_s: int | None) -> Counted:
     """Add up with whom the account dealt, by asset, over its newest `MAX_COUNTED` moves of that time."""
+    dealt, whole = dealings(view, account, since_s, until_s)
+    return Counted(added_up(dealt), len(dealt), whole)
+
+
+def dealings(view: View, account: AccountId, since_s: int | None, until_s: int | None) -> tuple[list[Dealing], bool]:
+    """Return the account's newest `MAX_COUNTED` moves of that time, the newest first, and true if these are all."""
     number = account_number(view.connection, account)
     if number is None:
-        return Counted()
+        return [], True
     moves = tables.moves.c
     query = _history(view, number, newest_first=True).limit(MAX_COUNTED + 1)
     if since_s is not None:
@@ -109,21 +102,11 @@ def counterparties(view: View, account: AccountId, since_s: int | None, until_s:
     if until_s is not None:
         query = query.where(moves.time_s <= until_s)
     rows = view.connection.execute(query).all()
-    found: dict[tuple[str | None, str], Counterparty] = {}
-    for row in rows[:MAX_COUNTED]:
-        of = found.get((row.other, row.asset))
-        if of is None:
-            other = None if row.other is None else AccountId(row.other)
-            of = found[row.other, row.asset] = Counterparty(other, AssetId(row.asset), last_s=row.time_s)
-        of.first_s = row.time_s
-        if row.direction == Direction.IN:
-            of.received += 1
-            of.received_amount += row.amount
-        else:
-            of.sent += 1
-            of.sent_amount += row.amount
-    items = sorted(found.values(), key=lambda one: (-one.received - one.sent, one.account or "", one.asset))
-    return Counted(items, min(len(rows), MAX_COUNTED), len(rows) <= MAX_COUNTED)
+    found = [
+        Dealing(row.time_s, "in" if row.direction == Direction.IN else "out", row.other, row.asset, row.amount)
+        for row in rows[:MAX_COUNTED]
+    ]
+    return found, len(rows) <= MAX_COUNTED
 
 
 def accounts_named(view: View, names: Sequence[str]) -> list[AccountId]:

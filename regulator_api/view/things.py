@@ -1,6 +1,7 @@
 """Assets, records and transactions by their names."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -11,6 +12,7 @@ from core.runtime.web import after
 from indexer import tables
 from indexer.projections.records import RecordRow, record_row
 from regulator_api.view.base import View
+from regulator_api.view.whole import first_heights
 
 Key = tuple[str, str, str, int]
 """Chain, namespace, key and version of a record."""
@@ -24,12 +26,6 @@ def transactions(view: View, tx_hash: bytes) -> list[ChainId]:
     return [ChainId(chain) for chain in view.connection.execute(query.order_by(event.chain)).scalars()]
 
 
-def is_asset(view: View, asset: AssetId) -> bool:
-    """Return true if events or reports name the asset."""
-    named = (sa.select(table.c.asset).where(table.c.asset == asset) for table in (tables.assets, tables.asset_reports))
-    return view.connection.execute(sa.union(*named)).first() is not None
-
-
 def assets_named(view: View, symbol: str, limit: int) -> list[tuple[AssetId, str]]:
     """Return assets that call themselves so, in upper or lower case, with what they call themselves."""
     named = [
@@ -37,8 +33,11 @@ def assets_named(view: View, symbol: str, limit: int) -> list[tuple[AssetId, str
         for table in (tables.assets, tables.asset_reports)
     ]
     union = sa.union(*named).subquery()
-    query = sa.select(union.c.asset, union.c.symbol).order_by(union.c.asset).limit(limit)
-    return [(AssetId(row.asset), row.symbol) for row in view.connection.execute(query)]
+    query = sa.select(union.c.asset, union.c.symbol).order_by(union.c.asset)
+    found = view.connection.execute(query if view.restricted else query.limit(limit))
+    named_here = first_heights(view) if view.restricted else None
+    seen = ((AssetId(row.asset), row.symbol) for row in found if named_here is None or row.asset in named_here)
+    return list(islice(seen, limit))
 
 
 @dataclass(frozen=True, slots=True)

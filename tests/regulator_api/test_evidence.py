@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from adapters.consortium import unsigned
+from core.model.consortium import WriteRecord
 from core.model.facts import LockStatus
 from core.model.questions import Anchor, BalanceAnswer, ListAnswer, LockAnswer, LockQuestion
 from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage, Seconds, SwapId
@@ -38,7 +40,7 @@ class Proven:
 
 @asynccontextmanager
 async def a_leg_proven(folder: Path) -> AsyncIterator[Proven]:
-    """The swap `swap-1`, whose participant's leg is claimed on a real ledger."""
+    """The swap `swap-1`, whose participant's leg is claimed on a real ledger, and a record of two versions."""
     database = open_database(f"sqlite:///{folder}/supervision.sqlite")
     await prepare(database)
     async with running(folder / "chain") as ledger:
@@ -67,6 +69,9 @@ async def a_leg_proven(folder: Path) -> AsyncIterator[Proven]:
         lock_id = await legs.lock_id(ours)
         await ledger.send(sender, legs.lock(ours, lock_id))
         await ledger.send(receiver, legs.claim(ours, lock_id, preimage, receiver.account))
+        for number in (1, 2):
+            version = WriteRecord("notes", "one", b'{"n":%d}' % number)
+            await ledger.send(sender, unsigned(CHAIN, sender.account, (version,), "write"))
         await ledger.advance(2)
         access = ledger.access
         for source in (access, world.access(A)):
@@ -75,6 +80,7 @@ async def a_leg_proven(folder: Path) -> AsyncIterator[Proven]:
             )
             await follower.open()
             await follower.catch_up(await source.heads.head())
+        await ledger.advance()  # the header that proves the newest block that is indexed
         agreement = ReportedAgreement(SwapId("swap-1"), theirs, ours, "relayer-1")
         await database.write(lambda c: report_agreement(c, agreement, world.clock.now_ns()))
         chains = [

@@ -8,7 +8,7 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.auth import Callers
-from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
+from core.runtime.web.bodies import read_body, read_bytes, read_flag, read_query, read_sent, respond
 from core.runtime.web.connections import has_left, opens_websocket, sending
 from core.runtime.web.cors import ANYBODY, Cors
 from core.runtime.web.crowd import ConnectionLimits
@@ -17,7 +17,7 @@ from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
-from core.runtime.web.routes import CALLER, REQUEST_ID, Deprecation, Handler, Route
+from core.runtime.web.routes import CALLER, REQUEST_ID, Deprecation, Flag, Handler, Route
 from core.runtime.web.runner import Runner
 from core.runtime.web.turns import Entrance, Turns
 
@@ -33,6 +33,7 @@ __all__ = [
     "Cors",
     "Deprecation",
     "Entrance",
+    "Flag",
     "Front",
     "Handler",
     "Health",
@@ -57,6 +58,7 @@ __all__ = [
     "problem_of",
     "read_body",
     "read_bytes",
+    "read_flag",
     "read_query",
     "read_sent",
     "respond",

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from core.runtime.web.connections import has_left, reading
 from core.runtime.web.problems import Problem
+from core.runtime.web.routes import TAKEN, Flag
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -207,8 +208,11 @@ def read_query(request: web.Request, kind: type[S]) -> S:
         for field in msgspec.structs.fields(kind)
         if isinstance(msgspec.inspect.type_info(field.type), msgspec.inspect.ListType)
     }
+    known = {field.encode_name for field in msgspec.structs.fields(kind)}
     values: dict[str, Any] = {}
     for name in request.query:
+        if name in request.get(TAKEN, ()) and name not in known:
+            continue
         given = request.query.getall(name)
         if name in lists:
             values[name] = given
@@ -230,6 +234,21 @@ def read_query(request: web.Request, kind: type[S]) -> S:
                 f"{field.encode_name}={values[field.encode_name][:16]} says nothing: leave it out, or give a value.",
             )
     return found
+
+
+def read_flag(request: web.Request, flag: Flag) -> bool:
+    """Return true if the query asks for it. Raise a 422 `Problem` for what is neither true nor false, or is repeated.
+
+    `read_query` then passes over the name.
+    """
+    request[TAKEN] = request.get(TAKEN, frozenset()) | {flag.name}
+    given = request.query.getall(flag.name, ["false"])
+    try:
+        if len(given) == 1:
+            return msgspec.convert(given[0], bool, strict=False)
+    except msgspec.ValidationError:
+        pass
+    raise Problem(422, "invalid-query", "The query is not valid", f"{flag.name} is true or false, and given once.")
 
 
 def respond(answer: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -88,6 +88,7 @@ def openapi(
     if bearer:
         schemes["bearer"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     every = [kind for route in routes for kind in (route.answer, route.or_answer, route.accepted)]
+    every += [route.flag.kind for route in routes if route.flag is not None]
     answers = [kind for kind in every if kind is not None]
     bodies = [route.body for route in routes if route.body is not None]
     types = list(dict.fromkeys([*bodies, *answers]))
@@ -102,6 +103,9 @@ def openapi(
         by_type[query] = components.pop(by_type[query]["$ref"].rsplit("/", 1)[1])
     for kind in set(_structs(answers)) - set(_structs(bodies)):
         _require_all(kind, components)
+    for route in routes:
+        if route.flag is not None:
+            components[route.answer.__name__]["properties"][route.flag.member] = by_type[route.flag.kind]
     for schema in components.values():
         _omit_null(schema)
     paths: dict[str, dict[str, Any]] = {}
@@ -206,9 +210,10 @@ def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:
 
 
 def _query_parameters(route: Route, by_type: dict[Any, dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    if route.query is None:
-        return
-    schema = by_type[route.query]
+    schema: dict[str, Any] = {"properties": {}} if route.query is None else by_type[route.query]
+    if (flag := route.flag) is not None and flag.name not in schema["properties"]:
+        member: dict[str, Any] = {"type": "boolean", "default": False, "description": flag.description}
+        yield {"name": flag.name, "in": "query", "required": False, "schema": member, "description": flag.description}
     for name, documented in schema["properties"].items():
         member = _without_null(documented)
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": member}
@@ -260,7 +265,7 @@ def _usual_problems(route: Route) -> dict[int, str]:
             415: "The body is not declared as JSON.",
             422: "The body does not fit.",
         }
-    if route.query is not None:
+    if route.query is not None or route.flag is not None:
         usual[422] = "The query does not fit."
     if route.idempotent:
         usual |= {
@@ -270,7 +275,7 @@ def _usual_problems(route: Route) -> dict[int, str]:
         }
     if route.path_parameters:
         usual[404] = "No such thing."
-    if route.query is not None or route.path_parameters:
+    if route.query is not None or route.flag is not None or route.path_parameters:
         usual |= {414: "The path is too long.", 431: "The request line, or a header, is too long."}
     if route.scope is not None:
         usual |= {401: "Credentials are missing or not known.", 403: f"The caller lacks the scope {route.scope}."}

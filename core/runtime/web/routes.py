@@ -19,6 +19,9 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 CALLER: Final = web.RequestKey("caller", Caller)
 """Who makes the request, for every handler: `request[CALLER]`. On a scoped route it is the holder of a key."""
 
+TAKEN: Final = web.RequestKey("taken", frozenset[str])
+"""Names of the query that were read before the handler: `read_query` passes over those that it does not know."""
+
 # A pattern may have quantifiers, as aiohttp's own may.
 _PATH_PARAMETER = re.compile(r"\{([a-z_]+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
@@ -66,6 +69,17 @@ def _day(seconds: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """A parameter of the query, `true` or `false`, that is read before the handler. With `true` the answer, a Struct,
+    has one member more, called `member`, of the type `kind`."""
+
+    name: str
+    description: str
+    member: str
+    kind: type[msgspec.Struct]
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """One method of one path (aiohttp's form: `/v1/swaps/{id}` or `/v1/assets/{asset:.+}/conservation`).
 
@@ -74,7 +88,7 @@ class Route:
     other answer, 202 with a `Location`, None if it has none. `scope` names what an API key must be allowed; None is
     open to everybody. `problems` adds statuses that this route can answer with, each with
     a sentence. `websocket` marks an upgrade to a WebSocket, `idempotent` a handler that knows `Idempotency-Key`,
-    `deprecated` a route that callers should leave.
+    `deprecated` a route that callers should leave. `flag` is read by what stands before the handler.
     """
 
     method: str
@@ -95,6 +109,7 @@ class Route:
     websocket: bool = False
     idempotent: bool = False
     deprecated: Deprecation | None = None
+    flag: Flag | None = None
 
     @property
     def template(self) -> str:

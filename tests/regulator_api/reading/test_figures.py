@@ -59,7 +59,7 @@ async def test_supply_adds_up_while_value_is_locked(world: World, api: Api) -> N
 
 async def test_concentration_names_the_largest_holders(world: World, api: Api) -> None:
     deal = await claimed_swap(world, api)
-    found = await api.get(f"{GOLD_PATH}/concentration?as_of=latest&top=1&evidence=true")
+    found = await api.get(f"{GOLD_PATH}/concentration?as_of=latest&top=1&evidence=true", "prover")
     assert (found["holders"], found["total"]["base_units"]) == (2, str(PURSE))
     assert found["top"][0]["account"] == deal.participant.sender
     verify(found["bundle"])
@@ -68,7 +68,7 @@ async def test_concentration_names_the_largest_holders(world: World, api: Api) -
 async def test_a_corridor_has_both_sums(world: World, api: Api) -> None:
     for number in (1, 2):
         deal = await claimed_swap(world, api, number)
-    found = await api.get("/v1/corridors?as_of=latest&evidence=true")
+    found = await api.get("/v1/corridors?as_of=latest&evidence=true", "prover")
     (corridor,) = found["items"]
     assert (corridor["from_chain"], corridor["to_chain"], corridor["swaps"]) == (A, B, 2)
     assert corridor["given"]["base_units"] == str(2 * deal.initiator.amount)
@@ -100,7 +100,7 @@ async def test_a_corridor_counts_swaps_when_they_are_claimed(world: World, api: 
 
 async def test_a_series_counts_what_moved(world: World, api: Api) -> None:
     deal = await claimed_swap(world, api)
-    found = await api.get(f"{GOLD_PATH}/series?as_of=latest&step=hour&evidence=true")
+    found = await api.get(f"{GOLD_PATH}/series?as_of=latest&step=hour&evidence=true", "prover")
     assert sum(one["transfers"] for one in found["items"]) == 1
     assert sum(one["locks"] + one["claims"] for one in found["items"]) == 2
     assert (found["volume"]["base_units"], found["velocity_ppm"]) == (str(PURSE), 1_000_000)

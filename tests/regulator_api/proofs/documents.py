@@ -1,0 +1,63 @@
+"""Answers with their proofs, and what somebody could do to them on the way."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from core.model.errors import RejectedError
+from regulator_api import bundles
+from regulator_api.bundles import Ground, Verified
+from regulator_api.proofs.answers import sealed
+
+BIT = 0x01
+
+
+def verified(raw: bytes, ground: Ground | None = None) -> Verified:
+    """The answer holds, and no byte of it can be changed."""
+    found = bundles.verify(raw, ground)
+    step = max(1, len(raw) // 40)
+    for place in range(step // 2, len(raw), step):
+        changed = raw[:place] + bytes([raw[place] ^ BIT]) + raw[place + 1 :]
+        if changed.decode(errors="replace").strip() != raw.decode().strip():
+            with pytest.raises(RejectedError):
+                bundles.verify(changed, ground)
+    return found
+
+
+def forged(document: Any, at: str, value: Any) -> bytes:
+    """The document with another value at a JSON pointer, and a digest that fits: whoever forges can compute it."""
+    made = copy.deepcopy(document)
+    *steps, last = [int(one) if one.isdigit() else one for one in at.strip("/").split("/")]
+    inner = made
+    for step in steps:
+        inner = inner[step]
+    assert inner[last] != value, at
+    inner[last] = value
+    proof = {name: one for name, one in made.pop("proof").items() if name != "digest"}
+    return sealed(made, proof)
+
+
+def assert_not_forged(document: Any, at: str, value: Any, ground: Ground | None = None) -> None:
+    with pytest.raises(RejectedError) as refused:
+        bundles.verify(forged(document, at, value), ground)
+    assert "digest" not in refused.value.message
+
+
+def amounts(document: Any, at: str = "") -> Iterator[tuple[str, str]]:
+    """Every amount in base units outside the proof, by its pointer."""
+    if isinstance(document, list):
+        for place, one in enumerate(document):
+            yield from amounts(one, f"{at}/{place}")
+    if isinstance(document, dict):
+        for name, one in document.items():
+            if name == "base_units":
+                yield f"{at}/base_units", one
+            elif name not in ("proof", "bundle"):
+                yield from amounts(one, f"{at}/{name}")
+
+
+def document_of(raw: bytes) -> Any:
+    return msgspec.json.decode(raw)
