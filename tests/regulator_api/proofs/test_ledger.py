@@ -6,27 +6,18 @@ from urllib.parse import quote
 
 import pytest_asyncio
 
+from adapters.consortium.chain import ConsortiumChain
 from core.model.questions import Anchor
 from core.model.types import Height, Seconds
+from local_chains.consortium.node import ConsortiumNode
 from regulator_api.bundles import Ground
 from tests.adapters.consortium.harness import CHAIN, CNYD
+from tests.local_chains.consortium.officers import LI, WANG
+from tests.local_chains.consortium.support import ANN
+from tests.regulator_api.api import Api
 from tests.regulator_api.proofs.documents import assert_not_forged, document_of, verified
 from tests.regulator_api.test_evidence import Proven, a_leg_proven
-from tests.regulator_api.test_orders import (
-    ANN,
-    LI,
-    WANG,
-    Api,
-    ConsortiumChain,
-    ConsortiumNode,
-    account,
-    api,
-    chain,
-    node,
-    order,
-    post,
-    submit,
-)
+from tests.regulator_api.test_orders import account, api, chain, node, order, post, submit
 from tests.support import eventually
 
 __all__ = ["api", "chain", "node"]  # fixtures
