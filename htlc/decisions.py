@@ -303,6 +303,13 @@ def by_own_clock(check: StateCheck, state: SwapState, now_s: int) -> None:
     check(state, agreement.policy, now_s, *heads)
 
 
+def check_time_to_fund(state: SwapState, now_s: int) -> None:
+    """The time gate of our lock alone: of one whose block may be gone before its swap hears of it. Raise
+    `GateClosedError`."""
+    if state.agreement.own_leg is not None:
+        _check_fund_time(state.agreement, now_s, state.agreement.policy)
+
+
 def _check_fund_time(agreement: Agreement, now_s: int, policy: SwapPolicy) -> None:
     t_a, t_b = agreement.initiator_leg.timelock, agreement.participant_leg.timelock
     first, second = agreement.initiator_timing, agreement.participant_timing

@@ -184,8 +184,10 @@ class Acts:
             return None
         try:
             state = swaps.load(connection, SwapId(key.stream))
-            own = state.agreement.own_leg
-            if own is None or state.leg(own).lock_id is not None:
+            if _stands(state):
+                # A block showed it. Another form is asked for all the same once that block is gone, and the chain may
+                # say so before the blocks are read.
+                decisions.check_time_to_fund(state, self._now_s())
                 return None
             decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
         except GateClosedError as gate:

@@ -309,6 +309,15 @@ def test_own_clock_alone_stands_for_both_chains() -> None:
         decisions.by_own_clock(decisions.check_fund_now, fundable(), NOW + last + 1)
 
 
+def test_a_lock_that_stands_has_a_time_gate_still() -> None:
+    """Its block may be replaced: another form is asked for like the first."""
+    last = timelock(agreement(), SECOND) - FUND_S - 1
+    standing = fundable(participant_leg=revealable().participant_leg)
+    decisions.check_time_to_fund(standing, NOW + last)
+    with pytest.raises(GateClosedError):
+        decisions.check_time_to_fund(standing, NOW + last + 1)
+
+
 # --- what is asked for ----------------------------------------------------------------------------
 
 

@@ -61,6 +61,10 @@ KEPT = (
     1_001_150,
     1_001_545,
     1_001_587,
+    1_001_956,
+    1_002_014,
+    1_002_121,
+    1_002_123,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
 RARE = {"event-lock-refused", "event-preimage-seen", "event-refund-reverted"}

@@ -211,13 +211,21 @@ def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
             one.terms == deal.participant_leg for one in all_locks(record.world.chains[deal.participant_leg.chain])
         )
         shown_s = record.shown_at_s(deal.hashlock)
-        if shown_s is None or not funded or shown_s + skew_s >= timelock_s:
+        if shown_s is None or not funded or shown_s + skew_s >= timelock_s or _paid_by_another(record, lock):
             return None
         return max(shown_s, lock.made_at_s - skew_s)
     if record.owner(lock.terms.sender) != party:
         return None
     reached_s = _time_reached_s(record, lock)
     return None if reached_s is None else max(reached_s, lock.made_at_s - skew_s)
+
+
+def _paid_by_another(record: Record, lock: LockOutcome) -> bool:
+    """Who locks a second time under the same terms pays for it: the receiver has what was agreed."""
+    return any(
+        one.terms == lock.terms and one.lock_id != lock.lock_id and one.status is LockStatus.CLAIMED
+        for one in all_locks(record.world.chains[lock.terms.chain])
+    )
 
 
 def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:

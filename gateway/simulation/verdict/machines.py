@@ -18,11 +18,14 @@ from gateway.simulation.verdict.chains import LockOutcome, all_locks, events_of
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.world import GAS
 from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
 from relayer.pump.tables import relayer_swaps
 
 FINISHED: Final = "finished"
+EXIT_TIMES: Final = 5
+"""What is kept for an exit, in times of the dearest base fee: it doubles under congestion, and bids double it."""
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 _SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
@@ -47,7 +50,7 @@ def _of_process(
             continue
         who = f"{process.name}: {swap_id[:8]}"
         undone = state.agreement.hashlock in record.world.undone  # nothing is certain of it any more
-        if not state.phase.terminal and not undone:
+        if not state.phase.terminal and not undone and not _waits_for_gas(record, process, state):
             yield Problem(Kind.MACHINE_UNENDED, f"{who} has not ended: {state.phase}")
         elif state.phase is Phase.LOST and _should_not_be(record, swap_id, locks):
             yield Problem(Kind.MACHINE_LOST, f"{who} is lost")
@@ -59,6 +62,20 @@ def _of_process(
             yield from _chain_problems(who, state, locks)
             if process.name != record.plan.clock_of:
                 yield from _early(connection, record, who, state, locks)
+
+
+def _waits_for_gas(record: Record, process: Process, state: SwapState) -> bool:
+    """Nobody here agreed on it, strangers have it watched, and an exit may cost more than the watcher has to spare."""
+    if any(deal.swap_id == state.swap_id for deal in record.agreed):
+        return False
+    for leg in (state.agreement.initiator_leg, state.agreement.participant_leg):
+        here = record.world.chains[leg.chain]
+        if here.native is None:
+            continue
+        account = record.world.signer(process.name, leg.chain).account
+        if here.balance(account, here.native) < EXIT_TIMES * GAS * record.world.dearest[leg.chain]:
+            return True
+    return False
 
 
 def _should_not_be(record: Record, swap_id: SwapId, locks: list[LockOutcome]) -> bool:
