@@ -25,7 +25,7 @@ from relayer.pump.tables import relayer_swaps
 
 FINISHED: Final = "finished"
 EXIT_TIMES: Final = 5
-"""What is kept for an exit, in times of the dearest base fee: it doubles under congestion, and bids double it."""
+"""The reserve of an exit, in times of the dearest base fee: it doubles under congestion, and bids double it."""
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 _SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
