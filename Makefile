@@ -29,7 +29,7 @@ help:
 	@echo "make coverage   the test suite with branch coverage, held to a floor for each room (PIECES=gateway)"
 	@echo "make mutants    small faults in the pure modules, one at a time; a test has to fail for each (MODULES=htlc)"
 	@echo "make bench      all measurements"
-	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
+	@echo "make simulate   whole towns in virtual time, with faults; one in twelve is dense (SEEDS=200)"
 	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
 	@echo "make console    bundle the scripts of the console's pages (setup does it)"
 	@echo "make screenshots  pictures of each page of the console, in .screenshots; needs Chromium"

@@ -6,7 +6,7 @@
 | clock-skew | a head is outside of the bounds of `htlc.timelocks.check_skew` | it was inside for `CALM_LOOKS` looks |
 | deep-reorg | what was final was replaced, and the operator has not acknowledged it | it is acknowledged |
 | quorum-lost | endpoints were away or disagreed for `BAD_LOOKS` looks | they agreed for `CALM_LOOKS` looks |
-| low-gas | the gas of all open exits and one more is not there | that of all of them and two more is |
+| low-gas | the gas of all locks to come, all open exits and one more is not there | that of them and two more is |
 
 Coming and going have bounds of their own, so that what is at a bound does not flap.
 """

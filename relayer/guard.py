@@ -31,7 +31,7 @@ NOTED_S: Final = 10.0
 PURSE_TIMEOUT_S: Final = 3.0
 
 Shortages = Callable[[int], Awaitable[Mapping[ChainId, str]]]
-"""The chains on which gas for all open exits, and as many more as named, is not there. Raise `RetryableError`."""
+"""The chains on which gas for what is open, and as many exits more as named, is not there. Raise `RetryableError`."""
 
 log = get_logger("relayer.guard")
 

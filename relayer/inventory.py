@@ -2,6 +2,7 @@
 
     promise    an open swap in which we fund a leg; its row is the reservation
     reserves   amount that it will lock     until our lock is seen on chain, from when on the balance is less by it
+               gas of our lock              on its chain, until it was seen: as much as of an exit
                gas of one exit              on each of its two chains, until it is done
     proven     the initiator's account signed the opening, and held what it gives next to all its other open holds
     firm       it reserves at all: the initiator's lock is final and verified; or it is proven, and its lock was seen or
@@ -27,7 +28,8 @@ EXIT_FEE_MULTIPLE: Final = 2
 That carries it through twelve full blocks in a row (EIP-1559: 1.125 each)."""
 
 ExitCosts = Mapping[ChainId, Mapping[AssetId, int]]
-"""The most that one claim or refund may cost on each chain, by asset; chains without fees have none."""
+"""The most that one claim or refund may cost on each chain, by asset; chains without fees have none. As much is kept
+for a lock of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,11 @@ class Promise:
         """True if neither leg's lock was seen."""
         return not (self.locked or self.funded)
 
+    @property
+    def locks(self) -> AssetId | None:
+        """The asset that it has yet to lock, None once its lock was seen."""
+        return None if self.funded else self.asset
+
     def comes_before(self, other: "Promise") -> bool:
         """Return true if `other` may use only what this one leaves."""
         return self.leaves or self.funded or (self.reserved_ns, self.swap_id) < (other.reserved_ns, other.swap_id)
@@ -96,14 +103,23 @@ def firm(promises: Iterable[Promise], now_ns: int) -> list[Promise]:
 def reserved(promises: Iterable[Promise], costs: ExitCosts) -> Counter[AssetId]:
     """Return what these promises reserve of our balances."""
     found: Counter[AssetId] = Counter()
-    together: Counter[frozenset[ChainId]] = Counter()
+    alike: Counter[tuple[frozenset[ChainId], AssetId | None]] = Counter()
     for promise in promises:
         if not promise.funded:
             found[promise.asset] += promise.amount
-        together[promise.chains] += 1
-    for chains, times in together.items():
-        for asset, cost in exits(chains, costs).items():
+        alike[promise.chains, promise.locks] += 1
+    for (chains, locks), times in alike.items():
+        for asset, cost in gas(chains, locks, costs).items():
             found[asset] += times * cost
+    return found
+
+
+def gas(chains: frozenset[ChainId], locks: AssetId | None, costs: ExitCosts) -> Counter[AssetId]:
+    """Return what a swap reserves of gas: an exit on each of these chains, and, if it has yet to lock this asset on one
+    of them, its lock."""
+    found = exits(chains, costs)
+    if locks is not None and (chain := chain_of(locks)) in chains:
+        found.update(costs.get(chain, {}))
     return found
 
 
@@ -129,9 +145,9 @@ def _paid_by(one: Promise, ours: frozenset[AccountId]) -> Promise:
 
 def kept(promises: Collection[Promise], chains: Collection[ChainId], costs: ExitCosts, now_ns: int) -> Counter[AssetId]:
     """Return what an operator must leave: what swaps reserve, those too whose lock is not final yet, what is on its way
-    out already, and gas for every open exit and for one more on each of `chains`."""
+    out already, and gas for one swap more on each of `chains`: its lock, and an exit."""
     needed = [promise for promise in promises if promise.locked or promise.is_firm(now_ns)]
-    return reserved(needed, costs) + exits(chains, costs)
+    return reserved(needed, costs) + exits(chains, costs) + exits(chains, costs)
 
 
 def needed(promise: Promise, costs: ExitCosts) -> frozenset[AssetId]:
@@ -221,7 +237,7 @@ def check_share(
     until_ns = min(promise.hold_until_ns or 0 for promise in theirs)
     waiting = {promise.swap_id for promise in theirs}
     rest = [promise for promise in others if promise.swap_id not in waiting]
-    free = held - reserved(rest, costs)[new.asset] - exits(new.chains, costs)[new.asset]
+    free = held - reserved(rest, costs)[new.asset] - gas(new.chains, new.locks, costs)[new.asset]
     open_amount = sum(promise.amount for promise in theirs if promise.asset == new.asset)
     share = max(0, free) * percent // 100
     if len(theirs) >= most or open_amount + new.amount > share:
@@ -233,30 +249,33 @@ def check_share(
         )
 
 
-def check_free(new: Promise, others: Collection[Promise], costs: ExitCosts, held: Mapping[AssetId, int]) -> None:
+def check_free(
+    new: Promise, others: Collection[Promise], costs: ExitCosts, held: Mapping[AssetId, int], *, locks: bool = False
+) -> None:
     """Hold a promise and those that come before it against our balances.
 
-    `held` names every asset of `needed`. Raise `ConflictError` with the asset that is short.
+    `held` names every asset of `needed`. `locks`: its lock is about to be signed, and is held against the purse by what
+    it costs then. Raise `ConflictError` with the asset that is short.
     """
-    taken, wanted = reserved(others, costs), reserved([new], costs)
-    gas = exits(new.chains, costs)
+    taken, own = reserved(others, costs), gas(new.chains, None if locks else new.locks, costs)
+    wanted = own + Counter({new.asset: int(new.amount)})
     # Its own asset first: that is the answer a caller can act on.
     for asset in sorted(wanted, key=lambda asset: asset != new.asset):
         free = held[asset] - taken[asset]
         if free >= wanted[asset]:
             continue
-        if asset == new.asset and free >= gas[asset]:
+        if asset == new.asset and free >= own[asset]:
             raise ConflictError(
-                f"the relayer's inventory of {asset} is short: {free - gas[asset]} are free",
+                f"the relayer's inventory of {asset} is short: {free - own[asset]} are free",
                 asset=asset,
-                free=free - gas[asset],
+                free=free - own[asset],
             )
         raise ConflictError(
-            f"the relayer's gas is short: {taken[asset] + gas[asset]} of {asset} are kept for open exits and one more, "
+            f"the relayer's gas is short: {taken[asset] + own[asset]} of {asset} are kept for open swaps and one more, "
             f"it holds {held[asset]}",
             asset=asset,
             held=held[asset],
-            reserved=taken[asset] + gas[asset],
+            reserved=taken[asset] + own[asset],
         )
 
 
@@ -283,16 +302,17 @@ def shortages(
     held: Mapping[AssetId, int],
     spare: int = 1,
 ) -> dict[ChainId, str]:
-    """The chains on which gas for all open exits and `spare` more is not there, with a sentence about each."""
+    """The chains on which gas for what is open, its exits and the locks to come, and for `spare` exits more is not
+    there, with a sentence about each."""
     found = {}
     taken = Counter[AssetId]()
     for promise in promises:
-        taken.update(exits(promise.chains, costs))
+        taken.update(gas(promise.chains, promise.locks, costs))
     for chain in chains:
         for asset, cost in costs.get(chain, {}).items():
             if held[asset] < taken[asset] + spare * cost:
                 found[chain] = (
-                    f"no swap is quoted: {taken[asset] + cost} of {asset} are kept for open exits and one more, "
+                    f"no swap is quoted: {taken[asset] + cost} of {asset} are kept for open swaps and one exit more, "
                     f"the account holds {held[asset]}: send it some"
                 )
     return found

@@ -106,7 +106,8 @@ class WatchPolicy:
 class RelayerPolicy:
     """`exposure` limits by asset; an asset without a limit is bounded by the inventory alone. `gas_per_exit` is how
     much of a native asset each open swap keeps in reserve on that asset's chain, for a claim or a refund under
-    congestion; on chains that it does not name it is computed from the market (`relayer.inventory.exit_bid`).
+    congestion, and as much again for its own lock until it was seen; on chains that it does not name it is computed
+    from the market (`relayer.inventory.exit_bid`).
     """
 
     swap: SwapPolicy

@@ -1,5 +1,6 @@
 """From unsigned to final."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -147,6 +148,22 @@ class TransactionConformance:
                 assert set(cost) <= set(kept)
                 assert all(kept[each] >= amount for each, amount in cost.items())
         assert bool(kept) == (bid is not None)
+
+    async def test_what_is_kept_for_a_lock_covers_its_first_bid(self, harness: ChainHarness) -> None:
+        """As much as for an exit, which is reckoned at twice a first bid; an allowance comes before some locks."""
+        transactions, legs = harness.access.transactions, harness.access.legs
+        market = await transactions.fee_market()
+        first = 0 if market is None else 2 * market.base_fee + market.priority_fee
+        bid, twice = (None if market is None else FeeBid(times * first, market.priority_fee) for times in (1, 2))
+        kept = transactions.exit_cost(twice)
+        sender, receiver = await harness.account(), await harness.account()
+        for asset in harness.assets:
+            terms = await make_terms(harness, sender, receiver, Preimage.generate(), asset)
+            before, lock = await legs.prepare(terms), legs.lock(terms, await legs.lock_id(terms))
+            cost = Counter(transactions.cost(lock, bid))
+            cost.update({} if before is None else transactions.cost(before, bid))
+            cost[asset] -= terms.amount
+            assert all(kept.get(each, 0) >= amount for each, amount in cost.items())
 
     async def test_a_lock_costs_what_it_moves_and_its_fee(self, harness: ChainHarness) -> None:
         sender, receiver = await harness.account(), await harness.account()

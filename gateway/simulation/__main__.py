@@ -1,6 +1,7 @@
 """`python -m gateway.simulation --seeds 100 [--first N] [--jobs 2] [--json]`, or `--seed N --verbose`.
 
-Ctrl-C ends a campaign early: it says what it has seen so far, and with which seed to go on. Exit 1 if a seed fails, or
+Without `--first`, one town in twelve is dense (seeds from 0 on), and the others are small (from 1,000,000 on). Ctrl-C
+ends a campaign early: it says what it has seen so far, and with which seeds to go on. Exit 1 if a seed fails, or
 if a campaign of `ENOUGH` seeds or more never saw something that it has to bear; 130 if it was stopped.
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from gateway.simulation.campaign import report, verdicts
+from gateway.simulation.campaign import mixed, report, runs, verdicts
 from gateway.simulation.coverage import Coverage
 from gateway.simulation.story import Verdict
 
@@ -82,14 +83,14 @@ class Tally:
 def main() -> int:
     """Play seeds; print those that fail with their plan, then what was seen."""
     parser = argparse.ArgumentParser(prog="python -m gateway.simulation", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to play")
-    parser.add_argument("--first", type=int, default=0, help="the first of them")
+    parser.add_argument("--seeds", type=int, default=100, help="how many seeds to play: dense and small towns")
+    parser.add_argument("--first", type=int, help="play as many in a row from this one on: small towns from 1000000")
     parser.add_argument("--seed", type=int, help="play this one only")
     parser.add_argument("--jobs", type=int, default=2, help="processes to share the seeds")
     parser.add_argument("--json", action="store_true", help="end with one JSON object, for programs")
     parser.add_argument("--verbose", action="store_true", help="show every story, with the parties' logs")
     given = parser.parse_args()
-    seeds = range(given.first, given.first + given.seeds) if given.seed is None else range(given.seed, given.seed + 1)
+    seeds = _seeds(given)
     tally, stopped = Tally(), False
     playing = verdicts(seeds, min(given.jobs, len(seeds)), given.verbose)
     try:
@@ -105,10 +106,17 @@ def main() -> int:
     for line in tally.lines():
         print(line)
     if stopped:
-        print(f"stopped: go on with --first {seeds.start + tally.seeds} --seeds {len(seeds) - tally.seeds}")
+        left = (f"--first {first} --seeds {count}" for first, count in runs(seeds[tally.seeds :]))
+        print(f"stopped: go on with {' and with '.join(left)}")
     if given.json:
         print(json.dumps(tally.figures()))
     return STOPPED if stopped else 1 if tally.problems or tally.never_seen() else 0
+
+
+def _seeds(given: argparse.Namespace) -> Sequence[int]:
+    if given.seed is not None:
+        return (given.seed,)
+    return mixed(given.seeds) if given.first is None else range(given.first, given.first + given.seeds)
 
 
 @contextmanager

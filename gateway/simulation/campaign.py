@@ -3,18 +3,39 @@
 import io
 import logging
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from typing import Final
 
 import structlog
 
 from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from gateway.simulation.drawing import draw
+from gateway.simulation.plan import SMALL_TOWNS
 from gateway.simulation.story import Verdict, run
 from gateway.simulation.verdict.problem import Kind, Problem
+
+DENSE_EVERY: Final = 12
+"""One town of this many in a campaign is dense; the others are small. A dense one has six times as many swaps and takes
+about as much longer: small ones show more stories in the same time."""
+
+
+def mixed(count: int) -> tuple[int, ...]:
+    """Return the seeds of a campaign of `count` towns: dense ones from 0 on, small ones from `SMALL_TOWNS` on."""
+    dense, small = iter(range(count)), iter(range(SMALL_TOWNS, SMALL_TOWNS + count))
+    return tuple(next(small if number % DENSE_EVERY else dense) for number in range(count))
+
+
+def runs(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Yield these seeds as runs, in order, each as its first one and how many it has."""
+    left = sorted(seeds)
+    while left:
+        count = next((number for number, seed in enumerate(left) if seed != left[0] + number), len(left))
+        yield left[0], count
+        left = left[count:]
 
 
 def verdicts(

@@ -25,8 +25,8 @@ HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock
 
 async def send(
     world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None, bid: FeeBid = HAND_BID
-) -> None:
-    """Sign and send, and again until a final block holds it, or none will."""
+) -> bool:
+    """Sign and send, and again until a final block holds it, or none will; return true if one does."""
     chain = unsigned.chain
     sender = world.chains[chain].access().transactions
     fee = bid if chain in world.plan.fees else None
@@ -39,12 +39,13 @@ async def send(
                 await sender.submit(signed)
             except RevertedError as error:
                 if error.fields.get("reason") in HOPELESS:
-                    return
+                    return False
             except CausewayError:
                 pass
             if ((await sender.sequences(signer.account)).finalized or 0) > sequence:
-                return  # used by another transaction of the same hand
+                return False  # used by another transaction of the same account
         await world.clock.sleep(LOOK_S)
+    return True
 
 
 async def allow(world: World, signer: Signer, terms: LockTerms, bid: FeeBid = HAND_BID) -> None:

@@ -43,7 +43,9 @@ async def _use_elsewhere(record: Record) -> None:
         signer = record.relayers[0].signers[chain]
         # A purse that is short could never pay a hand's usual bid, and whatever waits behind that waits for ever.
         bid = MODEST_BID if Rough.SHORT_PURSE in world.plan.rough else hands.HAND_BID
-        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]), bid=bid)
+        harmless = world.chains[chain].harmless(signer.account, TOKEN[chain])
+        if not await hands.send(world, signer, harmless, bid=bid):
+            continue  # the relayer's own transaction came first
         world.faults["used-elsewhere"] += 1
         record.foreign.append((record.relayers[0].name, world.clock.now()))
 
@@ -125,6 +127,8 @@ async def _restore_store(record: Record) -> None:
     """An initiator's disk is lost once its lock has left, and a copy from before takes its place."""
     world, dapp = record.world, record.dapps[0]
     while record.stored is None:
+        if world.seconds > 2 * STORY_S:
+            return  # nothing was agreed on
         await world.clock.sleep(AT_ONCE_S)
     older, copied_s = record.stored, world.clock.now()
     if not await hands.until(world, lambda: _has_locked(record, dapp), copied_s + LONG_S):

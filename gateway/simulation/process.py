@@ -153,16 +153,19 @@ class Process(ABC):
             # Not awaited itself: a group that fails in the moment in which it is cancelled from outside forgets
             # the cancelling (CPython issue 116720), and the party would live on for ever.
             await asyncio.wait({life, killed}, return_when=asyncio.FIRST_COMPLETED)
-            if not self._killed.is_set():
+            pause_s, self._pause_s = self._pause_s, None
+            if pause_s is not None and life.done():  # in the moment in which it was to be paused
+                pause_s = None
                 self._note_end(life)
-            if self._pause_s is None:
+            elif not self._killed.is_set():
+                self._note_end(life)
+            if pause_s is None:
                 self.world.faults["death"] += 1
                 fuse.dead = True
             else:
                 fuse.disarm()
                 ending.remove(life)
-                self._paused.append(asyncio.create_task(self._wake(life, awake, self._pause_s)))
-                self._pause_s = None
+                self._paused.append(asyncio.create_task(self._wake(life, awake, pause_s)))
         finally:
             for task in ending:
                 task.cancel()

@@ -134,8 +134,8 @@ class Desk(Protocol):
         """
 
     async def gas_shortages(self, spare: int = 1) -> Mapping[ChainId, str]:
-        """Chains of our pairs on which gas for all open exits and `spare` more is not there. Without one, nothing is
-        quoted there.
+        """Chains of our pairs on which gas for what is open and `spare` exits more is not there. Without one, nothing
+        is quoted there.
 
         Raise `RetryableError` while a chain does not say.
         """

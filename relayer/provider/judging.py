@@ -81,7 +81,7 @@ class Judge:
         return await attempt()
 
     def check(self, new: Promise, promised: Sequence[Promise], means: Means) -> None:
-        """Hold a new swap against limits, inventory, gas for every exit, and its caller's share.
+        """Hold a new swap against limits, inventory, gas for its lock and every exit, and its caller's share.
 
         Raise `ConflictError`, `TooManyError`.
         """
@@ -134,7 +134,7 @@ class Judge:
                 )
 
     async def gas_shortages(self, chains: Collection[ChainId], spare: int = 1) -> Mapping[ChainId, str]:
-        """The chains on which gas for all open exits and `spare` more is not there, with a sentence about each."""
+        """The chains on which gas for what is open and `spare` exits more is not there, with a sentence about each."""
         known, now_s = self._shortages.get(spare), self._clock.monotonic()
         if known is None or now_s - known[0] >= SHORTAGE_AGE_S:
             known = self._shortages[spare] = now_s, await self._checks.gas_shortages(sorted(chains), spare)

@@ -296,7 +296,7 @@ class Checks:
         costs = await self.exit_costs(own.chains)
         held = await self.held(inventory.needed(own, costs), purses)
         try:
-            inventory.check_free(own, inventory.of_purses(others, purses.values()), costs, held)
+            inventory.check_free(own, inventory.of_purses(others, purses.values()), costs, held, locks=True)
         except ConflictError as error:
             # What was just locked may be counted twice for a block; and an operator may send some.
             raise UnaffordableError(error.message, **error.fields) from error
@@ -397,7 +397,7 @@ class Checks:
         return dict(zip(ordered, await asyncio.gather(*map(self.balance, ordered, accounts)), strict=True))
 
     async def gas_shortages(self, chains: Collection[ChainId], spare: int = 1) -> dict[ChainId, str]:
-        """The chains on which gas for all open exits and `spare` more is not there; see `inventory.shortages`."""
+        """The chains on which gas for what is open and `spare` exits more is not there; see `inventory.shortages`."""
         costs, firm = await self._exits_of(chains, self._accounts.values())
         held = await self.held({asset for cost in costs.values() for asset in cost})
         return inventory.shortages(chains, firm, costs, held, spare)

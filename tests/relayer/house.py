@@ -14,7 +14,7 @@ from adapters.memory import Endpoint, MemoryChain, MemoryRules, MemorySigner
 from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.facts import hashlock_of
 from core.model.ports import ChainTiming
-from core.model.transactions import FeeMarket, UnsignedTransaction
+from core.model.transactions import FeeBid, FeeMarket, UnsignedTransaction
 from core.model.types import (
     AccountId,
     Asset,
@@ -254,8 +254,9 @@ class House:
     async def send(self, chain: ChainId, unsigned: UnsignedTransaction) -> bytes:
         """Straight to the chain, by the initiator's own hand; returns once a block holds it."""
         sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
-        view = await sender.sequences(signer.account)
-        request = sender.assemble(unsigned, view.latest, None, None)
+        view, market = await sender.sequences(signer.account), await sender.fee_market()
+        bid = None if market is None else FeeBid(2 * market.base_fee + market.priority_fee, market.priority_fee)
+        request = sender.assemble(unsigned, view.latest, bid, None)
         signed = sender.attach(request, await signer.sign(request))
         await sender.submit(signed)
 

@@ -54,8 +54,10 @@ def promise(name: str = "new", amount: int = 100, **changes: Any) -> Promise:
 
 def test_a_promise_reserves_its_amount_until_it_is_funded() -> None:
     costs = {A: {COIN_A: 7}, B: {COIN_B: 5}}
-    assert inventory.reserved([promise()], costs) == {COIN_A: 7, COIN_B: 105}
+    assert inventory.reserved([promise()], costs) == {COIN_A: 7, COIN_B: 110}
     assert inventory.reserved([promise(funded=True)], costs) == {COIN_A: 7, COIN_B: 5}
+    withdrawal = promise(leaves=True, chains=frozenset())
+    assert inventory.reserved([withdrawal], costs) == {COIN_B: 100}, "its own fee is part of it"
     assert inventory.reserved([promise(), promise("x")], {A: {}, B: {}}) == {COIN_B: 200}
 
 
@@ -134,13 +136,13 @@ def test_exposure_is_by_asset_by_counterparty_and_by_window() -> None:
 
 
 def test_what_an_operator_leaves_is_firm_or_locked() -> None:
-    """And gas for one more exit on each chain that is named."""
+    """And gas for one swap more on each chain that is named, which may lock there: two exits' worth."""
     costs = {A: {COIN_A: 7}, B: {COIN_B: 5}}
     unproven = promise("unproven", 100, proven=False)
     held = promise("held", 10, locked=False)
     over = promise("over", 1, locked=False, hold_until_ns=4)
     assert not unproven.is_firm(5)
-    assert inventory.kept([unproven, held, over], [A], costs, 5) == {COIN_A: 3 * 7, COIN_B: 100 + 10 + 2 * 5}
+    assert inventory.kept([unproven, held, over], [A], costs, 5) == {COIN_A: 4 * 7, COIN_B: 100 + 10 + 4 * 5}
 
 
 def test_a_withdrawal_taken_in_meanwhile_counts_once_more() -> None:
@@ -170,7 +172,7 @@ def test_amount_locked_meanwhile_counts_twice_rather_than_never() -> None:
     cost=st.integers(0, 1_000),
 )
 def test_whatever_is_accepted_can_be_paid_together(held: int, amounts: list[int], cost: int) -> None:
-    """In any order of openings: all locks and an exit of each fit into what is held."""
+    """In any order of openings: all locks, what they cost, and an exit of each fit into what is held."""
     costs = {A: {}, B: {COIN_B: cost}}
     taken: list[Promise] = []
     for number, amount in enumerate(amounts):
@@ -180,7 +182,7 @@ def test_whatever_is_accepted_can_be_paid_together(held: int, amounts: list[int]
         except ConflictError:
             continue
         taken.append(new)
-    assert sum(one.amount + cost for one in taken) <= max(0, held)
+    assert sum(one.amount + 2 * cost for one in taken) <= max(0, held)
     for one in taken:
         before = [other for other in taken if other is not one and other.comes_before(one)]
         inventory.check_free(one, before, costs, {COIN_B: held})
@@ -268,6 +270,25 @@ def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor: ChainId) -> None
         await service.desk.quote(ask)
 
     told(story, {poor: EXIT - 1}, FEES)
+
+
+@pytest.mark.parametrize(("quarters", "agreed"), [(4, False), (6, False), (7, False), (8, True), (12, True)])
+def test_swap_whose_own_lock_has_no_gas_is_not_agreed(quarters: int, agreed: bool) -> None:
+    """Next to the amount there are so many quarters of an exit's reserve: the exit takes four of them, and our lock as
+    many. With less the swap would be agreed on and never funded; with that much both legs are claimed."""
+
+    async def story(house: Purses) -> None:
+        await house.start()
+        if not agreed:
+            with pytest.raises(ConflictError, match=r"gas is short|inventory of .* is short"):
+                await house.open(A)
+            return
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        await house.claim(await house.locked(view.id, Leg.PARTICIPANT))
+        await house.phase(view.id, Phase.COMPLETED)
+
+    told(story, {B: 2_000 + quarters * EXIT // 4}, FEES)
 
 
 def test_a_configured_reserve_counts_and_a_low_one_is_noticed() -> None:

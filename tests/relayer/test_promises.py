@@ -7,7 +7,7 @@ import pytest
 
 from core.model.errors import ConflictError, TooManyError
 from core.model.transactions import FeeBid, FeeMarket
-from core.model.types import AccountId, BaseUnits
+from core.model.types import AccountId, AssetId, BaseUnits
 from relayer import inventory
 from relayer.inventory import Promise
 from tests.relayer.house import COIN_A, COIN_B, A, B
@@ -77,7 +77,7 @@ def test_exits_are_kept_on_each_chain_of_each_promise() -> None:
     assert inventory.exits([A, B], COSTS) == {COIN_A: 7, COIN_B: 5}
     assert inventory.exits([A], {}) == {}
     both = [promise(), promise("x", funded=True), promise("y", chains=frozenset({B}))]
-    assert inventory.reserved(both, COSTS) == {COIN_A: 14, COIN_B: 100 + 100 + 3 * 5}
+    assert inventory.reserved(both, COSTS) == {COIN_A: 14, COIN_B: 100 + 100 + 3 * 5 + 2 * 5}
     assert inventory.needed(promise(), COSTS) == {COIN_A, COIN_B}
     assert inventory.needed(promise(funded=True, chains=frozenset({A})), COSTS) == {COIN_A, COIN_B}
 
@@ -145,11 +145,11 @@ def share(
 
 
 def test_share_is_of_what_is_free_without_the_caller() -> None:
-    """Of 1000, 105 are promised to another and 5 kept for the new exit: 445 of 890 are the caller's."""
+    """Of 1000, 110 are promised to another and 10 kept for the new lock and exit: 440 of 880 are the caller's."""
     theirs, rest = [given("t")], [promise("r")]
-    share(promise(amount=345), theirs, rest, 1000)
-    with pytest.raises(TooManyError, match="at most 9, for 445, are kept") as refused:
-        share(promise(amount=346), theirs, rest, 1000)
+    share(promise(amount=340), theirs, rest, 1000)
+    with pytest.raises(TooManyError, match="at most 9, for 440, are kept") as refused:
+        share(promise(amount=341), theirs, rest, 1000)
     assert refused.value.fields == {"open": 1, "until_ns": 50}
 
 
@@ -179,18 +179,32 @@ def test_share_ends_at_its_number() -> None:
 
 def test_free_is_what_others_leave() -> None:
     others = [promise("x")]
-    inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 210})
+    inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 220})
     with pytest.raises(ConflictError, match=r"inventory of .* is short: 99 are free") as refused:
-        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 209})
+        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 219})
     assert refused.value.fields == {"asset": COIN_B, "free": 99}
     with pytest.raises(ConflictError, match=r"inventory of .* is short: 0 are free"):
-        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 110})
-    with pytest.raises(ConflictError, match="gas is short: 110 of") as refused:
-        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 109})
-    assert refused.value.fields == {"asset": COIN_B, "held": 109, "reserved": 110}
+        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 120})
+    with pytest.raises(ConflictError, match="gas is short: 120 of") as refused:
+        inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 119})
+    assert refused.value.fields == {"asset": COIN_B, "held": 119, "reserved": 120}
     with pytest.raises(ConflictError, match="gas is short: 14 of memory:a") as refused:
-        inventory.check_free(promise(), others, COSTS, {COIN_A: 13, COIN_B: 210})
+        inventory.check_free(promise(), others, COSTS, {COIN_A: 13, COIN_B: 220})
     assert refused.value.fields == {"asset": COIN_A, "held": 13, "reserved": 14}
+
+
+def test_lock_that_is_signed_now_reserves_no_gas_of_its_own() -> None:
+    """Its signature asks the purse for what it costs; locks of others that come first still count."""
+    inventory.check_free(promise(), [promise("x")], COSTS, {COIN_A: 14, COIN_B: 215}, locks=True)
+    with pytest.raises(ConflictError, match=r"inventory of .* is short: 99 are free"):
+        inventory.check_free(promise(), [promise("x")], COSTS, {COIN_A: 14, COIN_B: 214}, locks=True)
+
+
+@pytest.mark.parametrize(("asset", "kept"), [(COIN_A, {COIN_A: 14, COIN_B: 5}), (COIN_B, {COIN_A: 7, COIN_B: 10})])
+def test_gas_of_a_lock_is_kept_on_its_own_chain(asset: AssetId, kept: dict[AssetId, int]) -> None:
+    assert inventory.gas(frozenset({A, B}), asset, COSTS) == kept
+    assert inventory.gas(frozenset({A, B}), None, COSTS) == {COIN_A: 7, COIN_B: 5}
+    assert inventory.gas(frozenset(), asset, COSTS) == {}, "another account's purse pays for it"
 
 
 def test_asset_of_the_swap_is_named_before_its_gas() -> None:
@@ -200,8 +214,9 @@ def test_asset_of_the_swap_is_named_before_its_gas() -> None:
 
 def test_chain_without_gas_for_one_more_exit_is_named() -> None:
     promises = [promise(), promise("x", funded=True)]
-    assert inventory.shortages([A, B], promises, COSTS, {COIN_A: 21, COIN_B: 15}) == {}
-    short = inventory.shortages([A, B], promises, COSTS, {COIN_A: 20, COIN_B: 15})
+    assert inventory.shortages([A, B], promises, COSTS, {COIN_A: 21, COIN_B: 20}) == {}
+    assert list(inventory.shortages([A, B], promises, COSTS, {COIN_A: 21, COIN_B: 19})) == [B]
+    short = inventory.shortages([A, B], promises, COSTS, {COIN_A: 20, COIN_B: 20})
     assert list(short) == [A]
     assert "21 of" in short[A]
     assert "holds 20" in short[A]

@@ -15,6 +15,21 @@ from gateway.simulation.verdict.problem import Kind
 MANY = 500
 
 
+@pytest.mark.parametrize("count", [0, 1, 12, 13, 200, 10_000])
+def test_campaign_has_one_dense_town_in_twelve(count: int) -> None:
+    seeds, dense = campaign.mixed(count), -(-count // 12)
+    assert sorted(seeds) == [*range(dense), *range(SMALL_TOWNS, SMALL_TOWNS + count - dense)]
+    assert [seed < SMALL_TOWNS for seed in seeds[:13]] == [True, *[False] * 11, True][: len(seeds)]
+
+
+def test_what_is_left_of_a_mixed_campaign_is_two_runs() -> None:
+    seeds = campaign.mixed(40)
+    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 36)]
+    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 12, 24)]
+    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 33, 3)]
+    assert list(campaign.runs(())) == []
+
+
 def test_a_story_that_breaks_off_is_a_problem_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     def breaks_off(seed: int) -> None:
         raise ZeroDivisionError(seed)

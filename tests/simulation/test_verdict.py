@@ -23,6 +23,7 @@ from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
 from htlc.model import Leg, Role
+from relayer.pump.tables import relayer_swaps
 from tests.simulation import planted_operators, planted_outcomes
 from tests.simulation.stage import PREIMAGE, Stage, deal, plan
 
@@ -681,6 +682,32 @@ def test_sequence_is_handed_on_once_others_did_its_deed_finally(settled_blocks: 
     assert {problem.kind for problem in found} == kinds, [str(problem) for problem in found]
 
 
+async def signed_before_an_outage(stage: Stage, exit_behind: bool) -> None:
+    """A lock that a process signed and never sent; the next one sends it though its counterpart pays nobody by now."""
+    agreed, other = await stage.open(), await stage.open()
+    for number, one in enumerate((agreed, other)):
+        await stage.lock(stage.dapp, one.initiator_leg, number)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    unsigned, _ = stage.lock_of(other.participant_leg, 1)
+    legs, now_s = stage.world.chains[B].access().legs, stage.world.clock.now()
+    claim = legs.claim(agreed.participant_leg, second, PREIMAGE, stage.relayer.accounts[B])
+    signed = [await stage.sign(stage.relayer, one) for one in (unsigned, *([claim] if exit_behind else []))]
+    stage.record.signed_s |= dict.fromkeys(signed, now_s)
+    stage.relayer.away.append((stage.world.seconds, stage.world.seconds + 2))
+    stage.world.blocked.append((COIN[A], stage.relayer.accounts[A], now_s + 0.5, now_s + 60))
+    await stage.pass_to(now_s + 4)
+    for raw in signed:
+        stage.note(stage.relayer, B, raw)
+
+
+@pytest.mark.parametrize("exit_behind", [False, True])
+def test_lock_of_a_process_that_died_leaves_before_an_exit(exit_behind: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await signed_before_an_outage(stage, exit_behind)
+
+    assert (Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}) is not exit_behind
+
+
 def test_every_kind_of_problem_has_its_planted_violation() -> None:
     assert set(PLANTED) | ELSEWHERE == set(Kind)
 
@@ -718,6 +745,37 @@ def test_what_a_replaced_final_block_settled_is_no_exposure(excess: Any) -> None
         await excess(stage)
 
     assert judged(story) == []
+
+
+@pytest.mark.parametrize("proven_first", [True, False])
+def test_promises_count_in_the_order_in_which_they_are_stored(proven_first: Any) -> None:
+    """Answered at once, the one that was asked for first may be stored last: it is held against the other."""
+
+    async def story(stage: Stage) -> None:
+        most = MOST.per_counterparty // 4 + 1
+        proven = await stage.open(amount=most)
+        other = await stage.open(amount=most, style=Style.VANISHES, honest=False)
+        for one in (proven, other) if proven_first else (other, proven):
+            await stage.begun(stage.relayer, one, Role.LIQUIDITY_PROVIDER)
+        await stage.lock(stage.dapp, proven.initiator_leg)
+        created = relayer_swaps.c.created_ns
+        earlier = sa.update(relayer_swaps).where(relayer_swaps.c.swap_id == proven.swap_id)
+        await stage.relayer.database.write(lambda c: c.execute(earlier.values({created: created - 1})))
+
+    assert (Kind.PROMISED_BEYOND in {problem.kind for problem in judged(story)}) is proven_first
+
+
+@pytest.mark.parametrize(("reorg_after_s", "found"), [(-1.0, True), (1.0, False)])
+def test_exit_that_went_with_a_final_block_may_lapse(reorg_after_s: Any, found: bool) -> None:
+    """Only a form that was sent before the block went."""
+
+    async def story(stage: Stage) -> None:
+        await exit_lapsed(stage)
+        [refund, *_] = [one for one in stage.world.wire.firsts() if one.body.settles]
+        stage.world.undone.add(PREIMAGE.hashlock())
+        stage.world.deep[B] = DeepReorg(refund.at_s + reorg_after_s, Height(1), refund.at_s)
+
+    assert (Kind.EXIT_LAPSED in {problem.kind for problem in judged(story)}) is found
 
 
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])

@@ -16,7 +16,7 @@ from gateway.simulation.verdict.gates import REVEAL_S
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record, Refusal
-from gateway.simulation.world import COIN, GAS, TOKEN
+from gateway.simulation.world import COIN, TOKEN
 
 ALLOWANCE_S: Final = 20.0
 """How much longer than the protocol's least an honest pair may take, outages aside."""
@@ -26,8 +26,6 @@ SILENT_S: Final = 10.0
 """How much earlier than its initiator hears of it a swap may be agreed on."""
 HELD_S: Final = SILENT_S + HOLD_S + 2.0
 """From the earliest time of an agreement until what it holds is free again."""
-DRAINED_TIMES: Final = 16
-"""Base fees of a transaction that a purse holds at least from which nothing is short."""
 LEAST_S: Final = 60.0
 """From the agreement to both claims, each in a block and final, with every bound used up."""
 
@@ -183,22 +181,13 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
         return False
     dapp, relayer = deal.dapp or "", deal.relayer
     bound_until = {dapp: _first_s(record, dapp, deal, reveals=True), relayer: _first_s(record, relayer, deal)}
-    if (_locks_slowly(record, dapp) and bound_until[dapp] == inf) or _is_drained(record, deal):
+    if _locks_slowly(record, dapp) and bound_until[dapp] == inf:
         return False
     return not any(
         since < min(acted_s + 1, began + LEAST_S) and until > began - COME_BACK_S
         for name, acted_s in bound_until.items()
         for since, until in record.process(name).away
     )
-
-
-def _is_drained(record: Record, deal: Agreed) -> bool:
-    """A withdrawal has left hardly more gas than exits keep: what a lock costs itself is not kept for it."""
-    here = record.world.chains[deal.participant_leg.chain]
-    if here.native is None or not record.plan.withdrawals:
-        return False
-    held = here.balance(deal.participant_leg.sender, here.native, _height_at(record, here, deal.agreed_at_s))
-    return held < DRAINED_TIMES * GAS * record.world.dearest[here.chain]
 
 
 def _locks_slowly(record: Record, party: str) -> bool:

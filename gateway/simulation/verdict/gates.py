@@ -6,7 +6,7 @@ here.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from core.model.facts import LockStatus
@@ -146,7 +146,7 @@ def _on_the_way_s(record: Record, sent: Sent) -> int:
 
 def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None = None) -> Iterator[Problem]:
     """Nobody locks (these terms) or reveals while a claim of either leg has been known for a while not to pay. What a
-    process signed before that it may still send."""
+    process signed before that it may still send; see `_was_ready`."""
     lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
     known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
     for asset, account, since_s, until_s in record.world.blocked:
@@ -197,8 +197,23 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
 
 
 def _was_ready(record: Record, sent: Sent, terms: LockTerms, before_s: float) -> bool:
-    """Return true if the lock had left by then in another form, or was signed by then in a life that lasts."""
-    return _another_form(record, sent, terms, before_s) or record.was_signed_by(sent, before_s)
+    """Return true if the lock had left by then in another form, or was signed by then in a life that lasts; or by a
+    process that is gone, if an exit of the account stands behind it: what an exit waits for goes out with it."""
+    if _another_form(record, sent, terms, before_s) or record.was_signed_by(sent, before_s):
+        return True
+    return record.signed_s.get(sent.raw, inf) <= before_s and _holds_up_an_exit(record, sent)
+
+
+def _holds_up_an_exit(record: Record, sent: Sent) -> bool:
+    """Return true if an exit was signed by then under a later sequence of the account: no block takes it before."""
+    return any(
+        (one.party, one.chain, one.body.sender) == (sent.party, sent.chain, sent.body.sender)
+        and one.body.sequence > sent.body.sequence
+        and bool(one.body.settles)
+        and not one.body.locks
+        and record.signed_s.get(one.raw, inf) <= sent.at_s
+        for one in record.world.wire.firsts()
+    )
 
 
 def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:

@@ -294,7 +294,7 @@ def _lapsed(record: Record) -> Iterator[Problem]:
                 continue
             if any(_outlives(one, expiry) for one in those) or not _still_due(record, sent, lock_id, expiry):
                 continue
-            if _was_unfinal(record, sent):
+            if _was_unfinal(record, sent) or _went_with_a_final_block(record, sent, lock_id):
                 continue
             if not _was_away(record, record.process(party), here.block(expiry).header.time):
                 text = f"{party} lets its exit from {lock_id} of {chain} expire"
@@ -321,6 +321,14 @@ def _was_unfinal(record: Record, sent: Sent) -> bool:
     began_s = record.world.clock.now() - record.world.seconds
     stalled = any(chain == sent.chain and until_s > sent.at_s for chain, _, until_s in record.world.stalled)
     return stalled and any(chain == sent.chain and began_s + at_s > sent.at_s for chain, at_s in record.world.reorged)
+
+
+def _went_with_a_final_block(record: Record, sent: Sent, lock_id: LockId) -> bool:
+    """True for a form from before a deep reorg, if what it settles hung on a replaced final block: whoever had seen it
+    settled finally looks after it no more."""
+    reorg, locks = record.world.deep.get(sent.chain), all_locks(record.world.chains[sent.chain])
+    undone = {lock.lock_id for lock in locks if lock.terms.hashlock in record.world.undone}
+    return reorg is not None and sent.at_s < reorg.at_s and lock_id in undone
 
 
 def _was_away(record: Record, process: Process, at: ChainTime) -> bool:

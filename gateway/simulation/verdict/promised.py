@@ -34,7 +34,7 @@ async def problems(record: Record) -> list[Problem]:
     """Every agreement for which there was nothing left."""
     if record.plan.rough & UNCLEAR:
         return []
-    times: dict[str, float] = {}
+    times: dict[str, tuple[int, float]] = {}
     for relayer in record.relayers:
         times |= await relayer.database.read(_times)
     known = [one for one in record.agreed if one.swap_id in times]
@@ -42,14 +42,16 @@ async def problems(record: Record) -> list[Problem]:
     found: list[Problem] = []
     for new in sorted(known, key=lambda one: times[one.swap_id]):
         before = [one for one in known if one.relayer == new.relayer and times[one.swap_id] < times[new.swap_id]]
-        found += _beyond(record, new, before, times[new.swap_id], locks)
+        found += _beyond(record, new, before, times[new.swap_id][1], locks)
     return found
 
 
-def _times(connection: Connection) -> dict[str, float]:
-    """When each swap was agreed on (Unix seconds), by the provider's own word: its initiator may hear of it later."""
-    rows = connection.execute(sa.select(relayer_swaps.c.swap_id, relayer_swaps.c.created_ns))
-    return {row.swap_id: row.created_ns / NS_PER_S for row in rows}
+def _times(connection: Connection) -> dict[str, tuple[int, float]]:
+    """The place of each swap in the order in which they were stored, which is the order in which they were judged; and
+    when it was agreed on (Unix seconds), by the provider's own word: its initiator may hear of it later."""
+    place = sa.literal_column("rowid", sa.Integer).label("place")
+    rows = connection.execute(sa.select(place, relayer_swaps.c.swap_id, relayer_swaps.c.created_ns))
+    return {row.swap_id: (row.place, row.created_ns / NS_PER_S) for row in rows}
 
 
 def _beyond(
