@@ -258,7 +258,7 @@ class _Sight:
 
     def of_wire(self, sent: Sequence[Sent], roles: Mapping[str, str]) -> Iterator[Timed]:
         for one in sent:
-            if one.party in roles:
+            if one.party in roles and not (one.spent and one.body.locks):
                 at_ns = round(one.at_s * _NS) + _AFTER_NS
                 for on in self._sent(one, at_ns):
                     yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)

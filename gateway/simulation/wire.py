@@ -33,6 +33,11 @@ class Sent:
     used: int
     process: int = 0
 
+    @property
+    def spent(self) -> bool:
+        """True if their sequence was finally used before they left: no block can hold them."""
+        return self.used > self.body.sequence
+
 
 class Wire:
     """Every note of one story. `errors` counts what sending and simulating raised, by class."""

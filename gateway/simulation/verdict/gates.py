@@ -90,6 +90,8 @@ def _of_price(record: Record, deal: Agreed) -> Iterator[Problem]:
 
 
 def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
+    if sent.spent and _another_form(record, sent, terms, sent.at_s):
+        return  # the first form is final: of this one nothing can come
     t_b = deal.participant_leg.timelock.seconds
     left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent)
     if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
