@@ -27,12 +27,13 @@ from htlc.effects import (
     VerifyLock,
     leg_kind,
 )
-from htlc.facts import close, ever_locked, has_funded, has_revealed, leg_of
+from htlc.facts import close, ever_locked, has_funded, has_revealed, leg_of, with_leg
 from htlc.model import (
     Agreement,
     Attempt,
     AttemptStatus,
     Leg,
+    LegState,
     LegStatus,
     Phase,
     Role,
@@ -278,6 +279,20 @@ def check_fund_now(
     _check_skews(state.agreement, now_s, initiator_head, participant_head)
 
 
+def check_fund_again(
+    state: SwapState,
+    policy: SwapPolicy,
+    now_s: int,
+    initiator_head: ChainTime,
+    participant_head: ChainTime,
+) -> None:
+    """As `check_fund_now`, for our lock in another form, or for its bytes once more: a block has shown it, perhaps, and
+    may be gone."""
+    own = state.agreement.own_leg
+    unseen = state if own is None else with_leg(state, own, LegState())
+    check_fund_now(unseen, policy, now_s, initiator_head, participant_head)
+
+
 def check_reveal_now(
     state: SwapState,
     policy: SwapPolicy,
@@ -301,13 +316,6 @@ def by_own_clock(check: StateCheck, state: SwapState, now_s: int) -> None:
     agreement = state.agreement
     heads = (ChainTime(one.chain, now_s) for one in (agreement.initiator_leg, agreement.participant_leg))
     check(state, agreement.policy, now_s, *heads)
-
-
-def check_time_to_fund(state: SwapState, now_s: int) -> None:
-    """The time gate of our lock alone: of one whose block may be gone before its swap hears of it. Raise
-    `GateClosedError`."""
-    if state.agreement.own_leg is not None:
-        _check_fund_time(state.agreement, now_s, state.agreement.policy)
 
 
 def _check_fund_time(agreement: Agreement, now_s: int, policy: SwapPolicy) -> None:

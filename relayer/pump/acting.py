@@ -175,7 +175,11 @@ class Acts:
         return true_seconds(self._clock.now_ns())
 
     def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
-        """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing."""
+        """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing.
+
+        A lock that a block has shown is not called off, and goes out again like one that none has: the chain may say
+        that its block is gone before the blocks are read.
+        """
         try:
             key = EffectKey.parse(effect_key)
         except RejectedError:  # an allowance, an attestation: not asked for by a swap
@@ -184,18 +188,17 @@ class Acts:
             return None
         try:
             state = swaps.load(connection, SwapId(key.stream))
-            if _stands(state):
-                # A block showed it. Another form is asked for all the same once that block is gone, and the chain may
-                # say so before the blocks are read.
-                decisions.check_time_to_fund(state, self._now_s())
-                return None
-            decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
-        except GateClosedError as gate:
-            return gate.message if in_time else None
         except NotFoundError:
             return None
+        own = state.agreement.own_leg
+        if own is None:
+            return None
+        try:
+            decisions.by_own_clock(decisions.check_fund_again, state, self._now_s())
+        except GateClosedError as gate:
+            return gate.message if in_time else None
         except RejectedError as error:
-            return error.message
+            return error.message if in_time or state.leg(own).lock_id is None else None
         return None
 
     async def _check_again(self, effect_key: str) -> None:
@@ -353,9 +356,9 @@ class Acts:
 
 
 def _stands(state: SwapState) -> bool:
-    """Return true if our own lock was seen."""
+    """Return true if a block shows our own lock."""
     own = state.agreement.own_leg
-    return own is None or state.leg(own).lock_id is not None
+    return own is None or state.leg(own).lock is not None
 
 
 def exit_transaction(here: ActingChain, asked: Exit) -> UnsignedTransaction:

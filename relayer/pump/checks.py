@@ -187,13 +187,14 @@ class Checks:
         agreement, own = state.agreement, state.agreement.own_leg
         if own is None:
             raise RejectedError("a watchtower funds nothing")
+        check = decisions.check_fund_now if fresh else decisions.check_fund_again
         # Before anything is waited for: what is too late waits neither for the operator nor for a chain.
-        decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
+        decisions.by_own_clock(check, state, self._now_s())
         if self._switches is not None:
             self._switches.may_lock(agreement.initiator_leg.asset, agreement.participant_leg.asset)
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
-        decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
+        check(state, agreement.policy, self._now_s(), first, second)
         await self._read_up(agreement, first, second)
         other = state.leg(own.other)
         ours = agreement.terms(own)

@@ -309,13 +309,20 @@ def test_own_clock_alone_stands_for_both_chains() -> None:
         decisions.by_own_clock(decisions.check_fund_now, fundable(), NOW + last + 1)
 
 
-def test_a_lock_that_stands_has_a_time_gate_still() -> None:
+@pytest.mark.parametrize("leg", [LegState(), locked(SECOND), LegState(lock_id=IDS[SECOND])])
+def test_our_lock_again_has_every_gate_whatever_blocks_showed(leg: LegState) -> None:
     """Its block may be replaced: another form is asked for like the first."""
-    last = timelock(agreement(), SECOND) - FUND_S - 1
-    standing = fundable(participant_leg=revealable().participant_leg)
-    decisions.check_time_to_fund(standing, NOW + last)
+
+    def check(state: SwapState, now: int) -> None:
+        decisions.by_own_clock(decisions.check_fund_again, state, NOW + now)
+
+    last, state = timelock(agreement(), SECOND) - FUND_S - 1, fundable(participant_leg=leg)
+    check(state, last)
     with pytest.raises(GateClosedError):
-        decisions.check_time_to_fund(standing, NOW + last + 1)
+        check(state, last + 1)
+    for closed in ({"preimage": PREIMAGE}, {"initiator_leg": LegState()}, {"verified": None}):
+        with pytest.raises(ConflictError):
+            check(replace(state, **closed), 1)
 
 
 # --- what is asked for ----------------------------------------------------------------------------
