@@ -19,6 +19,7 @@ from yarl import URL
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from regulator_api.bodies import ChainsAnswer, SwapAnswer, SwapsPage, TransfersPage, TransferView
+from regulator_api.bundles import Ground, Verified, verify
 from regulator_api.exports.routes import ExportAnswer, ExportBody
 from regulator_api.reading.bodies import (
     AccountMoveView,
@@ -150,6 +151,22 @@ class RegulatorClient:
             raise RejectedError(f"export {begun.id} failed: {found.detail}")
         return await self._raw("GET", _path("exports", begun.id, "file"), {}, None)
 
+    async def proven(
+        self, path: str, kind: type[T], ground: Ground | None = None, **query: str | int
+    ) -> tuple[T, Verified]:
+        """Ask for an answer with its proof, and check it: return both. `path` is one of the API's, percent-encoded.
+
+        The answer's figures are computed again; evidence of chains is verified by `ground`, the reader's own anchors
+        and time. Raise `RejectedError` for a proof that does not hold, or is one of another path.
+        """
+        raw = await self._raw("GET", path, {**query, "evidence": True}, None)
+        found = await asyncio.to_thread(verify, raw, ground)
+        asked = _asked(path, query)
+        proof = msgspec.json.decode(raw, type=_Proven).proof
+        if proof.path != asked:
+            raise RejectedError(f"the proof is of {proof.path[:200]!a}, and not of {asked[:200]!a}")
+        return msgspec.json.decode(raw, type=kind), found
+
     # --- parts -----------------------------------------------------------------------------------------------------
 
     async def _pages(self, path: str, kind: type[T], filters: Mapping[str, str | int]) -> AsyncIterator[T]:
@@ -174,8 +191,7 @@ class RegulatorClient:
             raise RejectedError(f"the answer to {method} {path} is not in its form: {error}") from None
 
     async def _raw(self, method: str, path: str, query: Mapping[str, str | int], body: msgspec.Struct | None) -> bytes:
-        parts = [f"{name}={quote(_text(value), safe='')}" for name, value in query.items()]
-        asked = f"{path}?{'&'.join(parts)}" if parts else path
+        asked = _asked(path, query)
         data = None if body is None else msgspec.json.encode(body)
         sent = {} if data is None else {"Content-Type": "application/json"}
         # The query is part of what was signed: it is sent as it is written here.
@@ -196,6 +212,20 @@ class RegulatorClient:
         if status >= 400:
             raise _refusal(status, raw)
         return raw
+
+
+class _Path(msgspec.Struct):
+    path: str
+
+
+class _Proven(msgspec.Struct):
+    proof: _Path
+
+
+def _asked(path: str, query: Mapping[str, str | int]) -> str:
+    """The path with its query, as it is sent."""
+    parts = [f"{name}={quote(_text(value), safe='')}" for name, value in query.items()]
+    return f"{path}?{'&'.join(parts)}" if parts else path
 
 
 def _text(value: str | int) -> str:

@@ -68,10 +68,12 @@ def read_json(raw: bytes) -> Any:
     """Return a document. Raise `RejectedError` for what is not JSON, or says one name twice: readers differ in which of
     the two counts (RFC 8259 section 4)."""
     try:
-        return json.loads(raw, object_pairs_hook=_distinct, parse_constant=_no_number)
+        found = json.loads(raw, object_pairs_hook=_distinct, parse_constant=_no_number)
+        msgspec.json.encode(found)  # half a surrogate pair, and numbers that no reader has, are in no form of ours
+        return found
     except RecursionError:
         raise RejectedError("this is nested too deeply") from None
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise RejectedError(f"this is not JSON: {error}") from None
 
 
@@ -87,5 +89,9 @@ def _no_number(text: str) -> Any:
 
 
 def digest_of(content: Mapping[str, Any], prefix: bytes = PREFIX) -> str:
-    """The SHA-256 of a document in its one form: members sorted, no spaces."""
-    return hashlib.sha256(prefix + msgspec.json.encode(content, order="sorted")).hexdigest()
+    """The SHA-256 of a document in its one form: members sorted, no spaces. Raise `RejectedError` if it has none."""
+    try:
+        raw = msgspec.json.encode(content, order="sorted")
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise RejectedError(f"the document has something that JSON of ours has not: {error}") from None
+    return hashlib.sha256(prefix + raw).hexdigest()

@@ -160,7 +160,7 @@ def verify_answer(document: Mapping[str, Any], ground: Ground | None = None) -> 
     if fault := asked_fault(asked, answer):
         raise RejectedError(f"the answer is not that of its path: {fault}")
     bundles = _check_parts(kind, answer, proof)
-    claims = claims_of(kind, asked, answer, proof.rows)
+    claims = _claims(kind, asked, answer, proof.rows)
     if [one.at for one in claims] != [one.at for one in proof.claims]:
         raise RejectedError("the proof is silent about a claim of the answer, or speaks of one that is not there")
     blocks, keepers = _check_claims(claims, proof, answer, ground)
@@ -201,6 +201,13 @@ def holds(claim: Claim, question: Question, found: Answer, as_of: AsOf) -> str:
     return claim.fault(question, found, as_of)
 
 
+def _claims(kind: Kind, asked: Asked, answer: Any, rows: Sequence[Row] | None) -> list[Claim]:
+    try:
+        return claims_of(kind, asked, answer, rows)
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise RejectedError(f"the answer is not in the form of its route: {error}") from None
+
+
 def _check_parts(kind: Kind, answer: Any, proof: ProofView) -> int:
     """Compute rows and bundles again. Return how many bundles there are."""
     try:
@@ -223,7 +230,7 @@ def _check_parts(kind: Kind, answer: Any, proof: ProofView) -> int:
             if fault := one.fault(read_json(raw)):
                 raise RejectedError(f"the answer does not follow from its bundle at {one.at}: {fault}")
             count += 1
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise RejectedError(f"the proof is not in its form: {error}") from None
     return count
 
@@ -254,7 +261,11 @@ def _check_claims(
             raise RejectedError(f"the claim at {said.at} names evidence that is not there")
         used.add(said.evidence)
         one = proven[said.evidence]
-        if fault := holds(claim, one.question, one.answer, one.as_of):
+        try:
+            fault = holds(claim, one.question, one.answer, one.as_of)
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            fault = str(error)
+        if fault:
             raise RejectedError(f"the evidence does not show what the answer says at {said.at}: {fault}")
         place = one.as_of.block
         if named.get((place.chain, place.height), place.hash) != place.hash:

@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from regulator_api.client import RegulatorClient
 from regulator_api.exports.routes import ExportBody
+from regulator_api.reading.bodies import ProfileAnswer, SupplyAnswer
 from regulator_api.service import SupervisedChain
 from regulator_api.signing import Signer
 from regulator_api.tracing.bodies import AccountSource, TraceBody
@@ -43,6 +45,19 @@ async def test_answers_are_typed_and_held_against_the_key(world: World, signed: 
         assert len(exported.splitlines()) == 2
         with pytest.raises(NotFoundError, match="no such swap"):
             await regulator.swap("swap-7")
+
+
+async def test_answers_are_proven_and_computed_again(world: World, signed: Api) -> None:
+    deal = await claimed_swap(world, signed)
+    async with RegulatorClient(signed.address, None, SIGNER.public_key, key=signed.keys["prover"]) as regulator:
+        supply, found = await regulator.proven(
+            f"/v1/assets/{quote(GOLD, safe='')}/supply", SupplyAnswer, as_of="latest"
+        )
+        assert supply.residual == "0"
+        assert "computed again from" in found.shows
+        profile, found = await regulator.proven(f"/v1/accounts/{quote(deal.initiator.sender)}", ProfileAnswer)
+        assert profile.account == deal.initiator.sender
+        assert "no prover is configured" in found.caution
 
 
 async def test_lists_are_read_to_their_end(world: World, signed: Api) -> None:

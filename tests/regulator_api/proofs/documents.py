@@ -61,3 +61,30 @@ def amounts(document: Any, at: str = "") -> Iterator[tuple[str, str]]:
 
 def document_of(raw: bytes) -> Any:
     return msgspec.json.decode(raw)
+
+
+JUNK: tuple[Any, ...] = (
+    None,
+    True,
+    -1,
+    2**70,
+    1e300,
+    "",
+    "\ud800",
+    "0x",
+    "9" * 90,
+    [],
+    {},
+    [[[]]],
+    {"at": 1},
+    "memory:a",
+)
+
+
+def places(document: Any, at: str = "") -> Iterator[str]:
+    """A pointer to every value in a document."""
+    inner = document.items() if isinstance(document, dict) else enumerate(document)
+    for name, one in inner if isinstance(document, dict | list) else ():
+        yield f"{at}/{name}"
+        if isinstance(one, dict | list):
+            yield from places(one, f"{at}/{name}")

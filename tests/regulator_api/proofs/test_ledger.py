@@ -1,14 +1,18 @@
 """Answers about a running ledger: what they claim is proven by its state, and lists by their counted lengths."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest_asyncio
+from typer.testing import CliRunner
 
 from adapters.consortium.chain import ConsortiumChain
 from core.model.questions import Anchor
 from core.model.types import Height, Seconds
+from core.proofs.evidence import encode_anchor
+from gateway.cli import app, queries  # noqa: F401 (registers the commands)
 from local_chains.consortium.node import ConsortiumNode
 from regulator_api.bundles import Ground
 from tests.adapters.consortium.harness import CHAIN, CNYD
@@ -92,6 +96,26 @@ async def test_no_proven_claim_can_be_changed(proven: Proven) -> None:
     # A version that is left out is missed, even if the proof no longer speaks of it.
     short = document_of(await asked(proven, "/v1/records/{chain}/notes/one"))
     assert_not_forged(short, "/items", short["items"][1:], ground)
+
+
+async def test_verify_says_in_words_what_is_proven(proven: Proven, tmp_path: Path) -> None:
+    ground = ground_of(proven)
+    assert isinstance(ground.trusted, Anchor)
+    answer, anchor = tmp_path / "answer.json", tmp_path / "anchor.json"
+    anchor.write_bytes(encode_anchor(ground.trusted))
+    raw = await asked(proven, "/v1/swaps/swap-1")
+    answer.write_bytes(raw)
+    command = ["verify", str(answer), "--anchor", str(anchor), "--now", str(ground.now_s), "--json"]
+    shown = json.loads(CliRunner().invoke(app, command).stdout)
+    assert shown["verified"] is True
+    assert "1 of its 2 claims about chains are proven" in shown["what"]
+    assert "no prover is configured" in shown["caution"]
+    answer.write_bytes(raw.replace(b'"status":"claimed"', b'"status":"refunded"'))
+    refused = CliRunner().invoke(app, command)
+    assert (refused.exit_code, json.loads(refused.stdout)["verified"]) == (2, False)
+    answer.write_bytes(raw)
+    assert CliRunner().invoke(app, [*command[:2], "--anchor", str(answer)]).exit_code == 2
+    assert CliRunner().invoke(app, [*command[:2], "--anchor", str(tmp_path / "none.json")]).exit_code == 1
 
 
 async def test_evidence_is_as_of_the_answers_block(proven: Proven) -> None:
