@@ -9,6 +9,7 @@ gas of exits is never spent on it. One header serves all answers that wait for i
 """
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,8 +18,8 @@ from typing import Final
 from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
 from core.model.ports import HeadSource
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AssetId, ChainId, Height
-from core.proofs.cometbft.clients import HeaderClient, SignedHeaders
+from core.model.types import AccountId, AssetId, ChainId, Height
+from core.proofs.cometbft.clients import HeaderClient, NewestHeader, SignedHeaders
 from core.proofs.cometbft.types import LightBlock
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -34,7 +35,10 @@ LOOK_S: Final = 60.0
 AGAIN_S: Final = 5.0
 """How soon a header that answers wait for is tried again."""
 RENEWED_AT: Final = 1 / 3
-"""The share of the trusting period that is left when a header is proven for the sake of trust alone."""
+"""The share of the trusting period that is left when the first account's turn comes to prove a header for the sake of
+trust alone."""
+TURNS: Final = 1 / 16
+"""The share of the trusting period over which the turns of several accounts are spread, so that one of them pays."""
 MAX_STEPS: Final = 16
 """Changes of validators that one look brings the client through; the next look goes on."""
 MAX_TRIES: Final = 3
@@ -64,6 +68,13 @@ class HeaderSetup:
     client: HeaderClient
     per_day: int
     pays_in: AssetId
+
+
+def renews_at(account: AccountId, newest: Height) -> float:
+    """Return the share of the trusting period that is left when the turn of `account` comes to renew the trust in the
+    header at `newest`: at most `RENEWED_AT`, more than `RENEWED_AT - TURNS`, in another order for each header."""
+    digest = hashlib.sha256(f"{account} {newest}".encode()).digest()
+    return RENEWED_AT - TURNS * int.from_bytes(digest[:6]) / 2**48
 
 
 @dataclass(slots=True)
@@ -116,7 +127,7 @@ class HeaderWorker:
     async def step(self) -> None:
         """Look once, and send what is due. Raise `RetryableError`; what was sent is found again."""
         newest, period_s = await self.setup.client.newest(), await self.setup.client.trusting_period_s()
-        left_s = newest.time_ns / NS_PER_S + period_s - self.clock.now()
+        left_s = self._left_s(newest, period_s)
         self.metrics.client_trust_s.labels(self.chain).set(0.0 if newest.frozen else left_s)
         self.metrics.client_trust_share.labels(self.chain).set(0.0 if newest.frozen else left_s / period_s)
         if newest.frozen:
@@ -135,11 +146,18 @@ class HeaderWorker:
                 raise
             self._needed = None if self._needed == needed else self._needed
             newest = await self.setup.client.newest()
-            left_s = newest.time_ns / NS_PER_S + period_s - self.clock.now()
-        if left_s < period_s * RENEWED_AT:
+        due_s = period_s * renews_at(self.pipeline.account, newest.height)
+        if self._left_s(newest, period_s) < due_s:
             target = Height((await self.heads.head()).finalized.height - 1)
             if target > newest.height:
-                await self._prove(await self._bring_to(target, "trust"), "trust")
+                block = await self._bring_to(target, "trust")
+                # Somebody else's turn may have come meanwhile, or an answer have brought a header.
+                if self._left_s(await self.setup.client.newest(), period_s) < due_s:
+                    await self._prove(block, "trust")
+
+    def _left_s(self, newest: NewestHeader, period_s: int) -> float:
+        """Return for how long trust lasts that rests on this header."""
+        return newest.time_ns / NS_PER_S + period_s - self.clock.now()
 
     async def _bring_to(self, target: Height, cause: str) -> LightBlock:
         """Return the block at this height, once the client takes its header: every change of validators on the way is
