@@ -30,6 +30,13 @@ TOKEN_ABI: Final = (
     },
     {
         "type": "function",
+        "name": "balanceOf",
+        "stateMutability": "view",
+        "inputs": [{"name": "owner", "type": "address"}],
+        "outputs": [{"name": "", "type": "uint256"}],
+    },
+    {
+        "type": "function",
         "name": "allowance",
         "stateMutability": "view",
         "inputs": [{"name": "owner", "type": "address"}, {"name": "spender", "type": "address"}],

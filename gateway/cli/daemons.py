@@ -227,6 +227,10 @@ def chain_run(
         int | None,
         typer.Option(min=4_000, help="Embedded engine: how many of the newest blocks to keep; else all."),
     ] = None,
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Embedded engine: a page that may ask from browsers, https://host, or *; repeatable."),
+    ] = None,
     as_json: Json = False,
     log_level: LogLevel = None,
     log_format: LogFormat = None,
@@ -236,4 +240,4 @@ def chain_run(
     from gateway.logs import start_logging
 
     start_logging(log_level, log_format, as_json)
-    asyncio.run(run_chain(home, listen, interval_s, as_json, keep_blocks))
+    asyncio.run(run_chain(home, listen, interval_s, as_json, keep_blocks, cors_origin or ()))

@@ -58,6 +58,8 @@ async def _up(directory: Path, relayers: int, comet_nodes: int, as_json: bool) -
 
 
 def _show(devnet: Any, directory: Path, as_json: bool) -> None:
+    from core.runtime.sockets import HOST
+
     info = devnet.info
     if as_json:
         from gateway.devnet.info import public_view
@@ -67,6 +69,8 @@ def _show(devnet: Any, directory: Path, as_json: bool) -> None:
     lines = [("", "The devnet is up", "")]
     lines += [(chain.id, chain.endpoints[0].url, chain.contract or "") for chain in info.chains]
     lines += [(name, url, "dApp API: /v1, /openapi.json, /metrics") for name, url in info.relayers.items()]
+    # By name: passkeys are bound to one.
+    lines += [("swap page", f"{url.replace(HOST, 'localhost')}/swap", name) for name, url in info.relayers.items()]
     lines += [("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")]
     lines += [("console", f"{info.regulator}/console", "sign in as any role: Sign in with the devnet")]
     lines += [("sign-in", info.sign_in, "the identity provider of this devnet alone")]

@@ -9,6 +9,7 @@ environment variable that holds its passphrase.
     trading     pairs, limits, reserves, attestations
     supervising who may ask a regulator
     treasury    what may be taken out of a relayer's accounts
+    swap_page   the page that people swap in
     swapping    whoever swaps with a relayer
     faults      everything that is wrong, with its place
     reading     files in and out
@@ -30,6 +31,7 @@ from gateway.config.model import (
     IndexConfig,
     LimitConfig,
     OpeningConfig,
+    PageChainConfig,
     PairConfig,
     PriceConfig,
     RegulatorConfig,
@@ -41,6 +43,7 @@ from gateway.config.model import (
     SigningConfig,
     SupervisionWebhookConfig,
     SwapConfig,
+    SwapPageConfig,
     TimingConfig,
     TokenConfig,
     TokensConfig,
@@ -80,6 +83,7 @@ __all__ = [
     "IndexConfig",
     "LimitConfig",
     "OpeningConfig",
+    "PageChainConfig",
     "PairConfig",
     "PriceConfig",
     "RegulatorConfig",
@@ -91,6 +95,7 @@ __all__ = [
     "SigningConfig",
     "SupervisionWebhookConfig",
     "SwapConfig",
+    "SwapPageConfig",
     "TimingConfig",
     "TokenConfig",
     "TokensConfig",

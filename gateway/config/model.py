@@ -231,6 +231,22 @@ class WebhooksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     allow: tuple[str, ...] = ()
 
 
+class PageChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A chain as browsers reach it: URLs of nodes whose answers pages of others may read (CORS). Everybody sees them,
+    so that no key stands in them. `name` is for people; none is the chain's id."""
+
+    id: str
+    endpoints: tuple[str, ...]
+    name: str = ""
+
+
+class SwapPageConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The page that people swap in, at `/swap` of the relayer; see `console.swap_page`. Pairs between `chains` are
+    offered there."""
+
+    chains: tuple[PageChainConfig, ...]
+
+
 class AttestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A validator operator's attestations: headers of `foreign`, voted on `home` with each of `keys` of the keystore.
 
@@ -273,6 +289,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     report: ReportConfig | None = None
     webhooks: WebhooksConfig = WebhooksConfig()
     attest: AttestConfig | None = None
+    swap_page: SwapPageConfig | None = None
 
 
 class SwapConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,6 +25,7 @@ from gateway.config.model import (
     WatchtowerConfig,
 )
 from gateway.config.prices import check_fee, check_prices, check_rate
+from gateway.config.swap_page import canonical_swap_page
 from gateway.config.tokens import canonical_tokens
 from gateway.config.treasury import canonical_treasury
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
@@ -98,6 +99,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     watchtower = _watchtower(config.watchtower, assets, faults)
     treasury = canonical_treasury(config.treasury, chains, assets, (*accounts, *retiring), faults)
     attest = None if config.attest is None else _attest(config.attest, chains, faults)
+    page = None if config.swap_page is None else canonical_swap_page(config.swap_page, chains, faults)
     if len(config.screening.lists) > MAX_LISTS:
         faults.add("screening.lists", f"has {len(config.screening.lists)} entries, at most {MAX_LISTS} are possible")
     refuse_twins(config.screening.lists, lambda number: f"screening.lists[{number}]", "list", faults)
@@ -112,6 +114,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         watchtower=watchtower,
         treasury=treasury,
         attest=attest,
+        swap_page=page,
     )
 
 

@@ -11,6 +11,7 @@ from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft.types import KeyKind
 from core.runtime.files import locked
 from core.runtime.garbage import collect_seldom
+from core.runtime.web import Cors
 from gateway.announce import announce, stop_signals
 from gateway.config import listen_address
 from local_chains.consortium.cometbft import (
@@ -87,26 +88,37 @@ def _assets(texts: Sequence[str], chain_id: str) -> list[GenesisAsset]:
 
 
 async def run_chain(
-    home: Path, listen: str | None, interval_s: float | None, as_json: bool, keep_blocks: int | None = None
+    home: Path,
+    listen: str | None,
+    interval_s: float | None,
+    as_json: bool,
+    keep_blocks: int | None = None,
+    cors_origins: Sequence[str] = (),
 ) -> None:
     """Run what is in `home` until a signal: CometBFT nodes if there are such, else the embedded engine."""
     if not find_node_homes(home):
         host, port = listen_address(listen or DEFAULT_LISTEN)
-        await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json, keep_blocks or 0)
+        cors = Cors(cors_origins)
+        await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json, keep_blocks or 0, cors)
         return
-    if listen is not None or interval_s is not None or keep_blocks is not None:
+    if listen is not None or interval_s is not None or keep_blocks is not None or cors_origins:
         raise RejectedError(
-            f"{home} is run by CometBFT: set [rpc] laddr, [consensus] timeout_commit and [causeway] keep_blocks in "
-            "each node's config/config.toml instead of --listen, --interval-s and --keep-blocks"
+            f"{home} is run by CometBFT: set [rpc] laddr and cors_allowed_origins, [consensus] timeout_commit and "
+            "[causeway] keep_blocks in each node's config/config.toml instead of --listen, --cors-origin, --interval-s "
+            "and --keep-blocks"
         )
     await _run_comet(home, as_json)
 
 
-async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool, keep_blocks: int) -> None:
+async def _run_embedded(
+    home: Path, host: str, port: int, interval_s: float, as_json: bool, keep_blocks: int, cors: Cors
+) -> None:
     collect_seldom()
     with stop_signals() as stop:
         pace, progress = Pace(interval_s=interval_s), RebuildProgress()
-        async with ConsortiumNode(home, host, port, pace, progress=progress, keep_blocks=keep_blocks) as node:
+        async with ConsortiumNode(
+            home, host, port, pace, progress=progress, keep_blocks=keep_blocks, cors=cors
+        ) as node:
             ended = asyncio.ensure_future(node.wait())
             asked = asyncio.ensure_future(stop.wait())
             await _until_first_block(node.engine)

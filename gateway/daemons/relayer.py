@@ -10,6 +10,7 @@ from typing import Final
 
 from adapters.registry import ConnectedChain
 from adapters.traits import TokenTrait
+from console.swap_page import mount_swap_page
 from core.model.boards import QueryBoard
 from core.model.errors import RejectedError, require
 from core.model.types import AccountId, AssetId, ChainId, chain_of
@@ -37,6 +38,7 @@ from gateway.daemons.parts import (
 )
 from gateway.daemons.reloading import Reloading
 from gateway.queries import prover_of
+from gateway.swap_page import page_document
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.asking.parts import make_asking
@@ -146,6 +148,8 @@ class _Daemon:
             asking=asking,
             hooks=hooks,
         )
+        if config.swap_page is not None:
+            mount_swap_page(app, *page_document(config, setup.chains, service.desk.quote_key), config.name)
 
         async def opened() -> None:
             await database.write(note_payers)

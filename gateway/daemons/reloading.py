@@ -34,7 +34,7 @@ CONNECT_S: Final = 20.0
 RELOADABLE: Final = frozenset(
     {
         *("pairs", "prices", "limits", "gas_per_exit", "max_open_swaps", "quote_ttl_s", "cors_origins", "log_level"),
-        *("tokens", "opening", "watchtower", "treasury", "screening", "chains", "accounts", "retiring"),
+        *("tokens", "opening", "watchtower", "treasury", "screening", "chains", "accounts", "retiring", "swap_page"),
     }
 )
 RELOADABLE_OF_CHAINS: Final = frozenset({"endpoints", "max_fee_gwei", "headers_per_day_wei"})

@@ -39,12 +39,14 @@ from gateway.config import (
     ClientConfig,
     EndpointConfig,
     OpeningConfig,
+    PageChainConfig,
     PairConfig,
     RegulatorConfig,
     RelayerConfig,
     ReportConfig,
     SignInConfig,
     SigningConfig,
+    SwapPageConfig,
     TimingConfig,
     TokensConfig,
     UsageConfig,
@@ -74,6 +76,7 @@ DEVELOPER: Final = "developer"
 ANCHOR_EVERY_S: Final = 60
 TOKEN_LIFE_S: Final = 7 * 24 * 3_600
 """A devnet's tokens are good for as long as anybody leaves one running."""
+PAGE_NAMES: Final = {"evm": "Ethereum (devnet)", "consortium": "Consortium (devnet)"}
 RATES: Final = "rates.csv"
 PREFERRED_PORTS: Final = {
     "ethereum": 8545,
@@ -212,13 +215,22 @@ class Devnet:
             places = [NodeAddress(peer_port=free_port(), rpc_port=port or free_port()) for port in rpc_ports]
             kind, count = KeyKind.SECP256K1_ETH, len(places)
             await asyncio.to_thread(
-                init_network, home, CONSORTIUM_REFERENCE, count, kind, assets, accounts, places, others=officers
+                init_network,
+                home,
+                CONSORTIUM_REFERENCE,
+                count,
+                kind,
+                assets,
+                accounts,
+                places,
+                others=officers,
+                cors_origins=(ANYBODY,),
             )
         else:
             await asyncio.to_thread(
                 init_home, home, CONSORTIUM_REFERENCE, assets=assets, accounts=accounts, others=officers
             )
-            run += ["--listen", f"{HOST}:{self._port('consortium')}"]
+            run += ["--listen", f"{HOST}:{self._port('consortium')}", "--cors-origin", ANYBODY]
         daemon = self._daemon("consortium", run)
         await self._run(daemon)
         return daemon.url, load_operator_keys(home)
@@ -357,6 +369,9 @@ class Devnet:
             if self.settings.supervised
             else None,
             attest=AttestConfig(ethereum.id, consortium.id, tuple(operators)) if operators else None,
+            swap_page=SwapPageConfig(
+                tuple(PageChainConfig(one.id, (one.endpoints[0].url,), PAGE_NAMES[one.kind]) for one in chains)
+            ),
         )
         file = directory / "relayer.toml"
         file.write_text(to_toml(configuration))

@@ -8,6 +8,7 @@ from typing import Final, Self
 
 from core.model.errors import FatalError, RejectedError
 from core.runtime.clock import Clock
+from core.runtime.web import Cors
 from local_chains.consortium.engine.embedded import EmbeddedEngine, Pace, open_engine
 from local_chains.consortium.engine.home import (
     Genesis,
@@ -61,6 +62,7 @@ class ConsortiumNode:
         clock: Clock | None = None,
         progress: Progress | None = None,
         keep_blocks: int = 0,
+        cors: Cors | None = None,
     ) -> None:
         self._home = home
         self._host = host
@@ -69,6 +71,7 @@ class ConsortiumNode:
         self._clock = clock
         self._progress = progress
         self._keep_blocks = keep_blocks
+        self._cors = cors
         self._engine: EmbeddedEngine | None = None
         self._server: RpcServer | None = None
         self._running: asyncio.Task[None] | None = None
@@ -89,7 +92,7 @@ class ConsortiumNode:
 
     async def __aenter__(self) -> Self:
         self._engine = await open_engine(self._home, self._clock, self._progress, self._keep_blocks)
-        self._server = RpcServer(self._engine)
+        self._server = RpcServer(self._engine, self._cors)
         try:
             self._port = await self._server.start(self._host, self._port)
         except OSError as error:

@@ -1,6 +1,7 @@
 """A person in front of a browser, who notices whatever a page should not do."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,12 +13,18 @@ GRAVE: Final = frozenset({"serious", "critical"})
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 
-class Visitor:
-    """One browser window at `url`. `noticed`: errors on the page, and requests to anywhere else."""
+def origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
-    def __init__(self, context: BrowserContext, page: Page, url: str) -> None:
+
+class Visitor:
+    """One browser window at `url`. `noticed`: errors on the page, and requests to anywhere else but `others` (URLs)."""
+
+    def __init__(self, context: BrowserContext, page: Page, url: str, others: Iterable[str] = ()) -> None:
         self.page = page
         self.url = url.rstrip("/")
+        self._expected = {origin(one) for one in (url, *others)}
         self.noticed: list[str] = []
         self.received = 0
         self._context = context
@@ -59,6 +66,5 @@ class Visitor:
             self.noticed.append(f"{message.type}: {message.text}")
 
     def _asked(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and f"{parts.scheme}://{parts.netloc}" != self.url:
+        if urlsplit(request.url).scheme not in ("data", "blob") and origin(request.url) not in self._expected:
             self.noticed.append(f"request to {request.url}")

@@ -6,6 +6,7 @@ import { type Sealed, freshSalt, passkeyKey, passphraseKey, seal, unseal } from 
 const [RECORDS, META] = ["swaps", "meta"] as const;
 const CHECK = "check";
 const SALT = "salt";
+const UNLOCK = "unlock";
 
 /** How a store is unlocked. */
 export type Unlock = { readonly passphrase: string } | { readonly passkey: Uint8Array<ArrayBuffer> };
@@ -20,11 +21,15 @@ export class IndexedDbStore implements SwapStore {
   /** Open the store, or make it. Throws if the passphrase or passkey is not the one that it was made with. */
   static async open(unlock: Unlock, name = "causeway"): Promise<IndexedDbStore> {
     const database = await opened(name);
+    database.onversionchange = () => database.close();
     try {
       const salt = await saltOf(database);
       const key = "passphrase" in unlock ? await passphraseKey(unlock.passphrase, salt) : await passkeyKey(unlock.passkey, salt);
       const check = await asked<Sealed | undefined>(database.transaction(META).objectStore(META).get(CHECK));
-      if (check === undefined) await put(database, META, CHECK, await seal(key, CHECK, CHECK));
+      if (check === undefined) {
+        await put(database, META, UNLOCK, "passkey" in unlock ? unlock.passkey : "passphrase");
+        await put(database, META, CHECK, await seal(key, CHECK, CHECK));
+      }
       else await unseal(key, CHECK, check);
       // Where a browser lets us ask: do not clear this under pressure of space. Preimages are money.
       await navigator.storage?.persist?.().catch(() => false);
@@ -33,6 +38,37 @@ export class IndexedDbStore implements SwapStore {
       database.close();
       throw error;
     }
+  }
+
+  /** How the store was locked when it was made: a passkey's id, "passphrase", or undefined if there is none yet. */
+  static async lockedBy(name = "causeway"): Promise<Uint8Array<ArrayBuffer> | "passphrase" | undefined> {
+    const database = await opened(name);
+    try {
+      const store = database.transaction(META).objectStore(META);
+      const [check, by] = await Promise.all([asked<unknown>(store.get(CHECK)), asked<unknown>(store.get(UNLOCK))]);
+      if (check === undefined) return undefined;
+      return by instanceof Uint8Array ? new Uint8Array(by) : "passphrase";
+    } finally {
+      database.close();
+    }
+  }
+
+  /** A text that was kept under this name, encrypted as the swaps are. */
+  async secret(name: string): Promise<string | undefined> {
+    const sealed = await asked<Sealed | undefined>(this.database.transaction(META).objectStore(META).get(`secret/${name}`));
+    return sealed === undefined ? undefined : unseal(this.key, `secret/${name}`, sealed);
+  }
+
+  /** Keep a text, such as the seed of a key, under a name that has none yet. Returns what is kept there: in two tabs, one of the two. */
+  async keep(name: string, text: string): Promise<string> {
+    const place = `secret/${name}`;
+    const sealed = await seal(this.key, place, text);
+    const transaction = this.database.transaction(META, "readwrite", { durability: "strict" });
+    const store = transaction.objectStore(META);
+    const known = await asked<Sealed | undefined>(store.get(place));
+    if (known === undefined) store.put(sealed, place);
+    await finished(transaction);
+    return known === undefined ? text : unseal(this.key, place, known);
   }
 
   close(): void {

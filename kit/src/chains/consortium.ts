@@ -79,6 +79,15 @@ export class ConsortiumChain implements SwapChain {
     return found.status === "absent" ? undefined : found;
   }
 
+  /** What our account has of an asset, in base units, as a quorum shows it. */
+  async balance(asset: string): Promise<bigint> {
+    const raw = await this.leaf(concat(utf8("bank/account/"), this.address), await this.height());
+    const [, balances] = raw === undefined ? [] : (unpack(raw) as unknown[]);
+    const found = Array.isArray(balances) ? (balances as unknown[]).find((one) => Array.isArray(one) && one[0] === symbolOf(asset)) : undefined;
+    const amount = Array.isArray(found) ? (found as unknown[])[1] : undefined;
+    return amount instanceof Uint8Array ? toBigInt(amount) : 0n;
+  }
+
   prepare(): Promise<undefined> {
     return Promise.resolve(undefined);
   }

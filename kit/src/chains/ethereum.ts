@@ -164,6 +164,18 @@ export class EthereumChain implements SwapChain {
     return this.send(token, encodeFunctionData({ abi: TOKEN_ABI, functionName: "approve", args: [this.holder, next] }), APPROVE_GAS);
   }
 
+  /** What our account has of an asset, in base units, as a quorum shows it. */
+  async balance(asset: string): Promise<bigint> {
+    const [token, owner] = [tokenOf(asset), this.settings.wallet.account.address];
+    const { height } = await this.block("latest");
+    const data = encodeFunctionData({ abi: TOKEN_ABI, functionName: "balanceOf", args: [owner] });
+    const found = await this.endpoints.agreed((url) =>
+      token === undefined ? this.endpoints.call(url, "eth_getBalance", [owner, quantity(height)]) : this.endpoints.call(url, "eth_call", [{ to: token, data }, quantity(height)]),
+    );
+    if (typeof found !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(found)) throw unavailable(`${this.id} shows no balance`);
+    return BigInt(found);
+  }
+
   lock(terms: Terms, place: string): Promise<Sent> {
     const token = tokenOf(terms.asset);
     const [hashlock, packed] = [hex(terms.hashlock), packedTerms(terms, place)];

@@ -15,5 +15,6 @@ export const HASHED_TIMELOCK_ABI = [
 /** As much of ERC-20 as a lock needs. Some tokens answer `approve` with nothing, so no answer is read. */
 export const TOKEN_ABI = [
   {"type": "function", "name": "approve", "stateMutability": "nonpayable", "inputs": [{"name": "spender", "type": "address"}, {"name": "amount", "type": "uint256"}], "outputs": []},
+  {"type": "function", "name": "balanceOf", "stateMutability": "view", "inputs": [{"name": "owner", "type": "address"}], "outputs": [{"name": "", "type": "uint256"}]},
   {"type": "function", "name": "allowance", "stateMutability": "view", "inputs": [{"name": "owner", "type": "address"}, {"name": "spender", "type": "address"}], "outputs": [{"name": "", "type": "uint256"}]},
 ] as const;

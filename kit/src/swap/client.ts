@@ -9,7 +9,7 @@ import { type Limits, agreed } from "./agreement.js";
 import { type QuoteBody, type QuoteRequest, checkQuote, verifyQuote } from "./quote.js";
 import type { SwapRecord, SwapStore } from "./record.js";
 import { type Hook, step } from "./steps.js";
-import { hex, termsBody } from "./terms.js";
+import { type TermsBody, hex, termsBody } from "./terms.js";
 import { PRODUCTION_POLICY, type SwapPolicy } from "./timelocks.js";
 
 const DAY_S = 24 * 3600;
@@ -48,6 +48,13 @@ export interface SwapView {
   readonly refundTx: string | undefined;
   /** Unix seconds from which our lock comes back, by our chain's time, and until which theirs can be claimed. */
   readonly timelocks: { readonly ours: number | undefined; readonly theirs: number | undefined };
+  readonly createdS: number;
+  /** What both legs commit to, once that is agreed. */
+  readonly terms: { readonly ours: TermsBody | undefined; readonly theirs: TermsBody | undefined };
+  /** Where the locks are on their chains, as far as that is known. */
+  readonly places: { readonly ours: string | undefined; readonly theirs: string | undefined };
+  /** A height of the other chain before which the relayer's lock cannot be. */
+  readonly since: number | undefined;
 }
 
 export interface Progress extends SwapView {
@@ -211,7 +218,8 @@ function viewOf(record: SwapRecord): SwapView {
   return {
     key: record.key, id: record.swapId, stage: record.stage, result: record.result, quote: record.quote, calledOff: record.calledOff,
     lockTx: record.lockSent?.hash, claimTx: record.claimSent?.hash, refundTx: record.refundSent?.hash,
-    timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock },
+    timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock }, createdS: record.createdS,
+    terms: { ours: record.ours, theirs: record.theirs }, places: { ours: record.place, theirs: record.theirPlace }, since: record.since,
   };
 }
 

@@ -11,6 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import RetryableError
 from core.runtime.web import (
+    Cors,
     Entrance,
     Places,
     Problem,
@@ -59,6 +60,8 @@ COUNTED_S: Final = 0.1
 """Requests at work at once, and for how long one is counted: the longer ones wait for a block or a search."""
 SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
+CORS_METHODS: Final = "HEAD, GET, POST"
+"""CometBFT's `cors_allowed_methods`, as it has them by default."""
 TURN_S: Final = 0.005
 """How long one subscriber's events are made before others have their turn, and then nobody's: half of the time is for
 blocks, however many subscribe."""
@@ -74,10 +77,11 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class RpcServer:
-    """One engine's RPC. `start` binds, `stop` lets go of all connections."""
+    """One engine's RPC. `start` binds, `stop` lets go of all connections. `cors` says which pages may ask."""
 
-    def __init__(self, engine: EmbeddedEngine) -> None:
+    def __init__(self, engine: EmbeddedEngine, cors: Cors | None = None) -> None:
         self._engine = engine
+        self._cors = cors or Cors()
         self._methods = Methods(engine)
         self._news = Workshop()
         """Its own, so that new blocks do not wait for searches."""
@@ -95,7 +99,7 @@ class RpcServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         # CometBFT looks at paths and bodies, and never at the method.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._begin)
-        app.on_response_prepare.append(_say_when)
+        app.on_response_prepare.extend((_say_when, self._name_pages))
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
         return bound
@@ -130,7 +134,13 @@ class RpcServer:
         if not self._ending:
             await self._answers.come(client)
 
+    async def _name_pages(self, request: web.Request, response: web.StreamResponse) -> None:
+        response.headers.update(self._cors.headers(request.headers.get("Origin")))
+
     async def _begin(self, request: web.Request) -> web.StreamResponse:
+        may_ask = self._cors.preflight(request.headers.get("Origin"), CORS_METHODS)
+        if may_ask and _is_preflight(request):
+            return web.Response(status=204, headers=may_ask)
         path = path_of(request.rel_url.raw_path)
         if path is None:
             return web.Response(status=400, text="400 Bad Request")
@@ -387,6 +397,11 @@ def _redirect(request: web.Request, target: str) -> web.Response:
         return web.Response(status=307, headers=headers)
     page = f'<a href="{html_text(target)}">Temporary Redirect</a>.\n\n'
     return web.Response(status=307, headers=headers, text=page, content_type="text/html")
+
+
+def _is_preflight(request: web.Request) -> bool:
+    """A browser's question before a call (Fetch standard, "CORS-preflight request")."""
+    return request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
 
 
 async def _say_when(_: web.Request, response: web.StreamResponse) -> None:

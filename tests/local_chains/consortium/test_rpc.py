@@ -31,7 +31,7 @@ from core.proofs.cometbft.json import (
 from core.proofs.cometbft.light_client import verify_commit, verify_signed_header
 from core.proofs.ics23 import SMT_SPEC, decode_commitment_proof, verify_existence, verify_non_existence
 from core.proofs.smt import decode_proof, verify_absence, verify_inclusion
-from core.runtime.web import connections
+from core.runtime.web import Cors, connections
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
 from local_chains.consortium.rpc.errors import RpcError
@@ -396,6 +396,24 @@ async def test_subscriptions_end_are_bounded_and_refused_if_malformed(client: Cl
         assert (await ask("unsubscribe", absent[0]))["error"]["data"] == "subscription not found"
         assert "failed to parse query" in (await ask("subscribe", "tm.event 'x'"))["error"]["data"]
         assert (await ask("health", ""))["result"] == {}
+
+
+async def test_pages_of_named_origins_alone_may_ask(tmp_path: Path) -> None:
+    """As CometBFT with `cors_allowed_origins`: a preflight is answered, and each answer names who may read it."""
+    init_home(tmp_path / "chain", CHAIN)
+    page, other = "https://swap.example", "https://evil.example"
+    before = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    call = {"jsonrpc": "2.0", "id": 1, "method": "health", "params": {}}
+    async with ConsortiumNode(tmp_path / "chain", cors=Cors((page,))) as node, aiohttp.ClientSession() as session:
+        for origin, named in ((page, page), (other, None)):
+            headers = {"Origin": origin}
+            async with session.options(node.rpc_url, headers={**headers, **before}) as answer:
+                assert answer.headers.get("Access-Control-Allow-Origin") == named
+                allowed = answer.headers.get("Access-Control-Allow-Headers", "")
+                assert ("Content-Type" in allowed, answer.status == 204) == (named is not None,) * 2
+            for path, status in (("", 200), ("/nothing", 404)):
+                async with session.post(node.rpc_url + path, json=call, headers=headers) as answer:
+                    assert (answer.status, answer.headers.get("Access-Control-Allow-Origin")) == (status, named)
 
 
 async def test_a_stopping_node_closes_its_sockets(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ node_key_file = "{node_key}"
 
 [rpc]
 laddr = "tcp://{loopback}:{rpc_port}"
-max_open_connections = 900
+{cors}max_open_connections = 900
 max_subscription_clients = 200
 max_subscriptions_per_client = 20
 timeout_broadcast_tx_commit = "10s"
@@ -148,11 +148,13 @@ def init_network(
     block_time_ms: int = BLOCK_TIME_MS,
     time_ns: int | None = None,
     others: Sequence[GenesisMember] = (),
+    cors_origins: Sequence[str] = (),
 ) -> Genesis:
     """Make the homes of a new network with fresh keys; on this machine unless `addresses` says otherwise.
 
-    `others` are organisations without a validator. A block comes about `block_time_ms` after the one before, plus the
-    time the vote takes. Raise `RejectedError` if there is a network or chain already, or if the chain could not start.
+    `others` are organisations without a validator, `cors_origins` the pages that may ask the nodes. A block comes about
+    `block_time_ms` after the one before, plus the time the vote takes. Raise `RejectedError` if there is a network or
+    chain already, or if the chain could not start.
     """
     places = local_addresses(validators) if addresses is None else tuple(addresses)
     if len(places) != validators:
@@ -169,7 +171,7 @@ def init_network(
     for index, (key, place) in enumerate(zip(node_keys, places, strict=True)):
         other_peers = ",".join(peers[:index] + peers[index + 1 :])
         home = node_home(directory, index)
-        write_node(home, node_config(f"{chain_id}-{index}", place, other_peers, block_time_ms), key)
+        write_node(home, node_config(f"{chain_id}-{index}", place, other_peers, block_time_ms, cors_origins), key)
         replace_file(home / "config" / GENESIS_FILE, raw, 0o644)
     (directory / GENESIS_FILE).unlink()
     return genesis
@@ -211,7 +213,13 @@ def write_node(home: Path, config: str, key: ValidatorKey) -> None:
     write_secret(home / NODE_KEY_FILE, consensus_key_document(key))
 
 
-def node_config(moniker: str, place: NodeAddress, peers: str = "", block_time_ms: int = BLOCK_TIME_MS) -> str:
+def node_config(
+    moniker: str,
+    place: NodeAddress,
+    peers: str = "",
+    block_time_ms: int = BLOCK_TIME_MS,
+    cors_origins: Sequence[str] = (),
+) -> str:
     """Return the `config.toml` of a node at `place`; `peers` are `ID@HOST:PORT`, joined by commas."""
     return _CONFIG.format(
         # A JSON string is a TOML string.
@@ -224,6 +232,7 @@ def node_config(moniker: str, place: NodeAddress, peers: str = "", block_time_ms
         host=place.host,
         peer_port=place.peer_port,
         rpc_port=place.rpc_port,
+        cors=f"cors_allowed_origins = {json.dumps(list(cors_origins))}\n" if cors_origins else "",
         peers=peers,
         mempool_transactions=MEMPOOL_TRANSACTIONS,
         mempool_cache=2 * MEMPOOL_TRANSACTIONS,

@@ -1,0 +1,98 @@
+/** A checked price, before anybody agrees to it: what is paid and got, what it costs, how long it takes, what can go wrong. */
+import { requestJson } from "../../../kit/src/chains/endpoints.js";
+import type { QuoteBody } from "../../../kit/src/swap/quote.js";
+import { make, rows, say } from "./dom.js";
+import { type Facts, type Pair, assetOf, chainOf } from "./facts.js";
+import { amount, ratio, span } from "./words.js";
+
+/** Limits of gas of a lock and of a claim, as the kit sets them. */
+const [LOCK_GAS, LOCK_TOKEN_GAS, SETTLE_GAS] = [80_000n, 250_000n, 150_000n] as const;
+const COIN = { id: "", symbol: "ETH", decimals: 18 };
+
+export interface Shown {
+  readonly node: HTMLElement;
+  /** Called each second; false once the price is no longer good. */
+  tick(nowS: number): boolean;
+}
+
+export function offered(facts: Facts, quote: QuoteBody, pair: Pair | undefined, acts: readonly HTMLElement[]): Shown {
+  const [give, get] = [assetOf(facts, quote.initiator_asset), assetOf(facts, quote.participant_asset)];
+  const [a, b] = [chainOf(facts, quote.initiator_asset), chainOf(facts, quote.participant_asset)];
+  if (give === undefined || get === undefined || a === undefined || b === undefined) throw new Error("this page does not know the assets of the price");
+  const [paid, got] = [BigInt(quote.initiator_amount), BigInt(quote.participant_amount)];
+  const whole = 10n ** BigInt(give.decimals);
+  const left = make("strong");
+  const network = make("span", {}, a.kind === "evm" || b.kind === "evm" ? "asking…" : "none");
+  void gasText(facts, quote).then((text) => say(network, text));
+  const list = rows(
+    ["You get, exactly", `${amount(got, get)}, never less`],
+    ["Rate", `1 ${give.symbol} = ${ratio(got * whole, paid * 10n ** BigInt(get.decimals))} ${get.symbol}`],
+    ["Relayer's fee", feeText(paid, got, pair)],
+    ["Network fees", network],
+    ["Usually takes", `about ${span(usual(facts, quote))}`],
+    ["Comes back, if nothing comes of it", `${span(quote.initiator_lock_s)} after you agree`],
+    ["This price is good for", left],
+  );
+  const risks = make(
+    "details", {}, make("summary", {}, "What can go wrong"),
+    make(
+      "ul", {},
+      make("li", {}, `The relayer does not lock: your ${give.symbol} stay locked until the timelock, ${span(quote.initiator_lock_s)} at most, and then come back. This page asks for them.`),
+      make("li", {}, `This device is off after your preimage was shown, for more than ${span(facts.policy.initiator_outage_s)}: then the relayer can take your ${give.symbol} and you may miss its ${get.symbol}. Keep the device on until the swap is done.`),
+      make("li", {}, "You lose this browser's data and have no backup: then what the consortium key holds is lost."),
+      make("li", {}, "The relayer cannot take your money otherwise: without its own final lock, for exactly the amount above and to your account, this page never shows your preimage."),
+    ),
+  );
+  const legs = make(
+    "div", { class: "deal" },
+    make("p", {}, make("span", {}, "You give"), make("strong", {}, amount(paid, give)), make("span", {}, `on ${a.name}`)),
+    make("p", {}, make("span", {}, "You get"), make("strong", {}, amount(got, get)), make("span", {}, `on ${b.name}`)),
+  );
+  const ask = a.kind === "evm" ? make("p", { class: "hint" }, asks(quote)) : undefined;
+  const node = make("div", {}, legs, list, risks, ...(ask === undefined ? [] : [ask]), make("p", { class: "acts" }, ...acts));
+  return {
+    node,
+    tick(nowS) {
+      const still = quote.expires_at - nowS;
+      say(left, still > 0 ? span(still) : "no longer");
+      return still > 0;
+    },
+  };
+}
+
+function asks(quote: QuoteBody): string {
+  const approval = quote.initiator_asset.includes("/erc20:") ? ", to let the contract of swaps take this token (once)," : "";
+  return `Your wallet asks you${approval ? " three times" : " twice"}: to sign that the account is yours, which costs nothing${approval}${approval ? "" : ","} and to lock.`;
+}
+
+function feeText(paid: bigint, got: bigint, pair: Pair | undefined): string {
+  if (pair === undefined) return "in the amounts";
+  const listed = (paid * pair.numerator) / pair.denominator;
+  const fee = listed - got;
+  if (fee <= 0n) return "none: the listed rate";
+  return `${amount(fee, pair.get)} (${ratio(fee * 100n, listed)} %), taken off already`;
+}
+
+/** Both locks and the claim, each included and final. */
+function usual(facts: Facts, quote: QuoteBody): number {
+  const [a, b] = [chainOf(facts, quote.initiator_asset)?.timing, chainOf(facts, quote.participant_asset)?.timing];
+  if (a === undefined || b === undefined) return 0;
+  return a.block_time_s + a.finality_s + a.observation_s + 2 * (b.block_time_s + b.finality_s) + b.observation_s;
+}
+
+async function gasText(facts: Facts, quote: QuoteBody): Promise<string> {
+  const [a, b] = [chainOf(facts, quote.initiator_asset), chainOf(facts, quote.participant_asset)];
+  const [chain, gas] = a?.kind === "evm" ? [a, quote.initiator_asset.includes("/erc20:") ? LOCK_TOKEN_GAS : LOCK_GAS] : [b, SETTLE_GAS];
+  const [url] = chain?.endpoints ?? [];
+  if (chain?.kind !== "evm" || url === undefined) return "none";
+  try {
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_gasPrice", params: [] });
+    const { json } = await requestJson((input, init) => fetch(input, init), url, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+    const price = (json as { result?: unknown } | null)?.result;
+    if (typeof price !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(price)) return "the wallet says them";
+    const cost = gas * BigInt(price);
+    return `at most about ${ratio(cost, 10n ** 18n)} ${COIN.symbol} on ${chain.name}; none on the consortium chain`;
+  } catch {
+    return "the wallet says them";
+  }
+}

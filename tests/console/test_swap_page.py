@@ -1,0 +1,303 @@
+"""The swap page in a real browser, against a live devnet: swaps end, whether or not the page or the relayer lasts."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, Route
+
+from gateway.devnet import Devnet, DevnetSettings
+from tests.console.visitor import Visitor
+
+WALLET = (Path(__file__).parent / "wallet.js").read_text(encoding="utf-8")
+PASSPHRASE = "a passphrase of a test"
+PHONE = {"viewport": {"width": 390, "height": 844}}
+PIXELS_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+SIZES = "performance.getEntries().reduce((sum, one) => sum + (one.encodedBodySize ?? 0), 0)"
+MOST_BYTES = 250 * 1024
+"""Compressed, of a first visit."""
+LOOK_MS = 120_000
+TRIES = 6
+LIES = 2
+"""Agreements that a page refuses, each a card of its own."""
+
+pytestmark = [pytest.mark.long, pytest.mark.alone]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A devnet, as a page and a wallet of its browser see it."""
+
+    devnet: Devnet
+    account: str
+
+    @property
+    def relayer(self) -> str:
+        """By name: passkeys are bound to one."""
+        [url] = self.devnet.info.relayers.values()
+        return url.replace("127.0.0.1", "localhost")
+
+    @property
+    def ethereum(self) -> str:
+        return self.devnet.info.chain("evm").endpoints[0].url
+
+    @property
+    def consortium(self) -> str:
+        return self.devnet.info.chain("consortium").endpoints[0].url
+
+    async def profile(self, browser: Browser, lone: bool = False, **options: Any) -> BrowserContext:
+        """A browser's profile with the test's wallet in it. `lone`: one that announces nothing (EIP-1193 alone)."""
+        context = await browser.new_context(**options)
+        context.set_default_timeout(LOOK_MS)
+        told = {"rpc": self.ethereum, "chain": "0x7a69", "account": self.account, "lone": lone}
+        await context.add_init_script(f"({WALLET.strip().removesuffix(';').split(chr(10), 1)[1]})({json.dumps(told)})")
+        return context
+
+    async def visited(self, context: BrowserContext) -> Visitor:
+        visitor = Visitor(context, await context.new_page(), self.relayer, (self.ethereum, self.consortium))
+        await visitor.page.goto(f"{self.relayer}/swap")
+        await visitor.page.wait_for_selector("#door:not([hidden])")
+        return visitor
+
+
+@pytest.fixture(params=["production"])
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """By production's allowances, so that no gate closes on a slow machine; `devnet` where a refund is waited for."""
+    settings = DevnetSettings(tmp_path / "devnet", supervised=False, policy=request.param)
+    async with Devnet(settings) as devnet:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_accounts", "params": []}
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(devnet.info.chain("evm").endpoints[0].url, json=body) as answer,
+        ):
+            accounts = (await answer.json())["result"]
+        yield Place(devnet, accounts[-1])
+
+
+async def enters(page: Page, fresh: bool = True) -> None:
+    await page.fill("#passphrase", PASSPHRASE)
+    if fresh:
+        await page.fill("#again", PASSPHRASE)
+    await page.click("#unlock")
+
+
+async def connects(page: Page, name: str = "Test wallet") -> None:
+    await page.click(f"#wallets button:has-text('{name}')")
+    await page.wait_for_selector("#give option", state="attached")
+
+
+async def priced(page: Page, amount: str, give: str, get: str) -> None:
+    await page.select_option("#give", label=give)
+    await page.select_option("#get", label=get)
+    await page.fill("#give-amount", amount)
+    await page.click("#price")
+
+
+async def swaps(page: Page, amount: str, give: str, get: str) -> None:
+    await priced(page, amount, give, get)
+    await page.click("#offer button:text-is('Swap')")
+
+
+async def comes(page: Page, stage: str, result: str = "", count: int = 1) -> str:
+    """Wait until the newest of `count` swaps is there; return its card's text."""
+    newest = f"#swaps:has(article:nth-child({count})) article:first-child"
+    wanted = f"{newest}[data-stage='{stage}'][data-result='{result}']"
+    await page.wait_for_selector(wanted)
+    return await page.inner_text("#swaps article:first-child")
+
+
+async def test_a_swap_is_interrupted_resumed_and_swapped_back(browser: Browser, place: Place) -> None:
+    context = await place.profile(browser)
+    visitor = await place.visited(context)
+    assert 0 < await visitor.page.evaluate(SIZES) < MOST_BYTES
+    assert await visitor.faults() == []
+    await enters(visitor.page)
+    await visitor.page.wait_for_selector("#wallets button")
+    assert await visitor.faults() == []
+    await connects(visitor.page)
+    await priced(visitor.page, "0.01", "ETH", "CNYD")
+    offer = await visitor.page.inner_text("#offer dl")
+    assert "200 CNYD, never less" in offer
+    assert "1 ETH = 20\u202f000 CNYD" in offer
+    assert await visitor.faults() == []
+
+    # The claim of this page never gets out: it is closed between lock and claim, however fast the relayer is.
+    await visitor.page.route(re.compile(re.escape(place.consortium)), held("broadcast_tx_sync"))
+    await visitor.page.click("#offer button:text-is('Swap')")
+    await comes(visitor.page, "locked")
+    await visitor.page.close()
+    assert visitor.noticed == []
+
+    again = await place.visited(context)
+    assert await again.page.locator("#again").is_hidden(), "it knows that there are keys"
+    await again.page.fill("#passphrase", "another passphrase")
+    await again.page.click("#unlock")
+    assert "does not open your keys" in await again.page.inner_text("[role=alert]")
+    await enters(again.page, fresh=False)
+    said = await comes(again.page, "done", "completed")
+    assert "Done: 200 CNYD are yours." in said
+    assert await again.faults() == []
+
+    await swaps(again.page, "150", "CNYD", "ETH")
+    said = await comes(again.page, "done", "completed", count=2)
+    assert "Done: 0.0075 ETH are yours." in said
+    asked = await again.page.evaluate("testWallet.asked")
+    assert asked.count("eth_sendTransaction") == 1, "the claim alone: consortium locks are signed by the page's own key"
+    assert "eth_requestAccounts" not in asked, "a wallet that let the page in before is not asked again"
+    await again.page.reload()
+    await enters(again.page, fresh=False)
+    await again.page.wait_for_selector("#swaps article >> nth=1")
+    assert await again.page.locator("#swaps article[data-result='completed']").count() == 2
+    assert again.noticed == []
+
+
+def held(method: str) -> Any:
+    """A handler that never lets calls of this method out."""
+
+    async def handler(route: Route) -> None:
+        if method not in (route.request.post_data or ""):
+            await route.continue_()
+
+    return handler
+
+
+@pytest.mark.parametrize("place", ["devnet"], indirect=True)
+async def test_a_liar_is_refused_and_a_dead_relayer_refunded(browser: Browser, place: Place) -> None:
+    context = await place.profile(browser, color_scheme="dark", **PHONE)
+    visitor = await place.visited(context)
+    page = visitor.page
+    await enters(page)
+    await connects(page)
+    for path, change, word in (
+        ("/v1/quotes", cheaper, "signature"),
+        ("/v1/swaps", smaller, "amount"),
+        ("/v1/swaps", later, "digest"),
+    ):
+        await page.route(f"**{path}", changed(change))
+        await priced(page, "0.01", "ETH", "CNYD")
+        if path == "/v1/swaps":
+            await page.click("#offer button:text-is('Swap')")
+        said = await page.inner_text("[role=alert]")
+        assert "Refused: this answer is not what was agreed" in said
+        assert word in said
+        assert "your money has not moved" in said
+        await page.unroute(f"**{path}")
+    assert "eth_sendTransaction" not in await page.evaluate("testWallet.asked")
+    assert await visitor.faults() == []
+
+    [relayer] = place.devnet.relayers.values()
+    assert relayer.pid is not None
+    await locks(page)
+    os.kill(relayer.pid, signal.SIGSTOP)
+    try:
+        said = await comes(page, "done", "refunded")
+        assert "Your 0.01 ETH are back." in said
+        assert await page.evaluate(PIXELS_TOO_WIDE) <= 0
+        assert await visitor.faults() == []
+        assert visitor.noticed == []
+    finally:
+        os.kill(relayer.pid, signal.SIGCONT)
+
+
+async def locks(page: Page) -> None:
+    """Swap until the page locks: on a slow machine the seconds that a devnet leaves for it may be over before."""
+    for count in range(1 + LIES, 1 + LIES + TRIES):
+        await swaps(page, "0.01", "ETH", "CNYD")
+        newest = f"#swaps:has(article:nth-child({count})) article:first-child"
+        await page.wait_for_selector(
+            f"{newest}[data-stage='locking'], {newest}[data-stage='locked'], {newest}[data-stage='done']"
+        )
+        if await page.locator(f"{newest}[data-stage='done']").count() == 0:
+            return
+    raise AssertionError(f"nothing was locked: {await page.inner_text('#swaps')}")
+
+
+def changed(change: Any) -> Any:
+    """A handler between the page and the relayer, which changes what the relayer answers."""
+
+    async def handler(route: Route) -> None:
+        response = await route.fetch()
+        body = await response.json()
+        change(body)
+        await route.fulfill(response=response, json=body)
+
+    return handler
+
+
+def cheaper(quote: dict[str, Any]) -> None:
+    quote["participant_amount"] = str(int(quote["participant_amount"]) - 1)
+
+
+def smaller(swap: dict[str, Any]) -> None:
+    terms = swap["participant"]["terms"]
+    terms["amount"] = str(int(terms["amount"]) - 1)
+
+
+def later(swap: dict[str, Any]) -> None:
+    swap["initiator"]["terms"]["timelock"] += 100_000
+
+
+async def test_a_passkey_opens_keys_that_a_backup_carries(browser: Browser, place: Place, tmp_path: Path) -> None:
+    context = await place.profile(browser, lone=True, accept_downloads=True)
+    visitor = await place.visited(context)
+    page = visitor.page
+    await has_authenticator(context, page)
+    await page.click("#passkey")
+    await connects(page, "Browser wallet")
+    account = await page.inner_text("#keys li:first-child .id")
+    await page.click("#safe summary")
+    await page.fill("#backup-new", PASSPHRASE)
+    async with page.expect_download() as download:
+        await page.click("#backup button")
+    file = tmp_path / "backup.json"
+    await (await download.value).save_as(file)
+    assert set(json.loads(file.read_bytes())) == {"kind", "salt", "iv", "data"}
+    await page.reload()
+    await page.wait_for_selector("#door:not([hidden])")
+    assert await page.locator("#by-passphrase").is_hidden()
+    await page.click("#passkey")
+    await page.wait_for_selector("#give option", state="attached")
+    assert await page.inner_text("#keys li:first-child .id") == account
+
+    await page.evaluate("testWallet.declines.push('eth_signTypedData_v4')")
+    await swaps(page, "0.01", "ETH", "CNYD")
+    assert "You said no in the wallet" in await page.inner_text("[role=alert]")
+    assert visitor.noticed == []
+
+    other = await place.visited(await place.profile(browser))
+    await other.page.click("#bring summary")
+    await other.page.set_input_files("#backup-file", file)
+    await other.page.fill("#backup-old", "not its passphrase")
+    await other.page.click("#restore button")
+    await other.page.wait_for_selector("[role=alert]")
+    await other.page.fill("#backup-old", PASSPHRASE)
+    await other.page.click("#restore button")
+    await other.page.wait_for_selector("#restored:has-text('It is open')")
+    await enters(other.page)
+    await connects(other.page)
+    assert await other.page.inner_text("#keys li:first-child .id") == account
+    assert other.noticed == []
+
+
+async def has_authenticator(context: BrowserContext, page: Page) -> None:
+    """An authenticator of this device that derives keys (WebAuthn's PRF extension), and says yes at once."""
+    session = await context.new_cdp_session(page)
+    await session.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "ctap2Version": "ctap2_1",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "hasPrf": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
