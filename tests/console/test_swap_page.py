@@ -18,7 +18,7 @@ from tests.console.visitor import Visitor
 
 WALLET = (Path(__file__).parent / "wallet.js").read_text(encoding="utf-8")
 PASSPHRASE = "a passphrase of a test"
-PHONE = {"viewport": {"width": 390, "height": 844}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
 PIXELS_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SIZES = "performance.getEntries().reduce((sum, one) => sum + (one.encodedBodySize ?? 0), 0)"
 MOST_BYTES = 250 * 1024

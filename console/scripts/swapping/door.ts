@@ -1,5 +1,5 @@
 /** The door: a passphrase or a passkey opens the keys that this browser keeps, or makes them. */
-import { openBackup, type Kept } from "../../../kit/src/browser/index.js";
+import { type Kept, openBackup } from "./backup.js";
 import { one, say, show } from "./dom.js";
 import { type Lock, type Opened, backupOf, hasPasskeys, lockOf, openByPasskey, openByPassphrase } from "./keys.js";
 

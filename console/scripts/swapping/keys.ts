@@ -1,7 +1,8 @@
 /** The person's own keys: a store that a passphrase or passkey opens, and the consortium key in it. */
 import { fromHex, toHex } from "../../../kit/src/evidence/bytes.js";
-import { type Kept, IndexedDbStore, createPasskey, openBackup, restoreSwaps, sealBackup } from "../../../kit/src/browser/index.js";
+import { IndexedDbStore, createPasskey } from "../../../kit/src/browser/index.js";
 import { type LedgerKey, ledgerKey } from "../../../kit/src/chains/transaction.js";
+import { type Kept, restoreSwaps, sealBackup } from "./backup.js";
 
 const STORE = "causeway-swap";
 const SEED = "ledger";
@@ -42,5 +43,3 @@ export async function backupOf({ store }: Opened, passphrase: string): Promise<s
   if (seed === undefined) throw new Error("there is no key yet");
   return sealBackup({ seed, swaps: (await store.all()).filter((one) => one.stage !== "done") }, passphrase);
 }
-
-export const readBackup = (text: string, passphrase: string): Promise<Kept> => openBackup(text, passphrase);

@@ -1,4 +1,3 @@
-export { type Kept, openBackup, restoreSwaps, sealBackup } from "./backup.js";
 export { IndexedDbStore, type Unlock } from "./store.js";
 export { createPasskey } from "./vault.js";
 export { type ChainFacts, type FoundWallet, browserWallets, connectWallet, connectedWallet } from "./wallets.js";

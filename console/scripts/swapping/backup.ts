@@ -1,8 +1,8 @@
 /** Everything of a store in one file, encrypted under a passphrase: for another browser, or for the day this one is lost. */
-import { fromHex, toHex } from "../evidence/bytes.js";
-import { rejected } from "../errors.js";
-import type { SwapRecord, SwapStore } from "../swap/record.js";
-import { freshSalt, passphraseKey, seal, unseal } from "./vault.js";
+import { fromHex, toHex } from "../../../kit/src/evidence/bytes.js";
+import { rejected } from "../../../kit/src/errors.js";
+import type { SwapRecord, SwapStore } from "../../../kit/src/swap/record.js";
+import { freshSalt, passphraseKey, seal, unseal } from "../../../kit/src/browser/vault.js";
 
 const KIND = "causeway backup v1";
 const MAX_CHARS = 16 * 1024 * 1024;
