@@ -19,6 +19,7 @@ from core.proofs.evidence import verify as verify_evidence
 from core.proofs.evidence.canonical import dump
 from regulator_api.bodies import EvidenceFile
 from regulator_api.proofs.claims import Claim, form_of
+from regulator_api.proofs.fitting import query_fault
 from regulator_api.proofs.kinds import KINDS, Asked, Kind, asked_fault, blocks_of, parse_path, read_answer
 from regulator_api.proofs.sums import MAX_ROWS, Row
 from regulator_api.sealing import digest_of, open_bundle, read_json
@@ -157,7 +158,7 @@ def verify_answer(document: Mapping[str, Any], ground: Ground | None = None) -> 
     if kind is None:
         raise RejectedError(f"answers of {proof.route[:120]!a} have no proof in this version")
     asked, answer = parse_path(proof.route, proof.path), read_answer(kind, answer_document)
-    if fault := asked_fault(asked, answer):
+    if fault := _asked_fault(asked, answer, proof.rows):
         raise RejectedError(f"the answer is not that of its path: {fault}")
     bundles = _check_parts(kind, answer, proof)
     claims = _claims(kind, asked, answer, proof.rows)
@@ -199,6 +200,13 @@ def holds(claim: Claim, question: Question, found: Answer, as_of: AsOf) -> str:
     if form_of(question) not in claim.questions:
         return "the evidence answers another question"
     return claim.fault(question, found, as_of)
+
+
+def _asked_fault(asked: Asked, answer: Any, rows: Sequence[Row] | None) -> str:
+    try:
+        return asked_fault(asked, answer) or query_fault(asked.query, answer, rows)
+    except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise RejectedError(f"the answer is not in the form of its route: {error}") from None
 
 
 def _claims(kind: Kind, asked: Asked, answer: Any, rows: Sequence[Row] | None) -> list[Claim]:

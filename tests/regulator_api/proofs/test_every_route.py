@@ -173,6 +173,28 @@ async def test_no_figure_can_be_changed(world: World, api: Api) -> None:
         assert_not_forged(swap, at, value)
 
 
+async def test_answer_of_one_question_is_none_of_another(world: World, api: Api) -> None:
+    paths = await fill(world, api)
+    other = quote(world.participant[A].account, safe="")
+    asset = quote(COIN, safe="")
+    for route, query in (
+        ("/v1/transfers", f"limit=5&account={other}"),
+        ("/v1/transfers", "limit=5&until_s=1"),
+        ("/v1/transfers", f"asset={asset}"),
+        ("/v1/transfers", "limit=1"),
+        ("/v1/transfers", "min_amount=1" + "0" * 40),
+        ("/v1/swaps", "status=refunded"),
+        ("/v1/swaps", "hashlock=" + "00" * 32),
+        ("/v1/assets", f"chain={quote(A)}"),
+        ("/v1/assets/{asset}/series", "step=week"),
+        ("/v1/assets/{asset}/series", "step=hour&until_s=9"),
+        ("/v1/accounts/{account}/counterparties", "until_s=1"),
+    ):
+        answer = await api.ask(with_evidence(paths[route]), "developer")
+        path = f"{paths[route].partition('?')[0]}?{query}"
+        assert_not_forged(document_of(answer.raw), "/proof/path", path)
+
+
 async def test_evidence_needs_its_scope_and_a_plain_value(world: World, api: Api) -> None:
     assert is_problem(await api.ask("/v1/swaps?evidence=true"), 403, "scope-missing")
     assert (await api.ask("/v1/swaps?evidence=false")).status == 200
