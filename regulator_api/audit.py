@@ -58,6 +58,12 @@ audit_head = sa.Table(
 
 TABLES: Final = (audit, audit_head)
 
+_HOLD_HEAD: Final = sa.select(audit_head).where(audit_head.c.id == 1).with_for_update()
+_INSERT: Final = sa.insert(audit)
+_MOVE_HEAD: Final = (
+    sa.update(audit_head).where(audit_head.c.id == 1).values(seq=sa.bindparam("to_seq"), hash=sa.bindparam("to_hash"))
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -120,13 +126,23 @@ def prepare(connection: Connection) -> None:
 
 def append(connection: Connection, access: Access, signer: Signer | None = None) -> AuditEntry:
     """Add one entry at the end of the chain, signed if there is a signer. `prepare` must have run."""
-    head = connection.execute(sa.select(audit_head).where(audit_head.c.id == 1).with_for_update()).one()
-    seq = head.seq + 1
-    made = entry_hash(seq, access, head.hash)
-    entry = AuditEntry(seq, access, made, None if signer is None else signer.sign_entry(made))
-    connection.execute(sa.insert(audit).values(seq=seq, hash=entry.hash, signature=entry.signature, **_columns(access)))
-    connection.execute(sa.update(audit_head).where(audit_head.c.id == 1).values(seq=seq, hash=entry.hash))
-    return entry
+    return append_all(connection, [access], signer)[0]
+
+
+def append_all(connection: Connection, accesses: Sequence[Access], signer: Signer | None = None) -> list[AuditEntry]:
+    """As `append`, of some entries in their order: the chain's end is read and written once."""
+    head = connection.execute(_HOLD_HEAD).one()
+    seq, previous = head.seq, bytes(head.hash)
+    entries, rows = [], []
+    for access in accesses:
+        seq += 1
+        previous = entry_hash(seq, access, previous)
+        signature = None if signer is None else signer.sign_entry(previous)
+        entries.append(AuditEntry(seq, access, previous, signature))
+        rows.append({"seq": seq, "hash": previous, "signature": signature, **_columns(access)})
+    connection.execute(_INSERT, rows)
+    connection.execute(_MOVE_HEAD, {"to_seq": seq, "to_hash": previous})
+    return entries
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,14 @@
 """No answer to a caller that we know leaves before its entry stands in the audit log.
 
-If the entry cannot be written, the answer is withheld (503).
+If the entry cannot be written, the answer is withheld (503). Entries of answers that are ready while the log is being
+written are written together next: a commit takes as long for many as for one.
 """
 
+import asyncio
 import hashlib
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -24,8 +29,34 @@ CASE_HEADER: Final = "X-Case"
 AUDIT_HEADER: Final = "Causeway-Audit"
 """`<number>:<hash>` of the answer's entry in the audit log, for the reader to keep."""
 MAX_RECORDS_PER_DAY: Final = 1_000_000
+MAX_TOGETHER: Final = 64
+"""Entries of one transaction. How many answers are ready at once is bounded by the connections that are open."""
+USAGE_NS: Final = 1_000_000_000
+"""How long a caller's count of records is remembered without a look at the database: other processes, and streams,
+count into it too."""
+MAX_CALLERS: Final = 10_000
+"""Callers whose counts are remembered."""
 _REPORTED: Final = frozenset({403})
 """Refusals before a handler that are logged of callers that we know: they tried what they may not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """An entry that is not written yet, how many records its answer has, and who waits for it."""
+
+    access: audit.Access
+    caller: str
+    records: int
+    written: asyncio.Future[audit.AuditEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """What a caller had taken on a day, as of a moment."""
+
+    day: int
+    records: int
+    at_ns: int
 
 
 class Auditor:
@@ -42,6 +73,9 @@ class Auditor:
         self._clock = clock
         self._signer = signer
         self._records_per_day = self.records_per_day = records_per_day
+        self._waiting: deque[_Waiting] = deque()
+        self._writing: asyncio.Task[None] | None = None
+        self._counts: OrderedDict[str, _Count] = OrderedDict()
 
     async def prepare(self) -> None:
         """Make the log ready; the schema must exist. To be awaited before the first request."""
@@ -104,8 +138,18 @@ class Auditor:
 
     async def _check_usage(self, request: web.Request) -> None:
         caller, now_ns = request[CALLER].id, self._clock.now_ns()
-        count = await self._database.read(lambda connection: usage.taken(connection, caller, now_ns))
-        usage.refuse_beyond(count, self._records_per_day, now_ns)
+        known = self._counts.get(caller)
+        if known is None or known.day != usage.day_of(now_ns) or not 0 <= now_ns - known.at_ns < USAGE_NS:
+            records = await self._database.read(lambda connection: usage.taken(connection, caller, now_ns))
+            known = self._remember(caller, records, now_ns)
+        usage.refuse_beyond(known.records, self._records_per_day, now_ns)
+
+    def _remember(self, caller: str, records: int, now_ns: int) -> _Count:
+        count = self._counts[caller] = _Count(usage.day_of(now_ns), records, now_ns)
+        self._counts.move_to_end(caller)
+        if len(self._counts) > MAX_CALLERS:
+            self._counts.popitem(last=False)
+        return count
 
     async def _log(self, request: web.Request, status: int, digest: bytes, records: int) -> audit.AuditEntry:
         access = audit.Access(
@@ -119,14 +163,54 @@ class Auditor:
             answer_sha256=digest,
             case_id=_stated(request, CASE_HEADER, audit.MAX_CASE_CHARS),
         )
-        caller = request[CALLER].id
+        written: asyncio.Future[audit.AuditEntry] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(access, request[CALLER].id, records, written))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        return await written
 
-        def write(connection: Connection) -> audit.AuditEntry:
-            if records:
-                usage.take(connection, caller, records, access.time_ns)
-            return audit.append(connection, access, self._signer)
+    async def _write_all(self) -> None:
+        """Write what waits until nothing does. A task of its own: a client that leaves takes only its own answer away.
 
-        return await self._database.write(write)
+        If entries fail together, each is tried by itself, so that one that cannot be written withholds no other answer.
+        """
+        try:
+            while self._waiting:
+                part = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_TOGETHER))]
+                if not await self._write(part) and len(part) > 1:
+                    for one in part:
+                        await self._write([one])
+        finally:
+            self._writing = None
+            while self._waiting:  # only if this task was cancelled: nobody else would wake them
+                self._waiting.popleft().written.cancel()
+
+    async def _write(self, part: Sequence[_Waiting]) -> bool:
+        """Write some entries together. Return false if several failed, none of which has been answered yet."""
+
+        def work(connection: Connection) -> tuple[list[audit.AuditEntry], dict[str, int]]:
+            taken: dict[str, int] = {}
+            for one in part:
+                if one.records:
+                    taken[one.caller] = usage.take(connection, one.caller, one.records, one.access.time_ns)
+            return audit.append_all(connection, [one.access for one in part], self._signer), taken
+
+        try:
+            entries, taken = await self._database.write(work)
+        except Exception as error:
+            if len(part) == 1 and not part[0].written.done():
+                part[0].written.set_exception(error)
+            return False
+        except BaseException:
+            for one in part:
+                one.written.cancel()
+            raise
+        for caller, records in taken.items():
+            self._remember(caller, records, part[-1].access.time_ns)
+        for one, entry in zip(part, entries, strict=True):
+            if not one.written.done():
+                one.written.set_result(entry)
+        return True
 
 
 def require_purpose(request: web.Request) -> None:

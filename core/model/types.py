@@ -7,7 +7,6 @@ for SQL and JSON; `core.model.identifiers` is the only place where an untrusted 
 
 import hashlib
 import hmac
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ MAX_IDENTIFIER_CHARS: Final = 256
 
 def chain_of(identifier: AccountId | AssetId) -> ChainId:
     """The chain that an account or an asset lives on."""
-    namespace, reference = re.split("[:/]", identifier, maxsplit=2)[:2]
+    namespace, reference = identifier.replace("/", ":", 2).split(":", 2)[:2]
     return ChainId(f"{namespace}:{reference}")
 
 

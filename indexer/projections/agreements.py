@@ -21,6 +21,7 @@ from core.model.types import (
     SwapId,
 )
 from core.runtime.inserts import insert_if_absent
+from core.runtime.statements import MAX_LIST
 from indexer.tables import agreement_legs, agreements
 
 INITIATOR: Final = "initiator"
@@ -29,6 +30,7 @@ _LEGS: Final = sa.select(agreements.c.hashlock, agreements.c.source, agreement_l
     agreement_legs, agreement_legs.c.swap_id == agreements.c.swap_id
 )
 _LEGS_OF_SWAP: Final = _LEGS.where(agreements.c.swap_id == sa.bindparam("of_swap"))
+_LEGS_OF_SWAPS: Final = _LEGS.where(agreements.c.swap_id.in_(sa.bindparam("swap_ids", expanding=True)))
 _LEGS_UNDER: Final = _LEGS.where(agreements.c.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
 _INSERT_LEGS: Final = sa.insert(agreement_legs)
 
@@ -97,6 +99,15 @@ def agreement_of(connection: Connection, swap_id: SwapId) -> ReportedAgreement |
     """The agreed terms of one swap, None if nobody reported any."""
     found = _agreements(connection, _LEGS_OF_SWAP, of_swap=swap_id)
     return found[0] if found else None
+
+
+def agreements_of(connection: Connection, swap_ids: Sequence[SwapId]) -> list[ReportedAgreement]:
+    """The agreed terms of these swaps."""
+    return [
+        one
+        for first in range(0, len(swap_ids), MAX_LIST)
+        for one in _agreements(connection, _LEGS_OF_SWAPS, swap_ids=list(swap_ids[first : first + MAX_LIST]))
+    ]
 
 
 def agreements_under(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[ReportedAgreement]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
@@ -12,8 +13,14 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Height, SwapId
 from indexer.feed import FactKind
 from indexer.moves import Direction, MoveKey, MoveKind
-from indexer.projections.agreements import ReportedAgreement, agreement_of, agreements_under
-from indexer.projections.locks import LockRow, lock_row, matching_lock
+from indexer.projections.agreements import (
+    INITIATOR,
+    PARTICIPANT,
+    ReportedAgreement,
+    agreement_of,
+    agreements_under,
+)
+from indexer.projections.locks import LockRow, lock_row, matching_lock, matching_locks
 from indexer.projections.numbers import known_numbers, names_of
 from indexer.tables import (
     accounts,
@@ -29,8 +36,9 @@ from indexer.tables import (
 
 T = TypeVar("T")
 
+FEW: Final = 8
 CHUNK: Final = 400
-"""Values in one statement."""
+"""Values in one statement: few, or at most as many as this."""
 
 
 class StoredMove(NamedTuple):
@@ -61,6 +69,7 @@ class Crossing(NamedTuple):
 MovePlace = tuple[str, int, int]
 """Chain, height and event index of a move."""
 
+_COVERED: Final[sa.ColumnElement[int]] = sa.literal_column(str(MoveKind.COVERED.value))
 _STORED: Final = sa.select(
     *(
         moves.c[name]
@@ -76,7 +85,7 @@ _STORED: Final = sa.select(
             "amount",
         )
     )
-).where(moves.c.kind != MoveKind.COVERED.value)
+).where(moves.c.kind != _COVERED)
 _MOVES: Final = _STORED.where(
     moves.c.account_id.in_(sa.bindparam("ids", expanding=True)),
     moves.c.time_s.between(sa.bindparam("since"), sa.bindparam("until")),
@@ -151,9 +160,28 @@ def stored_moves(
     connection: Connection, account_ids: Collection[int], since_s: int, until_s: int
 ) -> Iterator[StoredMove]:
     """Return the moves of these accounts in a span of time, both ends included, in no order."""
+    chains: dict[bytes, str] = {}
     for part in _chunks(sorted(account_ids)):
-        for row in connection.execute(_MOVES, {"ids": part, "since": since_s, "until": until_s}):
-            yield StoredMove(*row)
+        # Always as many numbers, the last one again and again, so that two statements do for all.
+        many = FEW if len(part) <= FEW else CHUNK
+        asked = (*part, *[part[-1]] * (many - len(part)), since_s, until_s)
+        rows = connection.exec_driver_sql(_moves_sql(connection.dialect, many), asked)
+        for account, time_s, raw, height, index, direction, other, asset, amount in rows.fetchall():
+            chain = chains.get(raw)
+            if chain is None:
+                chain = chains[raw] = bytes(raw).decode("ascii")
+            value = int.from_bytes(amount, "big")
+            yield StoredMove(account, time_s, chain, height, index, direction, other, asset, value)
+
+
+@lru_cache(maxsize=16)
+def _moves_sql(dialect: sa.Dialect, many: int) -> str:
+    """`_STORED` of some accounts, for the driver: SQLAlchemy takes longer to hand on a row than the database to find
+    it."""
+    ids = [sa.bindparam(f"id_{place}", type_=sa.Integer) for place in range(many)]
+    since, until = (sa.bindparam(name, type_=sa.BigInteger) for name in ("since", "until"))
+    query = _STORED.where(moves.c.account_id.in_(ids), moves.c.time_s.between(since, until))
+    return str(query.compile(dialect=dialect))
 
 
 def count_moves(connection: Connection, account_ids: Collection[int], since_s: int, until_s: int) -> dict[int, int]:
@@ -265,11 +293,13 @@ def _joined(connection: Connection, some: Sequence[LockRow]) -> dict[MovePlace, 
     """Return agreements by the place of a lock that is one of their legs, and if it is the initiator's."""
     found: dict[MovePlace, tuple[ReportedAgreement, bool]] = {}
     for part in _chunks(sorted({lock.terms.hashlock for lock in some})):
-        for agreement in agreements_under(connection, part):
-            for terms, first in ((agreement.initiator, True), (agreement.participant, False)):
-                leg = matching_lock(connection, terms)
+        agreed = agreements_under(connection, part)
+        legs = matching_locks(connection, [agreement.swap_id for agreement in agreed])
+        for agreement in agreed:
+            for role in (INITIATOR, PARTICIPANT):
+                leg = legs.get((agreement.swap_id, role))
                 if leg is not None:
-                    found.setdefault(leg.place, (agreement, first))
+                    found.setdefault(leg.place, (agreement, role == INITIATOR))
     return found
 
 

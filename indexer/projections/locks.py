@@ -25,10 +25,12 @@ from core.model.types import (
     LockId,
     LockTerms,
     PublicPreimage,
+    SwapId,
     chain_of,
 )
+from core.runtime.statements import MAX_LIST
 from indexer.projections.heights import lowest_height
-from indexer.tables import locks
+from indexer.tables import agreement_legs, agreements, locks
 from indexer.writing import insert_many
 
 CHUNK: Final = 500
@@ -59,6 +61,36 @@ _MATCHING: Final = (
     )
     .order_by(locks.c.lock_height, locks.c.lock_index)
     .limit(1)
+)
+_EARLIER: Final = locks.alias("earlier")
+
+
+def _agreed_terms(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    """The conditions that a lock is under an agreement's hashlock, with exactly the terms of its leg."""
+    return [
+        table.c.hashlock == agreements.c.hashlock,
+        *(
+            by_hashlock(table, name) == agreement_legs.c[name]
+            for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
+        ),
+    ]
+
+
+_MATCHING_LEGS: Final = (
+    sa.select(locks, agreement_legs.c.swap_id, agreement_legs.c.role)
+    .select_from(agreement_legs)
+    .join(agreements, agreements.c.swap_id == agreement_legs.c.swap_id)
+    .join(locks, sa.and_(*_agreed_terms(locks)))
+    .where(agreement_legs.c.swap_id.in_(sa.bindparam("swap_ids", expanding=True)))
+    # The one that was made first: whoever makes a thousand of them makes no answer longer.
+    .where(
+        locks.c.lock_height
+        == sa.select(sa.func.min(_EARLIER.c.lock_height))
+        .where(*_agreed_terms(_EARLIER))
+        .correlate(agreements, agreement_legs)
+        .scalar_subquery()
+    )
+    .order_by(agreement_legs.c.swap_id, agreement_legs.c.role, locks.c.lock_index)
 )
 _OPEN: Final = (
     sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)
@@ -243,6 +275,15 @@ def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:
     }
     row = connection.execute(_MATCHING, asked).first()
     return None if row is None else lock_row(row)
+
+
+def matching_locks(connection: Connection, swap_ids: Sequence[SwapId]) -> dict[tuple[SwapId, str], LockRow]:
+    """As `matching_lock`, of both legs of some agreements: by swap and role, those that are there."""
+    found: dict[tuple[SwapId, str], LockRow] = {}
+    for first in range(0, len(swap_ids), MAX_LIST):
+        for row in connection.execute(_MATCHING_LEGS, {"swap_ids": swap_ids[first : first + MAX_LIST]}):
+            found.setdefault((SwapId(row.swap_id), row.role), lock_row(row))
+    return found
 
 
 def _lock_row(block: Block, logged: LoggedEvent, lock_id: LockId, terms: LockTerms) -> dict[str, Any]:

@@ -17,13 +17,15 @@ from sqlalchemy.engine import Connection
 from core.model.facts import LockStatus
 from core.model.types import Hashlock, SwapId, address_of
 from indexer.projections.agreements import (
+    INITIATOR,
+    PARTICIPANT,
     ReportedAgreement,
-    agreement_of,
+    agreements_of,
     agreements_under,
     forget_agreement,
     store_agreement,
 )
-from indexer.projections.locks import LockRow, locks_under, matching_lock
+from indexer.projections.locks import LockRow, locks_under, matching_lock, matching_locks
 from indexer.tables import agreements, locks, swaps
 from indexer.writing import hold_projections
 
@@ -191,10 +193,28 @@ def _reported_s(connection: Connection, swap_id: SwapId) -> int:
 
 def joined_swap(connection: Connection, row: Any) -> JoinedSwap:
     """The swap of a row of `indexer_swaps`, with its legs and the other locks under its hashlock."""
-    agreed = agreement_of(connection, SwapId(row.swap_id)) if row.agreed else None
-    legs: list[LockRow | None] = [None, None]
-    if agreed is not None:
-        legs = [matching_lock(connection, terms) for terms in (agreed.initiator, agreed.participant)]
+    return joined_swaps(connection, [row])[0]
+
+
+def joined_swaps(connection: Connection, rows: Sequence[Any]) -> list[JoinedSwap]:
+    """As `joined_swap`, of some rows at once."""
+    ids = [SwapId(row.swap_id) for row in rows if row.agreed]
+    agreed = {one.swap_id: one for one in agreements_of(connection, ids)}
+    found = matching_locks(connection, ids) if ids else {}
+    return [
+        _joined(
+            connection,
+            row,
+            agreed.get(SwapId(row.swap_id)),
+            [found.get((SwapId(row.swap_id), role)) for role in (INITIATOR, PARTICIPANT)],
+        )
+        for row in rows
+    ]
+
+
+def _joined(
+    connection: Connection, row: Any, agreed: ReportedAgreement | None, legs: Sequence[LockRow | None]
+) -> JoinedSwap:
     initiator, participant = legs
     joined = {leg.place for leg in legs if leg is not None}
     others: tuple[LockRow, ...] = ()

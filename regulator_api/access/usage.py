@@ -38,21 +38,30 @@ def records_in(body: bytes) -> int:
     return 1 if items is None else len(items)
 
 
+_PLACE: Final = (
+    usage.c.caller == sa.bindparam("of_caller"),
+    usage.c.day == sa.bindparam("of_day"),
+)
+_TAKEN: Final = sa.select(usage.c.records).where(*_PLACE)
+_TAKE: Final = (
+    sa.update(usage).where(*_PLACE).values(records=usage.c.records + sa.bindparam("more")).returning(usage.c.records)
+)
+
+
 def taken(connection: Connection, caller: str, now_ns: int) -> int:
     """Return how many records the caller has taken today."""
-    query = sa.select(usage.c.records).where(usage.c.caller == caller, usage.c.day == _day(now_ns))
-    return int(connection.execute(query).scalar() or 0)
+    found = connection.execute(_TAKEN, {"of_caller": caller, "of_day": day_of(now_ns)}).scalar()
+    return int(found or 0)
 
 
-def take(connection: Connection, caller: str, records: int, now_ns: int) -> None:
-    """Count records of today."""
-    place = {"caller": caller, "day": _day(now_ns)}
-    insert_if_absent(connection, usage, **place, records=0)
-    connection.execute(
-        sa.update(usage)
-        .where(usage.c.caller == caller, usage.c.day == place["day"])
-        .values(records=usage.c.records + records)
-    )
+def take(connection: Connection, caller: str, records: int, now_ns: int) -> int:
+    """Count records of today. Return how many the caller has taken with these."""
+    asked = {"of_caller": caller, "of_day": day_of(now_ns), "more": records}
+    found = connection.execute(_TAKE, asked).scalar()
+    if found is None:
+        insert_if_absent(connection, usage, caller=caller, day=asked["of_day"], records=0)
+        found = connection.execute(_TAKE, asked).scalar_one()
+    return int(found)
 
 
 def refuse_beyond(count: int, most: int, now_ns: int) -> None:
@@ -70,5 +79,6 @@ def refuse_beyond(count: int, most: int, now_ns: int) -> None:
     )
 
 
-def _day(now_ns: int) -> int:
+def day_of(now_ns: int) -> int:
+    """Return the day of a moment, counted from the Unix epoch."""
     return now_ns // NS_PER_S // DAY_S

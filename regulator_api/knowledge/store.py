@@ -33,6 +33,7 @@ OWN_LIST: Final = "own"
 MAX_OWN: Final = 100_000
 _LEI_CHARS: Final = 20
 _INSERT_ROWS: Final = 500
+_HEAD: Final = sa.select(tables.label_head)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class ListDiff:
 
 def latest(connection: Connection) -> tuple[int, int]:
     """Return the newest label version and the moment from which on it is known; (0, 0) before there is one."""
-    row = connection.execute(sa.select(tables.label_head)).first()
+    row = connection.execute(_HEAD).first()
     return (0, 0) if row is None else (row.version, row.known_ns)
 
 

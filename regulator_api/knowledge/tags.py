@@ -8,7 +8,7 @@ Accounts belong together only if a tag of each names the same entity. Nothing he
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, KeysView, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,7 +109,7 @@ class Labels:
         by_subject: dict[AccountId, list[Tag]] = {}
         for tag in tags:
             by_subject.setdefault(tag.subject, []).append(tag)
-        self._tags: Mapping[AccountId, tuple[Tag, ...]] = {
+        self._tags: dict[AccountId, tuple[Tag, ...]] = {
             subject: tuple(sorted(found, key=_certain_first)) for subject, found in by_subject.items()
         }
         self._entities: Mapping[str, Entity] = {entity.id: entity for entity in entities}
@@ -128,7 +128,7 @@ class Labels:
         entities = [record for name, record in self._entities.items() if name in named]
         return Labels(tags, entities, self.version, self.known_ns)
 
-    def subjects(self) -> Iterable[AccountId]:
+    def subjects(self) -> KeysView[AccountId]:
         """Every account that a tag is about."""
         return self._tags.keys()
 

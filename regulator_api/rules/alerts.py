@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -81,9 +81,21 @@ def find_alert(connection: Connection, scope: Scope, alert_id: str) -> AlertRow:
 
 def risk_of(connection: Connection, scope: Scope, subject: str) -> dict[str, int]:
     """Return how many alerts a subject has, by typology: the summary in a profile."""
-    inner = _visible(connection, scope).where(alerts.c.subject == subject, ~alerts.c.withdrawn).subquery()
-    query = sa.select(inner.c.typology, sa.func.count()).group_by(inner.c.typology).order_by(inner.c.typology)
-    return {str(typology): int(count) for typology, count in connection.execute(query)}
+    if scope.jurisdictions is None:
+        found = connection.execute(_RISK, {"of_subject": subject})
+    else:
+        inner = _visible(connection, scope).where(alerts.c.subject == subject, ~alerts.c.withdrawn).subquery()
+        found = connection.execute(_by_typology(inner.c.typology))
+    return {str(row[0]): int(row[1]) for row in found}
+
+
+def _by_typology(typology: sa.ColumnElement[str]) -> Any:
+    return sa.select(typology, sa.func.count()).group_by(typology).order_by(typology)
+
+
+_RISK: Final = _by_typology(alerts.c.typology).where(
+    alerts.c.subject == sa.bindparam("of_subject"), ~alerts.c.withdrawn
+)
 
 
 def count_alerts(connection: Connection, scope: Scope, wanted: AlertFilter) -> dict[str, int]:

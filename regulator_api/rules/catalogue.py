@@ -77,7 +77,7 @@ _ALL: Final = (
     Typology("pass_through", 1, "A large sum in and out again", PassThroughParameters, lambda p, *_: PassThrough(p)),
     Typology(
         "accumulation",
-        1,
+        2,
         "Many small payments gathered",
         AccumulationParameters,
         lambda p, subject, _: Accumulation(p, subject.complete_since_s),
@@ -167,10 +167,14 @@ class RuleSet:
         self.rules = tuple(sorted(rules, key=lambda rule: rule.rule_id))
         self.jurisdictions = frozenset(rule.jurisdiction for rule in self.rules if rule.jurisdiction is not None)
         self.history_s = max((rule.typology.parameters.history_s for rule in self.rules), default=0)
+        self._folds: dict[str | None, list[Rule]] = {
+            one: [rule for rule in self._of(one) if rule.typology.fold is not None]
+            for one in (None, *self.jurisdictions)
+        }
 
     def folds_of(self, jurisdiction: str | None) -> list[Rule]:
         """Return the rules about a subject's own moves that may apply to a subject of this jurisdiction."""
-        return [rule for rule in self._of(jurisdiction) if rule.typology.fold is not None]
+        return self._folds.get(jurisdiction, self._folds[None])
 
     def judges_of(self, jurisdiction: str | None) -> list[Rule]:
         """Return the rules about paths that may apply to a subject of this jurisdiction."""

@@ -2,8 +2,10 @@
 
 A batch of facts is one transaction. Each subject that a fact names is stepped over its new moves; if moves came late,
 or are gone after a reorg, what was said since then is forgotten and said again from history. Runs of subjects are kept
-in memory, the most recent ones, and are made again from `history_needed` seconds of moves if they are not there: memory
-is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts that it names.
+in memory, the most recent ones, and are made again from `history_needed` seconds of moves if they are not there. Of a
+subject with few moves these are kept instead: a run takes ten times as much memory, and is made of them in a fraction
+of the time in which they are read. Memory is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts
+that it names.
 """
 
 from collections import OrderedDict
@@ -36,12 +38,16 @@ from regulator_api.rules.running import SubjectRun, history_needed, judge_path
 from regulator_api.rules.tables import state
 from regulator_api.rules.versions import load_rates, load_rules, rates_version, rules_version, typology_of
 
-FACTS: Final = 128
-"""Facts of one batch: it holds the database's writer for some tens of milliseconds."""
+FACTS: Final = 256
+"""Facts of one batch: it holds the database's writer for about a tenth of a second while there is much to read."""
 MAX_SUBJECTS: Final = 2_000
 """Subjects that are run in one go; a batch that names more takes several."""
-MAX_RUNS: Final = 10_000
-"""Subjects whose runs are kept in memory, about 10 kB each."""
+MAX_RUNS: Final = 6_000
+"""Subjects with many moves whose runs are kept in memory, about 25 kB each."""
+FEW_TO_A_RUN: Final = 10
+"""Subjects with few moves that are kept in memory for each run."""
+FEW_MOVES: Final = 12
+"""The most moves within `history_needed` that are kept as they are, about 0.4 kB each."""
 MAX_AGREEMENTS: Final = 200
 MAX_NEIGHBOURS: Final = 10_000
 """Counterparties of a newly labelled account that are looked at again; more need a cold run."""
@@ -55,10 +61,13 @@ log = get_logger("regulator_api.rules")
 
 @dataclass(slots=True)
 class _Run:
-    """A subject's run, and the last move that it stepped over."""
+    """A subject's run, and the last move that it stepped over. `run` None: `moves` make it again, and `before_s` is the
+    time of the last move before them, None if there is none."""
 
-    run: SubjectRun
+    run: SubjectRun | None
     last: Place | None
+    moves: Sequence[Seen] = ()
+    before_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class RulesEngine:
         self._reader = Reader()
         self._labels = LabelStore()
         self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._few: OrderedDict[str, _Run] = OrderedDict()
         self._known: Knowledge | None = None
         self._known_versions: tuple[int, int, int] | None = None
         self._runs_seq: int | None = None
@@ -128,7 +138,7 @@ class RulesEngine:
         if now is None:
             now = self._begin(connection)
         if self._runs_seq != now.seq:
-            self._runs.clear()
+            self._forget_runs()
         self._runs_seq = None
         self._reader.prepare(connection)
         labels = self._labels.at(connection)
@@ -159,8 +169,9 @@ class RulesEngine:
         }
         if any(getattr(now, name) != value for name, value in values.items()):
             connection.execute(_MOVE_ON, values)
-        while len(self._runs) > self._max_runs:
-            self._runs.popitem(last=False)
+        for kept, most in ((self._runs, self._max_runs), (self._few, self._max_runs * FEW_TO_A_RUN)):
+            while len(kept) > most:
+                kept.popitem(last=False)
         writer = batch.writer
         return Progress(seq, seq > now.seq, batch.moves, writer.raised, writer.withdrawn, bool(incomplete))
 
@@ -181,15 +192,20 @@ class RulesEngine:
                 RuleSet(load_rules(connection)), labels, load_rates(connection), complete_since_s
             )
             self._known_versions = versions
-            self._runs.clear()
+            self._forget_runs()
         return known
+
+    def _forget_runs(self) -> None:
+        self._runs.clear()
+        self._few.clear()
 
     def take(self, subject: str) -> _Run | None:
         """Return the run of a subject that is in memory, and take it out."""
-        return self._runs.pop(subject, None)
+        had = self._runs.pop(subject, None)
+        return self._few.pop(subject, None) if had is None else had
 
     def keep(self, subject: str, run: _Run) -> None:
-        self._runs[subject] = run
+        (self._few if run.run is None else self._runs)[subject] = run
 
     @property
     def reader(self) -> Reader:
@@ -245,6 +261,8 @@ class _Batch:
         low: dict[str, MoveKey] = {}
         for _, agreement in found:
             for leg in histories.legs_of(self._connection, agreement):
+                if not self._horizon.has(leg.chain, leg.locked.height):
+                    continue  # its lock is not read yet: when it is, the agreement is there
                 key = MoveKey(leg.locked.time_s, leg.chain, Height(0), 0, Direction.OUT)
                 for account in (leg.terms.sender, leg.terms.receiver):
                     name = self._knowledge.name_of(account)
@@ -310,15 +328,34 @@ class _Batch:
         since_s = min(low[name].time_s for name in runs)
         found = self._engine.reader.load(self._connection, self._knowledge, list(runs), since_s, self._horizon)
         for name, kept in runs.items():
-            for move in found[name]:
-                if kept.last is None or move[:5] > kept.last:
-                    kept.run.step(move)
-                    kept.last = move.place
-                    self.moves += 1
-            observations, links = kept.run.take()
+            moves = [move for move in found[name] if kept.last is None or move[:5] > kept.last]
+            if not moves:
+                self._engine.keep(name, kept)
+                continue
+            run, window, before_s = self._resumed(name, kept, moves[0].time_s)
+            for move in moves:
+                run.step(move)
+            self.moves += len(moves)
+            observations, links = run.take()
             self._new += ((one, "") for one in observations)
             self._add_links(links)
-            self._engine.keep(name, kept)
+            if kept.run is None and len(window) + len(moves) <= FEW_MOVES:
+                self._engine.keep(name, _Run(None, moves[-1].place, [*window, *moves], before_s))
+            else:
+                self._engine.keep(name, _Run(run, moves[-1].place))
+
+    def _resumed(self, name: str, kept: _Run, time_s: int) -> tuple[SubjectRun, Sequence[Seen], int | None]:
+        """Return the run of a subject before a move at `time_s`, the moves that it was made of, and the time of the
+        last one before them."""
+        if kept.run is not None:
+            return kept.run, (), None
+        last_s, window = windowed(kept.moves, time_s - history_needed(self._knowledge.rules))
+        before_s = kept.before_s if last_s is None else last_s
+        run = SubjectRun(self._knowledge.subject(name), self._knowledge.rules, before_s)
+        for move in window:
+            run.step(move)
+        run.take()
+        return run, window, before_s
 
     def _from_history(self, names: Sequence[str], low: Mapping[str, MoveKey]) -> None:
         if not names:
@@ -343,7 +380,9 @@ class _Batch:
         observations, links = run.take()
         self._new += ((one, "") for one in observations if one.trigger.time_s >= since_s)
         self._add_links(link for link in links if link.left.time_s >= since_s)
-        self._engine.keep(name, _Run(run, window[-1].place if window else None))
+        last = window[-1].place if window else None
+        few = len(window) <= FEW_MOVES
+        self._engine.keep(name, _Run(None, last, window, before_s) if few else _Run(run, last))
 
     def _add_links(self, links: Iterable[Link]) -> None:
         for link in links:

@@ -177,9 +177,10 @@ class _Window:
 
 
 class Accumulation:
-    """Payments in below `below` from at least `min_senders` senders within `within_h` hours, most of the account's
-    payments in of thirty days (`burst_pm`), and `out_pm` or more of their sum out again by at most `max_outs` payments
-    after the first of them. An index that does not begin with the chains knows no habits before it has `settled_days`.
+    """Payments in below `below` from at least `min_senders` senders within `within_h` hours, `floor` or more together,
+    most of the account's payments in of thirty days (`burst_pm`), and `out_pm` or more of their sum out again by at
+    most `max_outs` payments after the first of them. An index that does not begin with the chains knows no habits
+    before it has `settled_days`.
     """
 
     __slots__ = ("_ins", "_known_s", "_outs", "_p")
@@ -206,6 +207,8 @@ class Accumulation:
         ins.trim(m.time_s)
         if len(ins.counts) < p.min_senders or m.time_s < max(ins.quiet_until_s, self._known_s):
             return
+        if ins.total < p.floor:
+            return
         recent = [one for one in outs if one[2].place > ins.moves[0][3].place]
         sent = sum(one[1] for one in recent)
         if len(recent) > p.max_outs or sent * 1_000 < p.out_pm * ins.total or not ins.is_burst(m.time_s, p.burst_pm):
@@ -214,6 +217,7 @@ class Accumulation:
             ("senders", len(ins.counts)),
             ("min_senders", p.min_senders),
             ("came", ins.total),
+            ("floor", p.floor),
             ("left", sent),
             ("outs", len(recent)),
         )

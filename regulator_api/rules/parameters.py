@@ -79,9 +79,10 @@ class _BurstParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class AccumulationParameters(_BurstParameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Many small payments in from many senders, and their sum out by a few."""
+    """Many small payments in from many senders, `floor` or more together, and their sum out by a few."""
 
     below: Money = 100_000
+    floor: Money = 300_000
     min_senders: Count = 10
     max_outs: Count = 5
 

@@ -177,27 +177,32 @@ class Reader:
         crossed = self._crossings(connection, rows)
         found = []
         names, assets, labels, rates = self._names, self._assets, knowledge.labels, knowledge.rates
+        keepers, tagged = self._keepers, labels.subjects()
         for row in rows:
             account = names[row.account]
-            if account in self._keepers:
+            if account in keepers:
                 continue
             other: str = "" if row.other is None else names[row.other]
             kind, passage, via = Kind.PLAIN, f"{row.chain}/{row.height}/{row.event_index}", ""
-            if other in self._keepers:
+            if other in keepers:
                 crossing = crossed.get((row.chain, row.height, row.event_index), Crossing(False))
                 kind = Kind.REFUND if crossing.refund else Kind.LOCKED
                 if crossing.swap is not None and crossing.far is not None and crossing.via is not None:
                     kind, other, via = Kind.CROSSING, crossing.far, crossing.via
                     passage = f"swap/{crossing.swap}/{crossing.role}"
-            # An entity's own accounts are one purse: what moves between them, or within one, is not a payment.
-            entity = labels.entity_of(account)
-            if other == account or (entity is not None and other and labels.entity_of(AccountId(other)) == entity):
+            own = tags = NO_TAGS
+            if account in tagged:
+                # An entity's own accounts are one purse: what moves between them, or within one, is not a payment.
+                entity = labels.entity_of(account)
+                if entity is not None and other and labels.entity_of(AccountId(other)) == entity:
+                    continue
+                own = labels.categories(account, row.time_s)
+            if other == account:
                 continue
             asset = assets[row.asset]
             value = rates.value(asset, row.amount, row.time_s)
-            tags = NO_TAGS
             for party in (other, via):
-                if party and (theirs := labels.categories(AccountId(party), row.time_s)):
+                if party in tagged and (theirs := labels.categories(AccountId(party), row.time_s)):
                     tags = tags | theirs
             found.append(
                 Seen(
@@ -214,7 +219,7 @@ class Reader:
                     kind,
                     passage,
                     via,
-                    labels.categories(account, row.time_s),
+                    own,
                     tags,
                 )
             )
@@ -224,8 +229,10 @@ class Reader:
         if len(self._names) > MAX_NAMES:
             self._names.clear()
             self._keeping.clear()
-        wanted = {row.account for row in rows} | {row.other for row in rows if row.other is not None}
-        if missing := wanted - self._names.keys():
+        names = self._names
+        missing = {row.account for row in rows if row.account not in names}
+        missing |= {row.other for row in rows if row.other is not None and row.other not in names}
+        if missing:
             learnt = histories.account_names(connection, missing)
             self._names.update(learnt)
             self._keeping |= {number for number, name in learnt.items() if name in self._keepers}

@@ -8,8 +8,8 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "{total} (at least {min_count} that sum to the threshold)",
     "velocity": "{count} payments of {sum} in one day; its thirty days before allow {count_limit} and {sum_limit}",
     "pass_through": "{value_in} came in, and within {hours} hours {left} of the {came} that came since had left again",
-    "accumulation": "{senders} senders paid {came} in small amounts (at least {min_senders} senders), and {left} left "
-    "by {outs} payment(s)",
+    "accumulation": "{senders} senders paid {came} in small amounts (at least {min_senders} senders and {floor}), and "
+    "{left} left by {outs} payment(s)",
     "dispersal": "{came} came in, and {left} went out to {receivers} receivers (at least {min_receivers})",
     "dormant": "silent for {silent_days} days (at least {min_silent_days}), then {sum} went out",
     "new_account": "{came} came in and {left} went out within {age_s} seconds of the account's first move",

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from core.model.types import AccountId, AssetId, chain_of
-from core.runtime.web import after
+from core.runtime.web import after_named, key_values
 from indexer import tables
 from indexer.moves import Direction, Move, MoveKey, MoveKind
-from indexer.projections.moves import account_number, key_columns, move_of
+from indexer.projections.moves import account_number, key_columns, move_of, select_moves
 from regulator_api.reading.figures import Counterparty, Dealing, added_up
 from regulator_api.view.base import View
 
@@ -18,6 +19,28 @@ MAX_ASSETS: Final = 500
 """Assets of a chain that are looked at for an account's balances."""
 MAX_COUNTED: Final = 20_000
 """Moves of an account that its counterparties are added up from, the newest first."""
+
+
+_ASSET, _BALANCE = tables.assets.c, tables.balances.c
+_BALANCES: Final = (
+    sa.select(
+        _ASSET.asset,
+        sa.select(_BALANCE.balance)
+        .where(
+            _BALANCE.asset == _ASSET.asset,
+            _BALANCE.account == sa.bindparam("of_account"),
+            _BALANCE.height <= sa.bindparam("up_to"),
+        )
+        .order_by(_BALANCE.height.desc())
+        .limit(1)
+        .correlate(tables.assets)
+        .scalar_subquery()
+        .label("balance"),
+    )
+    .where(_ASSET.chain == sa.bindparam("of_chain"))
+    .order_by(_ASSET.asset)
+    .limit(MAX_ASSETS + 1)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +60,23 @@ class Counted:
     whole: bool = True
 
 
-def _history(view: View, number: int, newest_first: bool) -> sa.Select[Any]:
+def _history(view: View, newest_first: bool, behind: bool = False) -> sa.Select[Any]:
+    """The moves of the account numbered `of_account`, at most `most`, and behind a key if that is asked for."""
+    return _plain_history(newest_first, behind) if view.plain else _ordered(view.moves(), newest_first, behind)
+
+
+@lru_cache(maxsize=4)
+def _plain_history(newest_first: bool, behind: bool) -> sa.Select[Any]:
+    return _ordered(select_moves(), newest_first, behind)
+
+
+def _ordered(query: sa.Select[Any], newest_first: bool, behind: bool) -> sa.Select[Any]:
     moves = tables.moves.c
-    query = view.moves().where(moves.account_id == number, moves.kind != MoveKind.COVERED)
-    return query.order_by(*(column.desc() if newest_first else column for column in key_columns()))
+    query = query.where(moves.account_id == sa.bindparam("of_account"), moves.kind != MoveKind.COVERED)
+    if behind:
+        query = query.where(after_named(key_columns(), descending=newest_first))
+    query = query.order_by(*(column.desc() if newest_first else column for column in key_columns()))
+    return query.limit(sa.bindparam("most", type_=sa.Integer))
 
 
 def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | None = None) -> list[Move]:
@@ -49,8 +85,9 @@ def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | Non
     if number is None:
         return []
     key = None if before is None else (*before[:-1], before.direction.value)
-    query = _history(view, number, newest_first=True).where(after(key_columns(), key, descending=True)).limit(limit)
-    return [move_of(row) for row in view.connection.execute(query)]
+    values = {"of_account": number, "most": limit, **key_values(key_columns(), key)}
+    query = _history(view, newest_first=True, behind=key is not None)
+    return [move_of(row) for row in view.connection.execute(query, values)]
 
 
 def span(view: View, account: AccountId) -> tuple[Move, Move] | None:
@@ -58,8 +95,8 @@ def span(view: View, account: AccountId) -> tuple[Move, Move] | None:
     number = account_number(view.connection, account)
     if number is None:
         return None
-    ends = [view.connection.execute(_history(view, number, newest).limit(1)).first() for newest in (False, True)]
-    first, last = ends
+    asked = {"of_account": number, "most": 1}
+    first, last = (view.connection.execute(_history(view, newest), asked).first() for newest in (False, True))
     return None if first is None or last is None else (move_of(first), move_of(last))
 
 
@@ -69,17 +106,8 @@ def balances_of(view: View, account: AccountId) -> tuple[list[Balance], bool]:
     block = view.as_of.blocks.get(chain)
     if block is None or not view.sees([account]):
         return [], True
-    asset, balance = tables.assets.c, tables.balances.c
-    newest = (
-        sa.select(balance.balance)
-        .where(balance.asset == asset.asset, balance.account == account, balance.height <= block.height)
-        .order_by(balance.height.desc())
-        .limit(1)
-        .correlate(tables.assets)
-        .scalar_subquery()
-    )
-    query = sa.select(asset.asset, newest.label("balance")).where(asset.chain == chain).order_by(asset.asset)
-    rows = view.connection.execute(query.limit(MAX_ASSETS + 1)).all()
+    asked = {"of_chain": chain, "of_account": account, "up_to": block.height}
+    rows = view.connection.execute(_BALANCES, asked).all()
     found = [Balance(AssetId(row.asset), int(row.balance)) for row in rows[:MAX_ASSETS] if row.balance is not None]
     return [one for one in found if one.amount], len(rows) <= MAX_ASSETS
 
@@ -96,12 +124,12 @@ def dealings(view: View, account: AccountId, since_s: int | None, until_s: int |
     if number is None:
         return [], True
     moves = tables.moves.c
-    query = _history(view, number, newest_first=True).limit(MAX_COUNTED + 1)
+    query = _history(view, newest_first=True)
     if since_s is not None:
         query = query.where(moves.time_s >= since_s)
     if until_s is not None:
         query = query.where(moves.time_s <= until_s)
-    rows = view.connection.execute(query).all()
+    rows = view.connection.execute(query, {"of_account": number, "most": MAX_COUNTED + 1}).all()
     found = [
         Dealing(row.time_s, "in" if row.direction == Direction.IN else "out", row.other, row.asset, row.amount)
         for row in rows[:MAX_COUNTED]

@@ -34,6 +34,12 @@ class View:
             self._members = subjects_in(scope.jurisdictions, moment.known_ns)
         self._keepers: frozenset[AccountId] | None = None
 
+    @property
+    def plain(self) -> bool:
+        """True if nothing is left out for this caller and moment: statements that are made once serve then, which the
+        database's connection prepares (`core.runtime.statements`)."""
+        return not self.restricted and self.as_of.newest
+
     def seen(self, *parties: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
         """The condition that one of these columns is an account that the caller may see."""
         if self._members is None:

@@ -9,12 +9,14 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Hashlock, SwapId
 from core.runtime.web import after
 from indexer import tables
-from indexer.projections.swaps import JoinedSwap, SwapStatus, joined_swap, rank_candidates, swap_status
+from indexer.projections.swaps import JoinedSwap, SwapStatus, joined_swap, joined_swaps, rank_candidates, swap_status
 from regulator_api.view.base import View
 
 MAX_SCANNED: Final = 2_000
 """Swaps that are looked at for one page, if their status as of an earlier moment has to be worked out."""
 Key = tuple[int, SwapId]
+_THIS_SWAP: Final = tables.swaps.c.swap_id == sa.bindparam("of_swap")
+_SWAP: Final = sa.select(tables.swaps).where(_THIS_SWAP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,8 @@ def list_swaps(view: View, wanted: SwapFilter, limit: int, before: Key | None = 
     scanned = 0
     while True:
         rows = view.connection.execute(_behind(query, before).limit(limit + 1)).all()
-        for row in rows:
-            swap = _as_it_stood(view, row)
+        for row, joined in zip(rows, joined_swaps(view.connection, rows), strict=True):
+            swap = _as_it_stood(view, joined)
             if swap is not None and (wanted.status is None or swap.status is wanted.status):
                 if len(found) == limit:
                     return SwapPage(found, (found[-1].opened_s, found[-1].swap_id))
@@ -64,8 +66,9 @@ def list_swaps(view: View, wanted: SwapFilter, limit: int, before: Key | None = 
 
 def swap_by_id(view: View, swap_id: SwapId) -> JoinedSwap | None:
     """Return one swap as it stood, None if there is none for this caller."""
-    row = view.connection.execute(view.swaps().where(tables.swaps.c.swap_id == swap_id)).first()
-    return None if row is None else _as_it_stood(view, row)
+    query = view.swaps().where(_THIS_SWAP) if view.restricted else _SWAP
+    row = view.connection.execute(query, {"of_swap": swap_id}).first()
+    return None if row is None else _as_it_stood(view, joined_swap(view.connection, row))
 
 
 def swaps_under(view: View, hashlock: Hashlock, limit: int) -> list[JoinedSwap]:
@@ -105,8 +108,7 @@ def _query(view: View, wanted: SwapFilter) -> sa.Select[Any]:
     return query
 
 
-def _as_it_stood(view: View, row: Any) -> JoinedSwap | None:
-    swap = joined_swap(view.connection, row)
+def _as_it_stood(view: View, swap: JoinedSwap) -> JoinedSwap | None:
     others = tuple(
         stood
         for lock in swap.others

@@ -7,13 +7,14 @@ a time: a page may then be short, and its `next` goes on behind the last row tha
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height
-from core.runtime.web import after
+from core.runtime.web import after_named, key_values
 from indexer import tables
 from indexer.moves import Direction, MoveKind
 from indexer.projections.moves import account_number, select_moves
@@ -52,49 +53,100 @@ class TransferPage:
     next: Key | None
 
 
+class _Shape(NamedTuple):
+    """Which conditions a list has: statements are made by it, and their values are given with each execution."""
+
+    walk: str
+    """What is gone through: one `account`'s moves, those of all `members` that a caller may see, or `events`."""
+    given: frozenset[str]
+    """The members of `TransferFilter` that are not None."""
+    behind: bool
+
+
+class _Statements(NamedTuple):
+    """The query of one page, and that of the last row which it looks at, None if it looks at no more than it gives."""
+
+    page: sa.Select[Any]
+    last: sa.Select[Any] | None
+
+
+_FIELDS: Final = tuple(one.name for one in fields(TransferFilter))
+
+
 def list_transfers(view: View, wanted: TransferFilter, limit: int, before: Key | None = None) -> TransferPage:
     """Return the newest transfers that fit, at most `limit`, behind `before`."""
-    walk = _walk(view, wanted)
-    if walk is None:
-        return TransferPage([], None)
-    place = [walk.selected_columns[name] for name in _PLACE]
-    walk = walk.where(after(place, before, descending=True))
-    if wanted.since_s is not None:
-        walk = walk.where(place[0] >= wanted.since_s)
-    if wanted.until_s is not None:
-        walk = walk.where(place[0] <= wanted.until_s)
-    walk = walk.order_by(*(column.desc() for column in place))
-    scanned = walk.limit(MAX_SCANNED).subquery()
-    left = _left(wanted, scanned.c)
-    query = walk.limit(limit + 1)
-    if left:
-        newest = (scanned.c[name].desc() for name in _PLACE)
-        query = sa.select(scanned).where(*left).order_by(*newest).limit(limit + 1)
-    found = view.connection.execute(query).all()
+    given = {name: value for name in _FIELDS if (value := getattr(wanted, name)) is not None}
+    walk = "members" if view.restricted else "events"
+    if "tx_hash" in given:
+        walk = "events"
+    elif wanted.account is not None:
+        number = account_number(view.connection, wanted.account)
+        if number is None:
+            return TransferPage([], None)
+        walk, given["number"] = "account", number
+    shape = _Shape(walk, frozenset(given), before is not None)
+    statements = _plain(shape) if view.plain else _statements(shape, view)
+    values = {f"of_{name}": value for name, value in given.items() if name not in _unused(shape)}
+    values |= key_values(_PLACE, before)
+    found = view.connection.execute(statements.page, values | {"most": limit + 1}).all()
     end = _key(found[limit - 1]) if len(found) > limit else None
-    if end is None and left:
-        last = view.connection.execute(walk.limit(1).offset(MAX_SCANNED - 1)).first()
+    if end is None and statements.last is not None:
+        last = view.connection.execute(statements.last, values).first()
         end = None if last is None else _key(last)
     return TransferPage(_rows(view, found[:limit]), end)
 
 
-def _walk(view: View, wanted: TransferFilter) -> sa.Select[Any] | None:
-    """The rows in an order that an index has; None if there cannot be any."""
+def _unused(shape: _Shape) -> frozenset[str]:
+    """The members of the filter that say nothing beyond what others do."""
+    unused = {"account"} if shape.walk == "account" else set()
+    if "asset" in shape.given or shape.walk == "account":
+        unused.add("chain")
+    return frozenset(unused)
+
+
+@lru_cache(maxsize=512)
+def _plain(shape: _Shape) -> _Statements:
+    return _statements(shape, None)
+
+
+def _statements(shape: _Shape, view: View | None) -> _Statements:
+    """The statements of a shape. `view` None: of everybody who sees everything, as of now."""
+    walk = _walk(shape, view)
+    place = [walk.selected_columns[name] for name in _PLACE]
+    if shape.behind:
+        walk = walk.where(after_named(place, descending=True))
+    if "since_s" in shape.given:
+        walk = walk.where(place[0] >= sa.bindparam("of_since_s"))
+    if "until_s" in shape.given:
+        walk = walk.where(place[0] <= sa.bindparam("of_until_s"))
+    walk = walk.order_by(*(column.desc() for column in place))
+    most = sa.bindparam("most", type_=sa.Integer)
+    scanned = walk.limit(MAX_SCANNED).subquery()
+    left = _left(shape, scanned.c)
+    if not left:
+        return _Statements(walk.limit(most), None)
+    newest = (scanned.c[name].desc() for name in _PLACE)
+    page = sa.select(scanned).where(*left).order_by(*newest).limit(most)
+    return _Statements(page, walk.limit(1).offset(MAX_SCANNED - 1))
+
+
+def _walk(shape: _Shape, view: View | None) -> sa.Select[Any]:
+    """The rows in an order that an index has."""
     moves, events = tables.moves.c, tables.events.c
-    if wanted.account is not None and wanted.tx_hash is None:
-        number = account_number(view.connection, wanted.account)
-        if number is None:
-            return None
+    if shape.walk == "account":
+        number = sa.bindparam("of_number", type_=sa.Integer)
         # A transfer to oneself has two rows.
         once = sa.or_(moves.direction == Direction.OUT, moves.other_id.is_(None), moves.other_id != number)
-        return view.moves().where(moves.account_id == number, moves.kind.in_(_TRANSFERS), once)
-    if view.restricted and wanted.tx_hash is None:
+        mine = select_moves() if view is None else view.moves()
+        return mine.where(moves.account_id == number, moves.kind.in_(_TRANSFERS), once)
+    if shape.walk == "members" and view is not None:
         return _of_members(view)
-    walk = view.events().where(events.kind == "transferred")
-    if wanted.tx_hash is not None:
-        walk = walk.where(events.tx_hash == wanted.tx_hash)
-    if wanted.asset is not None:
-        walk = walk.where(events.asset == wanted.asset, events.asset.is_not(None))
+    walk = sa.select(tables.events).where(events.canonical) if view is None else view.events()
+    walk = walk.where(events.kind == "transferred")
+    if "tx_hash" in shape.given:
+        walk = walk.where(events.tx_hash == sa.bindparam("of_tx_hash"))
+    if "asset" in shape.given:
+        walk = walk.where(events.asset == sa.bindparam("of_asset"), events.asset.is_not(None))
     return walk
 
 
@@ -107,23 +159,23 @@ def _of_members(view: View) -> sa.Select[Any]:
     return query.where(moves.account_id.in_(mine), sa.not_(twice))
 
 
-def _left(wanted: TransferFilter, columns: Any) -> list[sa.ColumnElement[bool]]:
+def _left(shape: _Shape, columns: Any) -> list[sa.ColumnElement[bool]]:
     """The conditions that the walk leaves to be looked at row by row."""
     of_move = "direction" in columns
+    given = shape.given - _unused(shape)
+    parties = (columns.account, columns.other) if of_move else (columns.sender, columns.receiver)
     left: list[sa.ColumnElement[bool]] = []
-    if wanted.chain is not None and wanted.asset is None and wanted.account is None:
-        left.append(columns.chain == wanted.chain)
-    if wanted.asset is not None and of_move:
-        left.append(columns.asset == wanted.asset)
-    if wanted.account is not None and not of_move:
-        left.append(sa.or_(columns.sender == wanted.account, columns.receiver == wanted.account))
-    if wanted.counterparty is not None:
-        other = (columns.account, columns.other) if of_move else (columns.sender, columns.receiver)
-        left.append(sa.or_(*(column == wanted.counterparty for column in other)))
-    if wanted.min_amount is not None:
-        left.append(columns.amount >= wanted.min_amount)
-    if wanted.max_amount is not None:
-        left.append(columns.amount <= wanted.max_amount)
+    if "chain" in given:
+        left.append(columns.chain == sa.bindparam("of_chain"))
+    if "asset" in given and of_move:
+        left.append(columns.asset == sa.bindparam("of_asset"))
+    for name in ("account", "counterparty"):
+        if name in given:
+            left.append(sa.or_(*(party == sa.bindparam(f"of_{name}") for party in parties)))
+    if "min_amount" in given:
+        left.append(columns.amount >= sa.bindparam("of_min_amount"))
+    if "max_amount" in given:
+        left.append(columns.amount <= sa.bindparam("of_max_amount"))
     return left
 
 

@@ -1,15 +1,20 @@
 """Conventions that every answer keeps: entity tags, signatures, idempotency keys, limits, purposes, refusals logged."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from core.model.errors import RejectedError
+from core.model.errors import RejectedError, RetryableError
 from core.runtime.clock import ManualClock
-from core.runtime.database import open_database
-from regulator_api.signing import Signer, verify_answer
+from core.runtime.database import Database, open_database
+from regulator_api import audit
+from regulator_api.audit import verify_audit
+from regulator_api.signing import Signer, content_digest, verify_answer
 from tests.regulator_api.api import Api, prepare, serving
 
 SIGNER = Signer(b"\x05" * 32)
@@ -31,12 +36,17 @@ async def clock() -> ManualClock:
 
 
 @pytest.fixture
-async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
-    database = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
-    await prepare(database)
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    made = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
+    await prepare(made)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def api(database: Database, clock: ManualClock) -> AsyncIterator[Api]:
     async with serving(database, [], clock, signer=SIGNER, records_per_day=RECORDS) as made:
         yield made
-    await database.close()
 
 
 async def test_answer_that_has_not_changed_is_304(api: Api) -> None:
@@ -86,6 +96,24 @@ async def test_every_answer_is_signed_for_its_request(api: Api, path: str, who: 
             check(**change)
 
 
+@pytest.mark.parametrize("path", ["/", "/v1/tags", "/v1/tags?", "/v1/accounts/eip155:1%3A0xab?q=a%20b&c=/?", "/v1/a|b"])
+@pytest.mark.parametrize("headers", [{}, {"ETag": '"ab"', "Causeway-Audit": "7:ab"}])
+def test_signature_is_the_one_that_the_library_makes(path: str, headers: dict[str, str]) -> None:
+    clock, request = ManualClock(1_790_000_000), make_mocked_request("GET", path)
+    made = []
+    for sign in (SIGNER.sign_answer, SIGNER._sign_with_library):
+        response = web.Response(body=b"{}", content_type="application/json", headers=headers)
+        response.headers["Content-Digest"] = content_digest(b"{}")
+        try:
+            sign(request, response, clock)
+        except Exception as error:
+            made.append(repr(error))
+        else:
+            made.append(dict(response.headers))
+            verify_answer("GET", path, 200, response.headers, b"{}", KEY)
+    assert made[0] == made[1]
+
+
 async def test_public_key_is_shown_without_credentials(api: Api) -> None:
     [key] = (await api.ask("/v1/keys", None)).body["keys"]
     assert (key["kty"], key["kid"]) == ("OKP", SIGNER.key_id)
@@ -114,6 +142,31 @@ async def test_caller_takes_no_more_records_than_a_day_allows(api: Api, clock: M
     assert (await api.ask("/v1/tags", "inspector")).status == 429  # that was 25 records
     await clock.advance(86_400)
     assert (await api.ask("/v1/tags", "librarian")).status == 200
+
+
+async def test_answers_at_once_are_logged_each_with_its_place(api: Api, database: Database) -> None:
+    paths = [f"/v1/tags?limit={number}" for number in range(1, 21)]
+    answers = await asyncio.gather(*(api.ask(path, "librarian") for path in paths))
+    places = [tuple(answer.headers["Causeway-Audit"].split(":")) for answer in answers]
+    entries = {str(one["seq"]): one for one in (await api.get("/v1/audit?limit=50", "overseer"))["items"]}
+    assert sorted(int(seq) for seq, _ in places) == list(range(1, 21))
+    assert [entries[seq]["what"] for seq, _ in places] == paths
+    assert [entries[seq]["hash"] for seq, _ in places] == [made for _, made in places]
+    check = await database.read(lambda connection: verify_audit(connection, public_keys=[KEY]))
+    assert (check.ok, check.unsigned) == (True, 0)
+
+
+async def test_entry_that_fails_withholds_no_other_answer(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    append = audit.append_all
+
+    def refusing(connection: Any, accesses: Any, signer: Any) -> Any:
+        if any("limit=7" in access.what for access in accesses):
+            raise RetryableError("this entry cannot be written")
+        return append(connection, accesses, signer)
+
+    monkeypatch.setattr(audit, "append_all", refusing)
+    answers = await asyncio.gather(*(api.ask(f"/v1/tags?limit={number}", "librarian") for number in range(1, 11)))
+    assert [answer.status for answer in answers] == [503 if number == 7 else 200 for number in range(1, 11)]
 
 
 async def test_refusals_and_writes_stand_in_the_log(api: Api) -> None:

@@ -15,7 +15,7 @@ from core.runtime.web.crowd import ConnectionLimits
 from core.runtime.web.front import Absence, Front
 from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
-from core.runtime.web.pages import Page, PageCursors, PageQuery, after
+from core.runtime.web.pages import Page, PageCursors, PageQuery, after, after_named, key_values
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.routes import CALLER, REQUEST_ID, Deprecation, Flag, Handler, Route
 from core.runtime.web.runner import Runner
@@ -49,10 +49,12 @@ __all__ = [
     "Runner",
     "Turns",
     "after",
+    "after_named",
     "build_application",
     "client_of",
     "has_left",
     "issue_key",
+    "key_values",
     "openapi",
     "opens_websocket",
     "problem_of",

@@ -5,6 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -203,15 +204,10 @@ def read_query(request: web.Request, kind: type[S]) -> S:
 
     Raise a 422 `Problem` for unknown names (if `kind` forbids them), repeated scalars, and values that do not fit.
     """
-    lists = {
-        field.encode_name
-        for field in msgspec.structs.fields(kind)
-        if isinstance(msgspec.inspect.type_info(field.type), msgspec.inspect.ListType)
-    }
-    known = {field.encode_name for field in msgspec.structs.fields(kind)}
+    names, lists = _names(kind)
     values: dict[str, Any] = {}
     for name in request.query:
-        if name in request.get(TAKEN, ()) and name not in known:
+        if name in request.get(TAKEN, ()) and name not in names:
             continue
         given = request.query.getall(name)
         if name in lists:
@@ -234,6 +230,14 @@ def read_query(request: web.Request, kind: type[S]) -> S:
                 f"{field.encode_name}={values[field.encode_name][:16]} says nothing: leave it out, or give a value.",
             )
     return found
+
+
+@cache
+def _names(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[str]]:
+    """All names of a query, and those that may be given several times. There are as many kinds as routes."""
+    fields = msgspec.structs.fields(kind)
+    lists = (one for one in fields if isinstance(msgspec.inspect.type_info(one.type), msgspec.inspect.ListType))
+    return frozenset(one.encode_name for one in fields), frozenset(one.encode_name for one in lists)
 
 
 def read_flag(request: web.Request, flag: Flag) -> bool:

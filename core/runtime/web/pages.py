@@ -98,8 +98,33 @@ def after(
     """
     if sort_key is None:
         return sa.true()
+    check_key(columns, sort_key)
+    values = [sa.bindparam(None, value, type_=column.type) for column, value in zip(columns, sort_key, strict=True)]
+    return _behind(columns, values, descending)
+
+
+def after_named(columns: Sequence[sa.ColumnElement[Any]], descending: bool = False) -> sa.ColumnElement[bool]:
+    """As `after`, for a statement that is made once: the sort key is given with each execution (`key_values`)."""
+    values = [sa.bindparam(f"behind_{place}", type_=column.type) for place, column in enumerate(columns)]
+    return _behind(columns, values, descending)
+
+
+def key_values(columns: Sequence[Any], sort_key: Sequence[Any] | None) -> dict[str, Any]:
+    """Return the values that an `after_named` of these columns takes, none for the first page."""
+    if sort_key is None:
+        return {}
+    check_key(columns, sort_key)
+    return {f"behind_{place}": value for place, value in enumerate(sort_key)}
+
+
+def check_key(columns: Sequence[Any], sort_key: Sequence[Any]) -> None:
+    """Raise `RejectedError` unless the key has a value for each column."""
     if len(sort_key) != len(columns):
         raise RejectedError("this cursor is of an older form of the list: begin again without one")
-    values = [sa.bindparam(None, value, type_=column.type) for column, value in zip(columns, sort_key, strict=True)]
+
+
+def _behind(
+    columns: Sequence[sa.ColumnElement[Any]], values: Sequence[sa.ColumnElement[Any]], descending: bool
+) -> sa.ColumnElement[bool]:
     row, bound = sa.tuple_(*columns), sa.tuple_(*values)
     return row < bound if descending else row > bound

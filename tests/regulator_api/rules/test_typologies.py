@@ -126,6 +126,17 @@ def test_shop_with_customers_every_day_is_left_alone() -> None:
     assert story.found("accumulation") == []
 
 
+@pytest.mark.parametrize(("customers", "each", "found"), [(14, 4_000, False), (14, 21_000, False), (14, 22_000, True)])
+def test_new_account_that_gathers_little_is_left_alone(customers: int, each: int, found: bool) -> None:
+    story = Story()
+    for customer in range(customers):
+        story.pay(T0 + customer * HOUR, f"customer{customer}", "newshop", each)
+    story.pay(T0 + 40 * HOUR, "newshop", "bank", customers * each * 19 // 20)
+    alerts = story.found("accumulation")
+    assert bool(alerts) == found
+    assert all(_figures(one)["floor"] == 300_000 for one in alerts)
+
+
 def test_dispersal_of_a_sum_to_many_is_found() -> None:
     story = Story()
     story.pay(T0, "source", "ed", 1_000_000)
