@@ -12,10 +12,13 @@ audit log, every answer is signed, as in production.
                     of one account's, and of swaps; any page, by a span of time or a cursor
     trace_ms        95th percentile of traces of 5 hops over up to 10,000 movements, by all three methods
     trace_edges     the median of how many movements these traces looked at
+    lookup_cpu_ms, list_cpu_ms, trace_cpu_ms
+                    processor time of the server for each of these, smaller traces included
     mixed_rps       answers a second under a mixed load of all of these (traces apart), 16 at a time
     mixed_p95_ms    at 200 requests a second, sent at their times whatever the answers take
     cpu_ms_per_request
-                    processor time of the server, user and system, for each of these answers
+                    processor time of the server, user and system, for each answer of the mixed load: whoever asks runs
+                    on the same processors, so that its rate says less
     rss_mb          the server's largest size
     rules_per_s, cold_run_s, detection, ...
                     the figures of `bench.rules` for as many transfers, in a process of its own
@@ -153,7 +156,9 @@ async def lists(client: Client, questions: Questions, count: int) -> list[float]
 async def traces(client: Client, questions: Questions) -> dict[str, Any]:
     took: list[float] = []
     edges: list[int] = []
-    for _ in range(TRACES * 5):
+    asked = 0
+    while asked < TRACES * 5:
+        asked += 1
         spent, body = await client.trace(questions.source())
         if body.get("edges", 0) >= 1_000:
             took.append(spent)
@@ -161,8 +166,8 @@ async def traces(client: Client, questions: Questions) -> dict[str, Any]:
         if len(took) == TRACES:
             break
     if not took:
-        return {"trace_ms": None, "trace_edges": 0}
-    return {"trace_ms": p95(took), "trace_edges": statistics.median(edges)}
+        return {"trace_ms": None, "trace_edges": 0, "traced": asked}
+    return {"trace_ms": p95(took), "trace_edges": statistics.median(edges), "traced": asked}
 
 
 async def mixed(client: Client, questions: Questions, seconds: float) -> dict[str, float]:
@@ -192,6 +197,18 @@ async def mixed(client: Client, questions: Questions, seconds: float) -> dict[st
     return {"mixed_rps": round(done / seconds, 1), "mixed_p95_ms": p95(took), "answered": len(took) + done}
 
 
+class _Spent:
+    """The server's processor time, for each of so many answers since the last look."""
+
+    def __init__(self, served: Served) -> None:
+        self._served, self._before = served, served.cpu_s()
+
+    def each_ms(self, answers: int) -> float:
+        now, before = self._served.cpu_s(), self._before
+        self._before = now
+        return round((now - before) * 1_000 / max(1, answers), 2)
+
+
 async def reading(served: Served, sample: Sample, seconds: float) -> dict[str, Any]:
     """All figures of the API."""
     questions = Questions(sample)
@@ -199,13 +216,17 @@ async def reading(served: Served, sample: Sample, seconds: float) -> dict[str, A
         client = Client(session, served.address)
         for _ in range(20):
             await client.get(questions.lookup())
+        spent = _Spent(served)
         lookups = [(await client.get(questions.lookup()))[0] for _ in range(LOOKUPS)]
-        figures = {"lookup_p95_ms": p95(lookups), "list_p95_ms": p95(await lists(client, questions, LISTS))}
-        figures |= await traces(client, questions)
-        before = served.cpu_s()
+        figures: dict[str, Any] = {"lookup_p95_ms": p95(lookups), "lookup_cpu_ms": spent.each_ms(len(lookups))}
+        pages = await lists(client, questions, LISTS)
+        figures |= {"list_p95_ms": p95(pages), "list_cpu_ms": spent.each_ms(len(pages))}
+        traced = await traces(client, questions)
+        figures["trace_cpu_ms"] = spent.each_ms(traced.pop("traced"))
+        figures |= traced
         load = await mixed(client, questions, seconds)
         answered = load.pop("answered")
-        return figures | load | {"cpu_ms_per_request": round((served.cpu_s() - before) * 1_000 / answered, 2)}
+        return figures | load | {"cpu_ms_per_request": spent.each_ms(int(answered))}
 
 
 def rules(folder: Path, transfers: int, engine: str) -> dict[str, Any]:

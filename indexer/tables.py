@@ -291,6 +291,7 @@ agreements = sa.Table(
 )
 """Agreed terms as whoever knows them reported them; `source` says who. Not derived from facts."""
 sa.Index("ix_indexer_agreements_hashlock", agreements.c.hashlock)
+sa.Index("ix_indexer_agreements_reported", agreements.c.reported_ns, agreements.c.swap_id)
 
 agreement_legs = sa.Table(
     "indexer_agreement_legs",

@@ -141,6 +141,7 @@ _REPORTED_SINCE: Final = (
     .order_by(agreements.c.reported_ns, agreements.c.swap_id)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+_LAST_REPORT: Final = sa.select(sa.func.max(agreements.c.reported_ns))
 _LATE: Final = sa.select(chains.c.chain).where(chains.c.start_height > 1)
 _FIRST_TIME: Final = (
     sa.select(blocks.c.time_s)
@@ -318,6 +319,11 @@ def _crossing(lock: LockRow, out: bool, joined: dict[MovePlace, tuple[ReportedAg
         far.receiver if out else far.sender,
         mine.receiver if out else mine.sender,
     )
+
+
+def last_report(connection: Connection) -> int:
+    """Return the moment at which the newest agreement was reported, 0 if there is none."""
+    return int(connection.execute(_LAST_REPORT).scalar() or 0)
 
 
 def agreements_since(connection: Connection, after_ns: int, limit: int) -> list[tuple[int, ReportedAgreement]]:

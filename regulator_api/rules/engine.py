@@ -153,7 +153,8 @@ class RulesEngine:
             incomplete = batch.relabel(_labels_before(connection, now.label_version), labels) or incomplete
         if now.seq and rates_version(connection) != now.rates_version:
             incomplete = "rates were added: what they say about the past takes a cold run"
-        agreements_ns = batch.join(now.agreements_ns)
+        # Before the first block is read every agreement is there for it.
+        agreements_ns = batch.join(now.agreements_ns) if now.seq else histories.last_report(connection)
         batch.follow(changes)
         batch.run()
         batch.finish()

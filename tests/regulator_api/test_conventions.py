@@ -100,7 +100,7 @@ async def test_every_answer_is_signed_for_its_request(api: Api, path: str, who: 
 @pytest.mark.parametrize("headers", [{}, {"ETag": '"ab"', "Causeway-Audit": "7:ab"}])
 def test_signature_is_the_one_that_the_library_makes(path: str, headers: dict[str, str]) -> None:
     clock, request = ManualClock(1_790_000_000), make_mocked_request("GET", path)
-    made = []
+    made: list[Any] = []
     for sign in (SIGNER.sign_answer, SIGNER._sign_with_library):
         response = web.Response(body=b"{}", content_type="application/json", headers=headers)
         response.headers["Content-Digest"] = content_digest(b"{}")
