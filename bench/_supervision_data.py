@@ -2,9 +2,9 @@
 
 import hashlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -102,14 +102,6 @@ class Filling:
                 store.commit(connection, before, step, seen)
 
         await self._database.write(work)
-
-    async def store_all(
-        self, blocks: Iterator[Placed], together: int, progress: Callable[[int], None] = lambda _: None
-    ) -> None:
-        """Store blocks, so many in one transaction."""
-        while part := list(islice(blocks, together)):
-            await self.store(part)
-            progress(len(part))
 
     # --- facts ---------------------------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Sampled(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What questions are drawn from: some transfers, the busiest accounts, the number of swaps, the last second."""
+    """The material of questions: some transfers, the busiest accounts, the number of swaps, the last second."""
 
     transfers: list[Sampled]
     busy: list[str]
@@ -53,7 +53,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """What a database holds: a plan's first `blocks` blocks. `figures` were measured while it was made."""
+    """The contents of a database: a plan's first `blocks` blocks. `figures` were measured while it was made."""
 
     plan: dict[str, Any]
     counts: dict[str, int]
@@ -104,7 +104,7 @@ class Feed:
         self._ask("skip", blocks)
 
     def store(self, blocks: int, progress: Callable[[int], None] = lambda _: None, together: int = TOGETHER) -> int:
-        """Store the next blocks, at most so many. Return how many events they have."""
+        """Store the next `blocks` blocks, fewer at the end. Return how many events they have."""
         events = 0
         while blocks > 0:
             stored, more = self._ask("store", min(together, blocks))

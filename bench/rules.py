@@ -202,7 +202,7 @@ def main() -> None:
     parser.add_argument("--transfers", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--folder", type=Path, help="keeps the data for the next run")
-    parser.add_argument("--live-blocks", type=int, help="at most so many behind the history, for a quick look")
+    parser.add_argument("--live-blocks", type=int, help="the most blocks behind the history, for a quick look")
     parser.add_argument("--engine", choices=("local", "spark"), default="local")
     parser.add_argument("--master", default="local[2]")
     parser.add_argument("--json", action="store_true", help="the last line alone")

@@ -198,7 +198,7 @@ async def mixed(client: Client, questions: Questions, seconds: float) -> dict[st
 
 
 class _Spent:
-    """The server's processor time, for each of so many answers since the last look."""
+    """The server's processor time, for each answer since the last look."""
 
     def __init__(self, served: Served) -> None:
         self._served, self._before = served, served.cpu_s()

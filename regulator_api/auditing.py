@@ -52,7 +52,7 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Count:
-    """What a caller had taken on a day, as of a moment."""
+    """The records that a caller had taken on a day, as of a moment."""
 
     day: int
     records: int

@@ -57,7 +57,7 @@ class _Shape(NamedTuple):
     """Which conditions a list has: statements are made by it, and their values are given with each execution."""
 
     walk: str
-    """What is gone through: one `account`'s moves, those of all `members` that a caller may see, or `events`."""
+    """The rows that are gone through: those of one `account`, of all `members` that a caller may see, or `events`."""
     given: frozenset[str]
     """The members of `TransferFilter` that are not None."""
     behind: bool
