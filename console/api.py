@@ -15,6 +15,8 @@ from core.runtime.server_events import read_events
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 8 * 1024 * 1024
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+"""As large as an export is at most."""
 SILENCE_S: Final = 60.0
 """For a stream that says nothing, not even that it is still there."""
 PURPOSE: Final = "X-Purpose"
@@ -73,6 +75,15 @@ class Api:
         _answer(status, raw)
         return raw
 
+    async def file(self, path: str, credentials: Credentials | None) -> bytes:
+        """As `raw`, of an answer that is not JSON, up to `MAX_FILE_BYTES`."""
+        status, raw = await self._ask("GET", path, credentials, None, MAX_FILE_BYTES)
+        if status != 200:
+            _answer(status, raw)
+        if len(raw) > MAX_FILE_BYTES:
+            raise RetryableError(f"the API's file has more than {MAX_FILE_BYTES} bytes")
+        return raw
+
     async def post(self, path: str, credentials: Credentials | None, body: Mapping[str, Any]) -> dict[str, Any]:
         """As `get`, with a body."""
         return _answer(*await self._ask("POST", path, credentials, msgspec.json.encode(body)))
@@ -102,7 +113,12 @@ class Api:
             raise RetryableError(f"the API's stream breaks off: {error or type(error).__name__}") from None
 
     async def _ask(
-        self, method: str, path: str, credentials: Credentials | None, body: bytes | None
+        self,
+        method: str,
+        path: str,
+        credentials: Credentials | None,
+        body: bytes | None,
+        most: int = MAX_ANSWER_BYTES,
     ) -> tuple[int, bytes]:
         headers = {PURPOSE: self._purpose}
         if credentials is not None:
@@ -116,10 +132,10 @@ class Api:
                     method, self._url().rstrip("/") + path, headers=headers, data=body, allow_redirects=False
                 ) as response,
             ):
-                raw = await response.content.read(MAX_ANSWER_BYTES + 1)
-                while len(raw) <= MAX_ANSWER_BYTES and (more := await response.content.read(MAX_ANSWER_BYTES)):
+                raw = bytearray()
+                while len(raw) <= most and (more := await response.content.read(most)):
                     raw += more
-                return response.status, raw
+                return response.status, bytes(raw)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError(f"the API does not answer: {error or type(error).__name__}") from None
 

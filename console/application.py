@@ -8,7 +8,7 @@ from typing import Final
 import aiohttp
 from aiohttp import web
 
-from console import casework, operator, regulator, tracing
+from console import casework, operator, regulator, reporting, tracing
 from console.api import Api, Credentials
 from console.casework import CaseworkPages
 from console.frame import Frame, redirect
@@ -17,6 +17,7 @@ from console.openid import Provider
 from console.operator import Operations, OperatorPages
 from console.regulator import RegulatorPages
 from console.rendering import environment
+from console.reporting import ReportingPages
 from console.sessions import Sessions, sent_by_us
 from console.signin import Door
 from console.tracing import TracingPages
@@ -29,7 +30,7 @@ STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/graph.js", "built/verify.js")
 PART: Final = re.compile(r"built/part-[a-z]+-[0-9A-Z]{8}\.js")
 """What `console/build.mjs` names the parts of a module, which it loads itself."""
-MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *regulator.PAGES[1:])
+MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *reporting.PAGES, *regulator.PAGES[1:])
 A_DAY: Final = "public, max-age=86400"
 
 log = get_logger("console")
@@ -100,7 +101,7 @@ def regulator_console(
     app = web.Application()
     app.cleanup_ctx.append(outside.opened)
     app.on_shutdown.append(live.close)
-    rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame))
+    rooms = (RegulatorPages(frame), CaseworkPages(frame), TracingPages(frame), ReportingPages(frame))
     app.router.add_routes([*door.routes(), *(route for room in rooms for route in room.routes())])
     app.router.add_routes(
         [web.get("/verify", frame.verify), web.get("/live", live.stream), web.get("/static/{file:.+}", static_file)]

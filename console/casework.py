@@ -46,7 +46,7 @@ class CaseworkPages:
         ]
 
     async def _alerts(self, visit: Visit) -> web.Response:
-        asked = visit.asked("typology", "subject", "rule", "cursor", "withdrawn")
+        asked = visit.asked("typology", "subject", "rule", "cursor", "withdrawn", "since_s", "until_s", "jurisdiction")
         live = await newest(visit, asked)
         found = await visit.get("/v1/alerts", limit=SHOWN, **asked)
         typologies = sorted({one["typology"] for one in (await visit.get("/v1/rules"))["items"]})

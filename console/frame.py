@@ -70,6 +70,14 @@ class Visit:
                 raise
             return None
 
+    async def file(self, path: str) -> bytes:
+        """As `raw`, of an answer that is not JSON."""
+        return await self.frame.api.file(path, self.session.credentials)
+
+    def late(self, part: str) -> bool:
+        """Return true if the page, which is there already, asks for this part of it alone."""
+        return self.request.headers.get("HX-Target") == part
+
     def may(self, scope: str | None) -> bool:
         return scope is None or scope in self.session.scopes
 
@@ -87,10 +95,10 @@ async def newest(visit: Visit, asked: Mapping[str, str]) -> str | None:
     return None if "cursor" in asked or "as_of" in asked else await visit.follows()
 
 
-def attachment(raw: bytes, name: str) -> web.Response:
-    """JSON of the API's, byte for byte, as a file of this name."""
+def attachment(raw: bytes, name: str, kind: str = "application/json") -> web.Response:
+    """An answer of the API's, byte for byte, as a file of this name."""
     kept = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return web.Response(body=raw, content_type="application/json", headers={**HEADERS, **kept})
+    return web.Response(body=raw, content_type=kind, headers={**HEADERS, **kept})
 
 
 def redirect(place: str) -> web.Response:

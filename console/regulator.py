@@ -11,10 +11,11 @@ from console.frame import Frame, Page, Visit, attachment, newest, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
+LIMITS: Final = ("since_s", "until_s", "as_of", "jurisdiction")
+"""By which figures say what they are made of."""
 
 PAGES: Final[tuple[Page, ...]] = (
     Page("", "Overview", "read"),
-    Page("flows", "Flows", "read"),
     Page("swaps", "Swaps", "read"),
     Page("transfers", "Transfers", "read"),
     Page("assets", "Assets", "read"),
@@ -44,9 +45,9 @@ class RegulatorPages:
             ("/assets", self._assets),
             ("/assets/{asset}", self._asset),
             ("/accounts/{account}", self._account),
-            ("/flows", self._flows),
             ("/records", self._records),
             ("/records/{chain}/{namespace}/{key}", self._record),
+            ("/records/{chain}/{namespace}/{key}/evidence", self._record_evidence),
             ("/contracts", self._contracts),
             ("/lists", self._lists),
             ("/lists/{version}", self._list),
@@ -61,12 +62,28 @@ class RegulatorPages:
     async def _overview(self, visit: Visit) -> web.Response:
         if not visit.may("read"):
             return redirect("/console/log" if visit.may("audit") else "/console/verify")
+        if visit.late("figures"):
+            summary = await visit.maybe("/v1/summary") or {}
+            return visit.page("overview_figures.html", "Overview", summary=summary, live="")
         live = await visit.follows()
-        summary, swaps = await asyncio.gather(visit.get("/v1/summary"), visit.get("/v1/swaps", limit=FEW))
-        return visit.page("overview.html", "Overview", summary=summary, swaps=swaps["items"], live=live)
+        chains, swaps, alerts = await asyncio.gather(
+            visit.get("/v1/chains"), visit.get("/v1/swaps", limit=FEW), visit.maybe("/v1/alerts", limit=SHOWN)
+        )
+        waiting = [] if alerts is None else [one for one in alerts["items"] if one["case_id"] is None]
+        return visit.page(
+            "overview.html",
+            "Overview",
+            chains=chains["items"],
+            swaps=swaps["items"],
+            alerts=alerts,
+            waiting=len(waiting),
+            more_alerts=alerts is not None and alerts["next"] is not None,
+            summary=None,
+            live=live,
+        )
 
     async def _swaps(self, visit: Visit) -> web.Response:
-        asked = visit.asked("status", "chain", "asset", "hashlock", "cursor")
+        asked = visit.asked("status", "chain", "asset", "hashlock", "account", "cursor", *LIMITS)
         live = await newest(visit, asked)
         found = await visit.get("/v1/swaps", limit=SHOWN, **asked)
         return visit.page("swaps.html", "Swaps", found=found, asked=asked, live=live)
@@ -87,7 +104,7 @@ class RegulatorPages:
         return attachment(raw, f"{name[:64]}-{segment(leg)[:16]}.json")
 
     async def _transfers(self, visit: Visit) -> web.Response:
-        asked = visit.asked("chain", "asset", "account", "counterparty", "tx", "cursor")
+        asked = visit.asked("chain", "asset", "account", "counterparty", "tx", "cursor", *LIMITS)
         live = await newest(visit, asked)
         found = await visit.get("/v1/transfers", limit=SHOWN, **asked)
         return visit.page("transfers.html", "Transfers", found=found, asked=asked, live=live)
@@ -99,11 +116,18 @@ class RegulatorPages:
 
     async def _asset(self, visit: Visit) -> web.Response:
         name = visit.request.match_info["asset"]
-        conservation, transfers = await asyncio.gather(
-            visit.get(f"/v1/assets/{segment(name)}/conservation"),
-            visit.get("/v1/transfers", asset=name, limit=FEW),
-        )
-        return visit.page("asset.html", "Asset", name=name, conservation=conservation, transfers=transfers)
+        place = f"/v1/assets/{segment(name)}"
+        if visit.late("figures"):
+            conservation, supply = await asyncio.gather(
+                visit.maybe(f"{place}/conservation"), visit.maybe(f"{place}/supply")
+            )
+            late: dict[str, Any] = {"conservation": conservation or {}, "supply": supply, "transfers": {"items": []}}
+            return visit.page("asset.html", "Asset", name=name, named=None, live="", **late)
+        live = await visit.follows()
+        transfers = await visit.get("/v1/transfers", asset=name, limit=FEW)
+        named = next((one["amount"] for one in transfers["items"]), None)
+        shown = {"conservation": None, "transfers": transfers, "named": named}
+        return visit.page("asset.html", "Asset", name=name, live=live, **shown)
 
     async def _account(self, visit: Visit) -> web.Response:
         name = visit.request.match_info["account"]
@@ -126,20 +150,27 @@ class RegulatorPages:
             asked=asked,
         )
 
-    async def _flows(self, visit: Visit) -> web.Response:
-        found = await visit.get("/v1/corridors", **visit.asked("as_of"))
-        return visit.page("flows.html", "Flows", found=found, sankey=sankey_of(found["items"]))
-
     async def _records(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "namespace", "cursor")
         found = await visit.get("/v1/records", limit=SHOWN, **asked)
-        return visit.page("records.html", "Records", found=found, asked=asked, name=None)
+        return visit.page("records.html", "Records", found=found, asked=asked)
 
     async def _record(self, visit: Visit) -> web.Response:
-        parts = [visit.request.match_info[name] for name in ("chain", "namespace", "key")]
-        path = "/".join(map(segment, parts))
-        found = await visit.get(f"/v1/records/{path}", limit=SHOWN, **visit.asked("cursor"))
-        return visit.page("records.html", "Record", found=found, asked={}, name=f"{parts[1]}/{parts[2]} on {parts[0]}")
+        path, asked = _record_path(visit), visit.asked("as_of", "cursor")
+        found = await visit.get(f"/v1/{path}", limit=SHOWN, **asked)
+        named = {name: visit.request.match_info[name] for name in ("chain", "namespace", "key")}
+        authors = sorted({one["author"] for one in found["items"]})[:FEW]
+        profiles = await asyncio.gather(*(visit.maybe(f"/v1/accounts/{segment(one)}") for one in authors))
+        entities = {one: found_["entity"] for one, found_ in zip(authors, profiles, strict=True) if found_ is not None}
+        shown = {"found": found, "asked": asked, "named": named, "path": path, "entities": entities}
+        return visit.page("record.html", "Record", **shown)
+
+    async def _record_evidence(self, visit: Visit) -> web.Response:
+        """The proof of some versions, byte for byte."""
+        asked = visit.asked("first", "last")
+        raw = await visit.raw(f"/v1/{_record_path(visit)}/evidence", **asked)
+        name = f"record-{segment(visit.request.match_info['key'])[:64]}-{asked.get('first', '')[:9]}.json"
+        return attachment(raw, name)
 
     async def _contracts(self, visit: Visit) -> web.Response:
         asked = visit.asked("chain", "cursor")
@@ -189,6 +220,10 @@ class RegulatorPages:
         return visit.page("search.html", "Search", text=text, found=found)
 
 
+def _record_path(visit: Visit) -> str:
+    return "/".join(("records", *(segment(visit.request.match_info[name]) for name in ("chain", "namespace", "key"))))
+
+
 _PLACES: Final = {
     "account": "accounts",
     "contract": "accounts",
@@ -208,22 +243,6 @@ def place_of(hit: dict[str, Any]) -> str:
     if hit["kind"] == "transaction":
         return f"/console/transfers?tx={segment(hit['id'].rsplit('/', 1)[-1])}"
     return f"/console/search?q={segment(hit['id'])}"
-
-
-def sankey_of(corridors: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Swaps from what was given to what was taken, as the picture of flows needs them."""
-
-    def named(side: str, amount: dict[str, Any], chain: str) -> str:
-        return f"{side} {amount['symbol'] or amount['asset']} on {chain}"
-
-    return [
-        {
-            "source": named("gave", one["given"], one["from_chain"]),
-            "target": named("got", one["taken"], one["to_chain"]),
-            "value": one["swaps"],
-        }
-        for one in corridors
-    ]
 
 
 def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:

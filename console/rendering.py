@@ -28,6 +28,7 @@ def environment(version: str) -> Environment:
         short=short,
         copied=copied,
         when=when,
+        moment=moment,
         path=path_part,
         words=words,
         span=span,
@@ -86,6 +87,12 @@ def when(seconds: float | None) -> Markup:
     except (OverflowError, OSError, ValueError):
         return Markup('<span class="none">beyond the calendar</span>')
     return Markup('<time datetime="{}">{}</time>').format(made.isoformat(), made.strftime("%Y-%m-%d %H:%M:%S UTC"))
+
+
+def moment(seconds: str) -> Markup:
+    """As `when`, of a page's own query, in which anything may stand."""
+    fits = seconds.isascii() and seconds.isdecimal() and len(seconds) <= 12
+    return when(int(seconds)) if fits else Markup("{}").format(seconds)
 
 
 def span(seconds: float | None) -> str:

@@ -30,11 +30,12 @@ function sankey(place: HTMLElement): void {
   const links = JSON.parse(place.dataset["values"] ?? "[]") as Flow[];
   if (links.length === 0 || echarts.getInstanceByDom(place) !== undefined) return;
   const names = [...new Set(links.flatMap((one) => [one.source, one.target]))];
+  const ends = new Set(links.map((one) => one.target));
   const chart = echarts.init(place, undefined, { renderer: "svg" });
   chart.setOption({
     animation: false,
     color: [colour("--accent")],
-    series: [{ type: "sankey", left: 4, right: 160, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name })), links, label: { color: colour("--text") }, lineStyle: { color: "source", opacity: 0.35 } }],
+    series: [{ type: "sankey", left: 4, right: 4, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name, label: { position: ends.has(name) ? "left" : "right" } })), links, label: { color: colour("--text") }, lineStyle: { color: "source", opacity: 0.35 } }],
     tooltip: { trigger: "item" },
   });
   addEventListener("resize", () => chart.resize());
@@ -44,4 +45,4 @@ const all = (): void => document.querySelectorAll<HTMLElement>(".chart[data-char
 const flows = (): void => document.querySelectorAll<HTMLElement>(".chart[data-chart=sankey]").forEach(sankey);
 all();
 flows();
-document.addEventListener("htmx:afterSettle", all);
+document.addEventListener("htmx:afterSettle", () => (all(), flows()));

@@ -17,6 +17,10 @@ document.addEventListener("click", (event) => {
   });
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target instanceof Element && event.target.closest("#print") !== null) print();
+});
+
 function localTimes(within: ParentNode): void {
   for (const one of within.querySelectorAll<HTMLTimeElement>("time[datetime]")) {
     one.title = new Date(one.dateTime).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });

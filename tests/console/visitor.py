@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
 
 AXE: Final = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 GRAVE: Final = frozenset({"serious", "critical"})
+PARTS_MS: Final = 60_000
+"""For the parts that a page asks for after it is there."""
 RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 
@@ -45,9 +47,10 @@ class Visitor:
         await self.page.wait_for_url("**/console/")
 
     async def opens(self, place: str) -> int:
-        """Go there; return the status."""
+        """Go there, until every part of the page is there; return the status."""
         response = await self.page.goto(f"{self.url}/console/{place}")
         assert response is not None
+        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0, timeout=PARTS_MS)
         return response.status
 
     async def faults(self) -> list[str]:

@@ -12,11 +12,26 @@ let source: EventSource | undefined;
 let position = body.dataset["after"] ?? "";
 let refreshedAt = performance.now();
 
+/** Parts that are dear to add up are asked for no more often than this. */
+const CALM_MS = 30_000;
+const calmed = new Map<string, number>();
+
 function refresh(kinds?: ReadonlySet<string>): void {
   for (const part of document.querySelectorAll<HTMLElement>("[data-live]")) {
     const own = (part.dataset["live"] ?? "").split(" ");
-    if (kinds === undefined || own.some((kind) => kinds.has(kind))) htmx.trigger(part, "live");
+    if (kinds !== undefined && !own.some((kind) => kinds.has(kind))) continue;
+    if (part.dataset["calm"] === undefined) htmx.trigger(part, "live");
+    else later(part.id);
   }
+}
+
+function later(id: string): void {
+  if (calmed.has(id)) return;
+  calmed.set(id, setTimeout(() => {
+    calmed.delete(id);
+    const part = document.getElementById(id);
+    if (part !== null && !document.hidden) htmx.trigger(part, "live");
+  }, CALM_MS));
 }
 
 const isOpen = (): boolean => source?.readyState === EventSource.OPEN;
@@ -39,7 +54,7 @@ function open(): void {
 }
 
 /** What the reader had in hand, by its place in the part that is replaced. */
-let kept: { readonly at: number; readonly scrolled: readonly number[] } | undefined;
+const kept = new Map<string, { readonly at: number; readonly scrolled: readonly number[] }>();
 const FOCUSABLE = "a[href], button, input, select, textarea, [tabindex]";
 const focusable = (part: Element): HTMLElement[] => [...part.querySelectorAll<HTMLElement>(FOCUSABLE)];
 const scrolling = (part: Element): Element[] => [...part.querySelectorAll(".wide")];
@@ -53,8 +68,27 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     return;
   }
   const at = document.activeElement instanceof HTMLElement ? focusable(target).indexOf(document.activeElement) : -1;
-  kept = { at, scrolled: scrolling(target).map((one) => one.scrollLeft) };
+  kept.set(target.id, { at, scrolled: scrolling(target).map((one) => one.scrollLeft) });
 });
+
+/** A part that cannot be had says so, and can be asked for again. */
+function failed(event: Event): void {
+  const part = (event as CustomEvent<{ target?: unknown }>).detail.target;
+  if (!(part instanceof HTMLElement) || part.getAttribute("aria-busy") !== "true") return;
+  const [said, button] = [document.createElement("p"), document.createElement("button")];
+  [said.className, said.textContent] = ["alert", "This part cannot be added up now. "];
+  said.setAttribute("role", "alert");
+  [button.type, button.textContent] = ["button", "Try again"];
+  button.addEventListener("click", () => {
+    said.remove();
+    part.setAttribute("aria-busy", "true");
+    htmx.trigger(part, "again");
+  });
+  said.append(button);
+  part.setAttribute("aria-busy", "false");
+  part.append(said);
+}
+for (const name of ["htmx:responseError", "htmx:sendError"]) document.addEventListener(name, failed);
 
 function age(): void {
   const passedS = Math.floor((performance.now() - refreshedAt) / 1_000);
@@ -63,12 +97,14 @@ function age(): void {
 }
 
 document.addEventListener("htmx:afterSwap", () => {
-  refreshedAt = performance.now();
-  const part = document.querySelector("[data-live]");
-  if (part === null || kept === undefined) return;
-  scrolling(part).forEach((one, number) => (one.scrollLeft = kept?.scrolled[number] ?? 0));
-  if (kept.at >= 0) focusable(part)[kept.at]?.focus({ preventScroll: true });
-  kept = undefined;
+  for (const [id, { at, scrolled }] of kept) {
+    const part = document.getElementById(id);
+    if (part === null) continue;
+    scrolling(part).forEach((one, number) => (one.scrollLeft = scrolled[number] ?? 0));
+    if (at >= 0) focusable(part)[at]?.focus({ preventScroll: true });
+    if (part.dataset["calm"] === undefined) refreshedAt = performance.now();
+  }
+  kept.clear();
 });
 
 if (body.dataset["after"] !== undefined) {

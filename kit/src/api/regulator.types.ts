@@ -1534,6 +1534,7 @@ export interface components {
         readonly ChainsAnswer: {
             readonly now_s: number;
             readonly items: readonly components["schemas"]["ChainView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * ChainView
@@ -1602,6 +1603,7 @@ export interface components {
             readonly items: readonly components["schemas"]["AssetView"][];
             readonly next: string | null;
             readonly as_of: readonly components["schemas"]["AsOfView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AssetView
@@ -1633,6 +1635,7 @@ export interface components {
             readonly items: readonly components["schemas"]["ContractView"][];
             readonly next: string | null;
             readonly as_of: readonly components["schemas"]["AsOfView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * ContractView
@@ -1672,6 +1675,7 @@ export interface components {
             readonly finality: "finalized" | "latest";
             readonly as_of: components["schemas"]["BlockView"];
             readonly notes: readonly string[];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** SumView */
         readonly SumView: {
@@ -1680,7 +1684,8 @@ export interface components {
         };
         /**
          * SummaryAnswer
-         * @description `swaps` and `locks` count by status, over the newest blocks; conservation is as of the finalized ones.
+         * @description `swaps` and `locks` count by status, over the newest blocks; conservation is as of the finalized ones. If another
+         *         moment is asked for, both are as of that. `chains` are as they are now, `as_of` is what was counted up to.
          */
         readonly SummaryAnswer: {
             readonly now_s: number;
@@ -1694,6 +1699,8 @@ export interface components {
             readonly transfers: number;
             readonly conservation_ok: boolean;
             readonly conservation: readonly components["schemas"]["ConservationAnswer"][];
+            readonly as_of: readonly components["schemas"]["AsOfView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AgreementAnswer
@@ -1707,6 +1714,7 @@ export interface components {
         readonly AuditPage: {
             readonly items: readonly components["schemas"]["AuditEntryView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AuditEntryView
@@ -1730,6 +1738,7 @@ export interface components {
         readonly ListsPage: {
             readonly items: readonly components["schemas"]["ListVersionView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * ListVersionView
@@ -1752,6 +1761,7 @@ export interface components {
         readonly ChangesPage: {
             readonly items: readonly components["schemas"]["ChangeView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * ChangeView
@@ -1790,12 +1800,14 @@ export interface components {
             readonly items: readonly components["schemas"]["TagView"][];
             readonly next: string | null;
             readonly label_version: number;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** EntitiesPage */
         readonly EntitiesPage: {
             readonly items: readonly components["schemas"]["EntityView"][];
             readonly next: string | null;
             readonly label_version: number;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** EntityView */
         readonly EntityView: {
@@ -1814,6 +1826,7 @@ export interface components {
             readonly entity: components["schemas"]["EntityView"] | null;
             readonly accounts: readonly string[];
             readonly label_version: number;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** AlertsPage */
         readonly AlertsPage: {
@@ -1821,6 +1834,7 @@ export interface components {
             readonly next: string | null;
             readonly as_of: readonly components["schemas"]["AsOfView"][];
             readonly rules: components["schemas"]["RulesStateView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AlertView
@@ -1878,6 +1892,7 @@ export interface components {
             readonly alert: components["schemas"]["AlertView"];
             readonly as_of: readonly components["schemas"]["AsOfView"][];
             readonly rules: components["schemas"]["RulesStateView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * BundleAnswer
@@ -1900,6 +1915,7 @@ export interface components {
         readonly RulesAnswer: {
             readonly items: readonly components["schemas"]["RuleView"][];
             readonly state: components["schemas"]["RulesStateView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * RuleView
@@ -1920,6 +1936,7 @@ export interface components {
             readonly proposed_ns: string;
             readonly decided_by: string | null;
             readonly decided_ns: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * DryRunAnswer
@@ -1941,6 +1958,7 @@ export interface components {
         readonly RatesPage: {
             readonly items: readonly components["schemas"]["RateView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * RateView
@@ -1957,6 +1975,7 @@ export interface components {
         readonly CasesPage: {
             readonly items: readonly components["schemas"]["CaseView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** CaseView */
         readonly CaseView: {
@@ -1982,6 +2001,7 @@ export interface components {
             readonly case: components["schemas"]["CaseView"];
             readonly entries: readonly components["schemas"]["CaseEntryView"][];
             readonly alerts: readonly components["schemas"]["AlertView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * CaseEntryView
@@ -2007,6 +2027,7 @@ export interface components {
             readonly count: number | null;
             readonly items: readonly components["schemas"]["OrderBody"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * OrderBody
@@ -2027,6 +2048,7 @@ export interface components {
             readonly lift_approved: components["schemas"]["StepView"] | null;
             readonly lift_waits: boolean;
             readonly renewed_by: number | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * StepView
@@ -2045,6 +2067,7 @@ export interface components {
             readonly held: boolean;
             readonly order: number | null;
             readonly until: number | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * HoldHistory
@@ -2055,6 +2078,7 @@ export interface components {
             readonly items: readonly components["schemas"]["HalfView"][];
             readonly next: string | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * HalfView
@@ -2129,6 +2153,7 @@ export interface components {
             readonly in_flight: components["schemas"]["AmountView"];
             readonly residual: string | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AmountView
@@ -2152,8 +2177,9 @@ export interface components {
             readonly hhi: number;
             readonly top: readonly components["schemas"]["HolderView"][];
             readonly top_ppm: number;
-            readonly bundle: unknown | null;
+            readonly bundle: Record<string, never> | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /** HolderView */
         readonly HolderView: {
@@ -2177,8 +2203,9 @@ export interface components {
             readonly volume: components["schemas"]["AmountView"];
             readonly velocity_ppm: number | null;
             readonly whole: boolean;
-            readonly bundle: unknown | null;
+            readonly bundle: Record<string, never> | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * BucketView
@@ -2199,8 +2226,9 @@ export interface components {
         readonly CorridorsAnswer: {
             readonly items: readonly components["schemas"]["CorridorView"][];
             readonly whole: boolean;
-            readonly bundle: unknown | null;
+            readonly bundle: Record<string, never> | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * CorridorView
@@ -2218,6 +2246,7 @@ export interface components {
             readonly items: readonly components["schemas"]["RecordView"][];
             readonly next: string | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * RecordView
@@ -2237,6 +2266,7 @@ export interface components {
             readonly items: readonly components["schemas"]["TransferView"][];
             readonly next: string | null;
             readonly as_of: readonly components["schemas"]["AsOfView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * TransferView
@@ -2255,6 +2285,7 @@ export interface components {
             readonly items: readonly components["schemas"]["SwapAnswer"][];
             readonly next: string | null;
             readonly as_of: readonly components["schemas"]["AsOfView"][];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * SwapAnswer
@@ -2322,6 +2353,7 @@ export interface components {
             readonly steps: readonly components["schemas"]["SwapStepView"][];
             readonly as_of: readonly components["schemas"]["AsOfView"][];
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * SwapStepView
@@ -2340,6 +2372,7 @@ export interface components {
         readonly SearchAnswer: {
             readonly items: readonly components["schemas"]["HitView"][];
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * HitView
@@ -2372,6 +2405,7 @@ export interface components {
                 readonly [key: string]: number;
             };
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AccountTagView
@@ -2399,6 +2433,7 @@ export interface components {
             readonly items: readonly components["schemas"]["AccountMoveView"][];
             readonly next: string | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AccountMoveView
@@ -2426,6 +2461,7 @@ export interface components {
             readonly whole: boolean;
             readonly more: boolean;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * PartnerView
@@ -2456,6 +2492,7 @@ export interface components {
             readonly balances: readonly components["schemas"]["BalanceView"][];
             readonly more: boolean;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * ActivityAnswer
@@ -2478,6 +2515,7 @@ export interface components {
             readonly cases: components["schemas"]["CaseCounts"] | null;
             readonly whole: boolean;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * AssetActivity
@@ -2543,6 +2581,7 @@ export interface components {
         readonly TravelPage: {
             readonly items: readonly components["schemas"]["TravelView"][];
             readonly next: string | null;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * TravelView
@@ -2568,6 +2607,7 @@ export interface components {
         readonly TravelIdentities: {
             readonly record: components["schemas"]["TravelView"];
             readonly identities: Record<string, never>;
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * TraceAnswer
@@ -2584,8 +2624,9 @@ export interface components {
             readonly bounds: readonly components["schemas"]["BoundView"][];
             readonly methods: readonly components["schemas"]["MethodView"][];
             readonly candidates: readonly components["schemas"]["CrossingView"][];
-            readonly bundle: unknown | null;
+            readonly bundle: Record<string, never> | null;
             readonly moment: components["schemas"]["MomentView"];
+            readonly proof?: components["schemas"]["ProofView"];
         };
         /**
          * BoundView
@@ -2704,6 +2745,44 @@ export interface components {
             readonly ok: boolean;
             readonly details: Record<string, never>;
         };
+        /**
+         * ProofView
+         * @description The proof of the answer around it: `causeway verify` reads both together. `rows` are what figures are computed
+         *         from. `claims` are all that chains could prove, `unproven` says what else no proof shows.
+         */
+        readonly ProofView: {
+            /** @enum {unknown} */
+            readonly kind: "answer";
+            /** @enum {unknown} */
+            readonly version: 1;
+            readonly route: string;
+            readonly path: string;
+            readonly rows: readonly (readonly (string | number | null)[])[] | null;
+            readonly bundles: readonly components["schemas"]["RestView"][];
+            readonly evidence: readonly components["schemas"]["EvidenceFile"][];
+            readonly claims: readonly components["schemas"]["ClaimView"][];
+            readonly unproven: readonly string[];
+            readonly digest: string;
+        };
+        /**
+         * RestView
+         * @description A bundle that a part of the answer follows from, or the reason why there is none.
+         */
+        readonly RestView: {
+            readonly at: string;
+            readonly bundle: Record<string, never> | null;
+            readonly reason: string | null;
+        };
+        /**
+         * ClaimView
+         * @description Something that the answer says, at a JSON pointer into it: the place of the evidence that shows it, counted from
+         *         0, or the reason why none does.
+         */
+        readonly ClaimView: {
+            readonly at: string;
+            readonly evidence: number | null;
+            readonly reason: string | null;
+        };
         /** @description An RFC 9457 problem document. */
         readonly Problem: {
             /**
@@ -2743,7 +2822,10 @@ export type $defs = Record<string, never>;
 export interface operations {
     readonly get_v1_chains: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -2810,10 +2892,16 @@ export interface operations {
     readonly get_v1_assets: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
                 readonly cursor?: string;
+                /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
+                readonly as_of?: string;
+                /** @description Label version: what was known of accounts then. Default: newest. */
+                readonly labels?: number;
                 /** @description Printable ASCII, no spaces. */
                 readonly chain?: string;
             };
@@ -2848,10 +2936,16 @@ export interface operations {
     readonly get_v1_contracts: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
                 readonly cursor?: string;
+                /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
+                readonly as_of?: string;
+                /** @description Label version: what was known of accounts then. Default: newest. */
+                readonly labels?: number;
                 /** @description Printable ASCII, no spaces. */
                 readonly chain?: string;
             };
@@ -2886,6 +2980,12 @@ export interface operations {
     readonly get_v1_assets_asset_conservation: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+                /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
+                readonly as_of?: string;
+                /** @description Label version: what was known of accounts then. Default: newest. */
+                readonly labels?: number;
                 readonly finality?: "finalized" | "latest";
             };
             readonly header?: never;
@@ -2920,7 +3020,14 @@ export interface operations {
     };
     readonly get_v1_summary: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+                /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
+                readonly as_of?: string;
+                /** @description Label version: what was known of accounts then. Default: newest. */
+                readonly labels?: number;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -2987,6 +3094,8 @@ export interface operations {
     readonly get_v1_audit: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3025,6 +3134,8 @@ export interface operations {
     readonly get_v1_lists: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3063,6 +3174,8 @@ export interface operations {
     readonly get_v1_lists_version_changes: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3101,6 +3214,8 @@ export interface operations {
     readonly get_v1_tags: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3187,6 +3302,8 @@ export interface operations {
     readonly get_v1_entities: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3263,6 +3380,8 @@ export interface operations {
     readonly get_v1_entities_id: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description A label version. */
                 readonly version?: number;
             };
@@ -3299,6 +3418,8 @@ export interface operations {
     readonly get_v1_alerts: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3347,7 +3468,10 @@ export interface operations {
     };
     readonly get_v1_alerts_id: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: string;
@@ -3413,7 +3537,10 @@ export interface operations {
     };
     readonly get_v1_rules: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path?: never;
             readonly cookie?: never;
@@ -3479,7 +3606,10 @@ export interface operations {
     };
     readonly get_v1_rules_id: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: string;
@@ -3616,6 +3746,8 @@ export interface operations {
     readonly get_v1_rates: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3654,6 +3786,8 @@ export interface operations {
     readonly get_v1_cases: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -3728,7 +3862,10 @@ export interface operations {
     };
     readonly get_v1_cases_id: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: string;
@@ -3980,6 +4117,8 @@ export interface operations {
     readonly get_v1_orders: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4055,6 +4194,8 @@ export interface operations {
     readonly get_v1_orders_number: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Printable ASCII, no spaces. */
                 readonly chain?: string;
             };
@@ -4090,7 +4231,10 @@ export interface operations {
     };
     readonly get_v1_holds_account: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly account: string;
@@ -4124,6 +4268,8 @@ export interface operations {
     readonly get_v1_holds_account_history: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4273,6 +4419,8 @@ export interface operations {
     readonly get_v1_assets_asset_supply: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4441,6 +4589,8 @@ export interface operations {
     readonly get_v1_records: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4484,6 +4634,8 @@ export interface operations {
     readonly get_v1_records_chain_namespace_key: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4528,6 +4680,8 @@ export interface operations {
     readonly get_v1_transfers: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4588,6 +4742,8 @@ export interface operations {
     readonly get_v1_swaps: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4643,6 +4799,8 @@ export interface operations {
     readonly get_v1_swaps_id: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4681,6 +4839,8 @@ export interface operations {
     readonly get_v1_search: {
         readonly parameters: {
             readonly query: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4718,6 +4878,8 @@ export interface operations {
     readonly get_v1_accounts_account: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4756,6 +4918,8 @@ export interface operations {
     readonly get_v1_accounts_account_moves: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -4798,6 +4962,8 @@ export interface operations {
     readonly get_v1_accounts_account_counterparties: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4841,6 +5007,8 @@ export interface operations {
     readonly get_v1_entities_id_holdings: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -4879,6 +5047,8 @@ export interface operations {
     readonly get_v1_activity: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description latest, finalized, or <chain>@<height>, joined by commas: chains not named are as finalized. */
                 readonly as_of?: string;
                 /** @description Label version: what was known of accounts then. Default: newest. */
@@ -5198,6 +5368,8 @@ export interface operations {
     readonly get_v1_travel_rule: {
         readonly parameters: {
             readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
                 /** @description Rows of a page. */
                 readonly limit?: number;
                 /** @description `next` of the page before, as it was given. */
@@ -5275,7 +5447,10 @@ export interface operations {
     };
     readonly get_v1_travel_rule_id_identities: {
         readonly parameters: {
-            readonly query?: never;
+            readonly query?: {
+                /** @description Prove the answer: its member `proof`. Needs the scope evidence. */
+                readonly evidence?: boolean;
+            };
             readonly header?: never;
             readonly path: {
                 readonly id: string;
