@@ -55,6 +55,7 @@ SEED: Final = 2026
 BUDGET_KB: Final = 600
 BUDGET_MS: Final = 1_000
 VISITS: Final = 3
+"""Of each page."""
 PATIENCE_MS: Final = 120_000
 START_S: Final = 120
 PAGES: Final = (
@@ -180,7 +181,7 @@ async def _visit(browser: Browser, address: str, page: str) -> tuple[float, floa
         await context.close()
 
 
-async def measured(served: Served, chromium: str, only: str | None) -> dict[str, Any]:
+async def measured(served: Served, chromium: str, only: str | None, visits: int) -> dict[str, Any]:
     """All figures."""
     pages: dict[str, dict[str, float]] = {}
     async with async_playwright() as playwright:
@@ -189,12 +190,12 @@ async def measured(served: Served, chromium: str, only: str | None) -> dict[str,
             if only is not None and not page.startswith(only):
                 continue
             before = served.cpu_s()
-            seen = [await _visit(browser, served.address, page) for _ in range(VISITS)]
+            seen = [await _visit(browser, served.address, page) for _ in range(visits)]
             pages[page or "overview"] = {
                 "ms": round(statistics.median(ms for ms, _, _ in seen)),
                 "whole_ms": round(statistics.median(ms for _, ms, _ in seen)),
                 "kb": round(max(kb for _, _, kb in seen), 1),
-                "cpu_ms": round((served.cpu_s() - before) * 1_000 / VISITS),
+                "cpu_ms": round((served.cpu_s() - before) * 1_000 / visits),
             }
         await browser.close()
     beyond = [name for name, one in pages.items() if one["ms"] > BUDGET_MS or one["kb"] > BUDGET_KB]
@@ -212,6 +213,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, help="keeps the filled database for the next run")
     parser.add_argument("--database", help="one that is filled already, such as sqlite:///filled.sqlite")
     parser.add_argument("--only", help="pages that begin with this")
+    parser.add_argument("--visits", type=int, default=VISITS, help="of each page")
     parser.add_argument("--json", action="store_true", help="the last line alone")
     chosen = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -224,7 +226,7 @@ def main() -> int:
             folder.mkdir(parents=True, exist_ok=True)
             url = f"sqlite:///{folder}/supervision.sqlite"
             filled(url, folder / "sqlite.json", Plan(SEED, chosen.transfers))
-        result = asyncio.run(measured(stack.enter_context(serving(url)), chromium, chosen.only))
+        result = asyncio.run(measured(stack.enter_context(serving(url)), chromium, chosen.only, chosen.visits))
     if not chosen.json:
         for name, one in result["pages"].items():
             print(

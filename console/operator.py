@@ -20,6 +20,7 @@ KIND: Final = "relayer"
 
 PAGES: Final[tuple[Page, ...]] = (
     Page("", "Swaps", None),
+    Page("transactions", "Transactions", None),
     Page("money", "Money", None),
     Page("health", "Health", None),
 )
@@ -36,6 +37,9 @@ class Operations(Protocol):
 
     async def swap(self, name: str) -> dict[str, Any]:
         """One swap, with its transactions and what it waits for."""
+
+    async def transactions(self) -> list[dict[str, Any]]:
+        """The newest transactions with the fees that were offered, those that may still change first."""
 
     async def money(self) -> dict[str, Any]:
         """Accounts with what they hold, keep and have free, and the newest withdrawals."""
@@ -61,6 +65,7 @@ class OperatorPages:
         pages: list[tuple[str, Callable[[Visit], Awaitable[web.Response]]]] = [
             ("/", self._swaps),
             ("/swaps/{id}", self._swap),
+            ("/transactions", self._transactions),
             ("/money", self._money),
             ("/health", self._health),
         ]
@@ -78,6 +83,11 @@ class OperatorPages:
     async def _swap(self, visit: Visit) -> web.Response:
         swap = await self._operations.swap(visit.request.match_info["id"])
         return visit.page("operator_swap.html", "Swap", swap=swap)
+
+    async def _transactions(self, visit: Visit) -> web.Response:
+        live = await visit.follows()
+        found = await self._operations.transactions()
+        return visit.page("operator_transactions.html", "Transactions", transactions=found, live=live)
 
     async def _money(self, visit: Visit) -> web.Response:
         return visit.page("operator_money.html", "Money", money=await self._operations.money())

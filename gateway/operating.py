@@ -25,6 +25,7 @@ from gateway.config import RelayerConfig
 from relayer.switches import EVERYTHING, Cause
 
 TOKEN_BYTES: Final = 24
+TRANSACTIONS_SHOWN: Final = 100
 LOCAL: Final = "127.0.0.1"
 
 
@@ -45,6 +46,9 @@ class RelayerOperations:
 
     async def swap(self, name: str) -> dict[str, Any]:
         return await swaps.shown(self._place, name, time.time())
+
+    async def transactions(self) -> list[dict[str, Any]]:
+        return await swaps.transactions(self._place, TRANSACTIONS_SHOWN)
 
     async def money(self) -> dict[str, Any]:
         async with self._alone:

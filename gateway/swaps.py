@@ -3,6 +3,7 @@
 Nothing is written, and no chain is asked: what is shown is what the process knows.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,8 @@ from relayer.pump import tables
 from relayer.transactions import records
 
 T = TypeVar("T")
+_OF_A_SWAP: Final = re.compile("([0-9a-f]{64}):")
+"""The key of a swap's effect begins with the swap's id."""
 
 MAX_LISTED: Final = 200
 MIN_PREFIX: Final = 4
@@ -93,6 +96,25 @@ async def shown(place: Place, named: str, now_s: float) -> dict[str, Any]:
             ],
             "transactions": [_transaction(one) for one in records.of_effect_prefix(connection, f"{swap_id}:")],
         }
+
+    return await _read(place, work)
+
+
+async def transactions(place: Place, limit: int) -> list[dict[str, Any]]:
+    """Return the newest transactions, those that may still change first, each with the swaps that it is for."""
+
+    def work(connection: Connection) -> list[dict[str, Any]]:
+        found = sorted(records.newest(connection, limit), key=lambda one: not one.open)
+        return [
+            {
+                **_transaction(one),
+                "account": one.account,
+                "signed_s": one.created_ns // NS_PER_S,
+                "open": one.open,
+                "swaps": sorted({name[1] for item in one.effects if (name := _OF_A_SWAP.match(item.effect_key))}),
+            }
+            for one in found
+        ]
 
     return await _read(place, work)
 

@@ -397,6 +397,11 @@ def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRec
     return _records(connection, _IN_ORDER.where(alone | _T.id.in_(in_batch)))
 
 
+def newest(connection: Connection, limit: int) -> list[TransactionRecord]:
+    """Return the transactions that were signed last, the newest first, at most `limit`."""
+    return _records(connection, sa.select(relayer_transactions).order_by(_T.id.desc()).limit(limit))
+
+
 def progress(record: TransactionRecord) -> str:
     """Status and revert in one word, such as `included-reverted`."""
     return f"{record.status}-reverted" if record.reverted else str(record.status)

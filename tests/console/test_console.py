@@ -17,6 +17,7 @@ PAGES = (
     "rules",
     "trace",
     "flows",
+    "reports",
     "swaps",
     "transfers",
     "assets",
@@ -210,8 +211,25 @@ async def test_pages_fit_a_phone_and_a_budget(browser: Browser, town: DevnetInfo
         await visitor.opens(page)
         wide = await visitor.page.evaluate(PIXELS_TOO_WIDE)
         assert wide <= 0, f"{page} is {wide} px too wide for a phone"
-    fresh = await Visitor.arrives(browser, town.regulator)
-    await fresh.signs_in(town.regulator_key)
+    await visitor.opens("swaps")
+    swap = (await visitor.page.get_attribute("tbody a", "href") or "").removeprefix("/console/")
+    account = f"accounts/{quote(town.user('alice').ethereum_account, safe='')}"
+    await visitor.opens(f"trace?account={quote(town.user('alice').ethereum_account)}&asset={quote(town.ether)}")
+    await visitor.page.click("main form button")
+    await visitor.page.wait_for_url("**/console/traces/*")
+    trace = visitor.page.url.partition("/console/")[2]
+    days = "reports?from=2026-01-01&to=2026-12-31"
+    for page in (*PAGES, swap, account, trace, days, f"assets/{quote(town.ether, safe='')}"):
+        assert 0 < await weight(browser, visitor, page) < MOST_BYTES, page
+    assert visitor.noticed == []
+
+
+async def weight(browser: Browser, visitor: Visitor, page: str) -> int:
+    """Return the bytes of a first visit, compressed: the page and all that it loads, in a browser that has nothing."""
+    fresh = await Visitor.arrives(browser, visitor.url, storage_state=await visitor.page.context.storage_state())
+    await fresh.opens(page)
+    assert fresh.noticed == [], page
     sizes = "performance.getEntries().reduce((sum, one) => sum + (one.encodedBodySize ?? 0), 0)"
-    assert 0 < await fresh.page.evaluate(sizes) < MOST_BYTES
-    assert [*visitor.noticed, *fresh.noticed] == []
+    found = int(await fresh.page.evaluate(sizes))
+    await fresh.page.context.close()
+    return found

@@ -72,6 +72,8 @@ async def shows(visitor: Visitor, opened: str) -> None:
     await visitor.page.click(f"a[href='/console/swaps/{opened}']")
     assert "Effects" in await visitor.page.inner_text("main")
     assert await visitor.faults() == []
+    await visitor.opens("transactions")
+    assert await visitor.faults() == []
     await visitor.opens("money")
     assert "ETH" in await visitor.page.inner_text("main")
     assert await visitor.faults() == []
