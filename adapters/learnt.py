@@ -4,9 +4,10 @@ What was refused is halved and remembered, the space between what works and what
 something larger is tried again, because limits are lifted, too. Sentences are not needed for any of it.
 """
 
-import time
 from collections.abc import Callable
 from typing import Final
+
+from core.runtime.clock import loop_time
 
 PROBE_S: Final = 60.0
 """How long a learnt limit is kept before twice as much is tried once."""
@@ -19,7 +20,7 @@ SEARCH_SHARE: Final = 4
 class LearntLimit:
     """At least 1 and at most `most`, with which it begins."""
 
-    def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, most: int, clock: Callable[[], float] = loop_time) -> None:
         if most < 1:
             raise ValueError("a limit is at least 1")
         self.most = most

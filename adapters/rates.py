@@ -2,13 +2,13 @@
 learnt from what they refuse (HTTP 429, RFC 6585; `Retry-After`, RFC 9110 section 10.2.3)."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final
 
 from core.model.errors import RejectedError
+from core.runtime.clock import loop_time
 
 MAX_CALLS_PER_S: Final = 100_000.0
 
@@ -41,7 +41,7 @@ class RateLimit:
 
     async def wait(self, cost: int = 1) -> None:
         """Return when `cost` calls may be made. If the caller gives up meanwhile, they cost nothing."""
-        delay_s = self.spend(cost, time.monotonic())
+        delay_s = self.spend(cost, loop_time())
         if not delay_s:
             return
         try:
@@ -85,7 +85,7 @@ def retry_after_s(header: str | None, now_s: float) -> float | None:
 class Pace:
     """When the next request may be made, learnt from refusals. Nothing is held back before the first one."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = loop_time) -> None:
         self._clock = clock
         self._until_s = 0.0
         self._next_s = 0.0

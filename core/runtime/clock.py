@@ -164,6 +164,15 @@ class SeededSecrets:
         return taken[:count]
 
 
+def loop_time() -> float:
+    """Return monotonic seconds as the running event loop counts them, so that limits keep virtual time where loops do;
+    outside of a loop the machine's."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
+
+
 def true_seconds(now_ns: int) -> int:
     """True time as `htlc` wants it: whole Unix seconds, rounded up."""
     return -(-now_ns // NS_PER_S)

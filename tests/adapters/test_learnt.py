@@ -1,10 +1,13 @@
 """A limit learnt from behaviour: found in few refusals, remembered, seldom tried again."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.learnt import MAX_PROBE_S, PROBE_S, LearntLimit
+from core.runtime.clock import run_virtually
 
 
 class Time:
@@ -70,3 +73,15 @@ def test_refusal_of_one_teaches_nothing() -> None:
     assert limit.size() == 8
     with pytest.raises(ValueError, match="at least 1"):
         LearntLimit(0)
+
+
+def test_limit_is_kept_for_virtual_time_where_loops_keep_it() -> None:
+    async def probed() -> list[int]:
+        limit = LearntLimit(100)
+        limit.refused(100)
+        sizes = [limit.size()]
+        await asyncio.sleep(2 * PROBE_S)
+        return [*sizes, limit.size()]
+
+    first, later = run_virtually(probed())
+    assert first < later

@@ -1,6 +1,5 @@
 """Transactions that wait for a block, each checked against the newest state and everything that waits before it."""
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -8,6 +7,7 @@ from typing import Final
 
 from core.model.consortium import ResultCode, transaction_hash
 from core.model.errors import ConflictError, RejectedError, RetryableError
+from core.runtime.clock import loop_time
 from local_chains.consortium.engine.lanes import OF_ACCOUNT, ORDINARY, Candidate, Classifier, Room, chosen
 from local_chains.consortium.ledger.execution import Priced, Result, check_transaction, ledger_time_ms
 from local_chains.consortium.ledger.leaves import next_sequence
@@ -172,13 +172,13 @@ class Mempool:
 
     def recheck_some(self, seconds: float = SLICE_S) -> bool:
         """Check waiting transactions again for about this long. Return True if some are left."""
-        until = time.monotonic() + seconds
+        until = loop_time() + seconds
         while self._unchecked:
             name = self._unchecked.popleft()
             raw = self._drop(name, give_back=False)
             if raw is not None:
                 self._check_again(name, raw)
-            if time.monotonic() >= until:
+            if loop_time() >= until:
                 break
         return bool(self._unchecked)
 
