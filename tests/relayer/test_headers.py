@@ -107,7 +107,7 @@ async def test_trust_is_renewed_before_it_ends(stage: Stage) -> None:
     assert await sent(stage) == 1, "there is no newer header"
 
 
-def test_turns_of_accounts_are_spread_and_in_another_order_each_time() -> None:
+def test_turns_of_accounts_are_spread_and_in_other_orders() -> None:
     accounts = [AccountId(f"eip155:1:0x{number:040x}") for number in range(50)]
     turns = {height: [renews_at(one, Height(height)) for one in accounts] for height in (5, 6)}
     for found in turns.values():
@@ -246,9 +246,7 @@ async def test_client_that_trusts_for_no_time_is_refused(stage: Stage, monkeypat
 
 
 async def test_days_headers_cost_no_more_than_allowed(stage: Stage) -> None:
-    await stage.clock.advance(
-        PERIOD_S * (1 - RENEWED_AT + TURNS) + 1
-    )  # the turn of all
+    await stage.clock.advance(PERIOD_S * (1 - RENEWED_AT + TURNS) + 1)  # the turn of all
     await stage.both.ledger.advance(3)
     await stage.mined(stage.headers.step())
     await stage.both.ledger.advance(3)
