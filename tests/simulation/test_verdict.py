@@ -16,7 +16,7 @@ from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
-from gateway.simulation.verdict import exits, gates, trust
+from gateway.simulation.verdict import exits, gates, switches, trust
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.verdict.secrets import holds
@@ -747,6 +747,17 @@ def test_what_a_replaced_final_block_settled_is_no_exposure(excess: Any) -> None
     assert judged(story) == []
 
 
+@pytest.mark.parametrize("excess", [exposure_in_all, exposure_to_one, exposure_in_window], ids=lambda one: one.__name__)
+def test_what_a_lost_database_had_agreed_on_is_no_exposure(excess: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await excess(stage)
+        stage.record.forgotten.append((stage.relayer.name, 0.0, stage.world.clock.now()))
+
+    assert not {problem.kind for problem in judged(story)} & {
+        *(Kind.EXPOSURE_IN_ALL, Kind.EXPOSURE_TO_ONE, Kind.EXPOSURE_IN_WINDOW)
+    }
+
+
 @pytest.mark.parametrize("proven_first", [True, False])
 def test_promises_count_in_the_order_in_which_they_are_stored(proven_first: Any) -> None:
     """Answered at once, the one that was asked for first may be stored last: it is held against the other."""
@@ -789,6 +800,35 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found
         await acted_after_deep_reorg(stage)
 
     assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
+
+
+@pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
+def test_whoever_never_knew_a_replaced_block_may_quote(away_before_s: Any, found: bool) -> None:
+    async def story(stage: Stage) -> None:
+        stage.world.plan = replace(stage.world.plan, watchful=True)
+        replaced_s = -switches.LASTS_S - trust.NOTICE_S  # seconds of the story
+        stage.relayer.away.append((replaced_s - away_before_s, replaced_s + 0.5))
+        at_s = stage.world.clock.now() + replaced_s
+        stage.world.deep[B] = DeepReorg(at_s, Height(0), at_s - 2 * trust.NOTICE_S)
+        await stage.played()
+
+    assert (Kind.OFFERED_ON_TROUBLE in {problem.kind for problem in judged(story)}) is found
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_refund_from_its_timelock_on_gives_nothing_back(early: Any) -> None:
+    """The provider's own lock still stands: before the other one's timelock that is a gift, and then anybody may."""
+
+    async def story(stage: Stage) -> None:
+        agreed = await stage.open(style=Style.VANISHES, honest=False)
+        first = await stage.lock(stage.dapp, agreed.initiator_leg)
+        await stage.lock(stage.relayer, agreed.participant_leg)
+        await stage.pass_to(agreed.initiator_leg.timelock.seconds + (-10 if early else 1))
+        stage.mine(1)
+        back = stage.world.chains[A].access().legs.refund(agreed.initiator_leg, first, stage.relayer.accounts[A])
+        stage.note(stage.relayer, A, await stage.sign(stage.relayer, back, 0))
+
+    assert (Kind.GAVE_BACK_TOO_EARLY in {problem.kind for problem in judged(story)}) is early
 
 
 def test_a_claim_after_the_reveal_is_an_exit() -> None:

@@ -67,12 +67,16 @@ def _outlives(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 
 
 def _given_back(record: Record, sent: Sent) -> Iterator[Problem]:
-    """Nobody gives the other party's lock back while the own one stands, or may still come."""
+    """Nobody gives the other party's lock back before its timelock while the own one stands, or may still come."""
     if record.plan.rough & {*FORGETFUL, Rough.DEEP_REORG}:
         return
-    for lock in all_locks(record.world.chains[sent.chain]):
+    here = record.world.chains[sent.chain]
+    now = here.block(sent.heights[sent.chain]).header.time
+    for lock in all_locks(here):
         if lock.lock_id not in sent.body.settles or lock.terms.receiver != sent.body.sender:
             continue
+        if now >= lock.terms.timelock:
+            continue  # anybody may send the refund, and it pays the same
         for deal in record.agreed:
             if lock.terms != deal.initiator_leg or sent.party != deal.relayer:
                 continue

@@ -95,16 +95,18 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
     """Exposure: what each relayer had locked of one asset at once: in all, to one counterparty, in one window of
     timelocks. Swaps that name one account, whichever of the two it is, are one counterparty's.
 
-    Not what hung on a replaced final block: its end was final once, and what it held was free.
+    Not what hung on a replaced final block: its end was final once, and what it held was free. Nor what a lost database
+    had agreed on: whoever took its place counts what it knows.
     """
     owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
     theirs = {one.hashlock: {one.initiator_leg.sender, one.participant_leg.receiver} for one in record.agreed}
     here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
+    unknown = record.world.undone | {one.hashlock for one in record.agreed if record.has_forgotten(one)}
     worst: dict[tuple[Kind, str, AssetId], int] = {}
     for height in range(here.height + 1):
         for logged in here.block(Height(height)).events:
             match logged.event:
-                case Locked(lock_id, terms) if terms.sender in owners and terms.hashlock not in record.world.undone:
+                case Locked(lock_id, terms) if terms.sender in owners and terms.hashlock not in unknown:
                     standing[lock_id] = terms
                     place = Kind.EXPOSURE_TO_ONE, owners[terms.sender], terms.asset
                     worst[place] = max(worst.get(place, 0), _to_the_same(standing.values(), terms, theirs))

@@ -8,7 +8,7 @@ from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import POLICY, TIMING, Rough
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
-from gateway.simulation.verdict.trust import NOTICE_S
+from gateway.simulation.verdict.trust import NOTICE_S, has_never_seen
 from relayer.switches import Cause, Switch, scope_of_chain
 
 LOOKS_S: Final = 6.0
@@ -39,8 +39,9 @@ def _offered(record: Record, deal: Agreed) -> Iterator[Problem]:
                 text = f"{who} quotes {quoted_s - since_s:.0f} s after {chain} made nothing final any more"
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
         for chain in chains & record.world.deep.keys():
-            since_s = record.world.deep[chain].at_s + NOTICE_S + LOOKS_S
-            if quoted_s > since_s and not _knows_no_better(record, deal.relayer, record.world.deep[chain].at_s):
+            reorg = record.world.deep[chain]
+            unknown = _knows_no_better(record, deal.relayer, reorg.at_s) or has_never_seen(record, deal.relayer, reorg)
+            if quoted_s > reorg.at_s + NOTICE_S + LOOKS_S and not unknown:
                 text = f"{who} quotes though {chain} has replaced a finalized block"
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
     elif Rough.CLOCK_WRONG in record.plan.rough:

@@ -61,7 +61,7 @@ def _of_empty(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     for chain in (leg.chain for leg in deal.legs):
         reorg = record.world.deep.get(chain)
-        if reorg is None or _has_never_seen(record, sent, reorg):
+        if reorg is None or has_never_seen(record, sent.party, reorg):
             continue
         if sent.at_s > reorg.at_s + NOTICE_S:
             late_s = sent.at_s - reorg.at_s
@@ -102,10 +102,10 @@ def _before(record: Record, sent: Sent) -> Iterator[Sent]:
     return takewhile(lambda one: one is not sent, record.world.wire.sent)
 
 
-def _has_never_seen(record: Record, sent: Sent, reorg: DeepReorg) -> bool:
-    """True if the process was away from before it could read that any of the replaced blocks was final."""
+def has_never_seen(record: Record, party: str, reorg: DeepReorg) -> bool:
+    """True if the party's process was away from before it could read that any of the replaced blocks was final."""
     began_s = record.world.clock.now() - record.world.seconds
     return any(
         began_s + since <= reorg.final_s + NOTICE_S and reorg.at_s <= began_s + until
-        for since, until in record.process(sent.party).away
+        for since, until in record.process(party).away
     )
