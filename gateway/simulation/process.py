@@ -364,6 +364,7 @@ class Relayer(Process):
             offers=[] if self.feed is None else offers(),
             feeds=[] if self.feed is None else [FEED],
             price_session=price_session if self.feed is None else self.feed.session,
+            triggered=False,
         )
 
     def _attestors(self) -> list[AttestorSetup]:
@@ -384,7 +385,7 @@ class Relayer(Process):
         )
 
     async def _expire(self, service: RelayerService) -> None:
-        """Do what the service's scheduler triggers; that one looks at real time."""
+        """Do what the service's scheduler triggers otherwise, at real times: no story hangs on its machine's load."""
         while True:
             await self.world.clock.sleep(EXPIRE_S)
             for attestor in service.attestors:
