@@ -160,6 +160,7 @@ class Desk {
 class Page {
   async begin(): Promise<void> {
     try {
+      if (!isSecureContext) throw new Error("Browsers encrypt nothing on this address: open the page by https, or at localhost.");
       const facts = await readFacts();
       const opened = await new Door(this).passed();
       show(one("inside"), true);

@@ -4,13 +4,15 @@ import asyncio
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from playwright.async_api import async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from gateway.devnet import Devnet, DevnetSettings
 from gateway.devnet.info import DevnetInfo
 from tests.console.conftest import CHROMIUM, swap
+from tests.console.swapper import Place, comes, connects, enters, priced
 from tests.console.test_console import PAGES, PHONE, listed
 from tests.console.visitor import Visitor
 
@@ -32,7 +34,22 @@ async def main() -> None:
                 visitor = await Visitor.arrives(browser, devnet.info.regulator, **options)
                 await visitor.signs_in(devnet.info.regulator_tokens["officer"])
                 await pictures(visitor, devnet.info, name)
+                await swapping(await Place.of(devnet), browser, name, options)
             await browser.close()
+
+
+async def swapping(place: Place, browser: Browser, name: str, options: dict[str, Any]) -> None:
+    """The swap page: its door, a price, and a swap that is done."""
+    visitor = await place.visited(await place.profile(browser, **options))
+    await taken(visitor, f"swap-page-door-{name}")
+    await enters(visitor.page)
+    await connects(visitor.page)
+    await priced(visitor.page, "0.1", "ETH", "CNYD")
+    await visitor.page.wait_for_selector("#offer dl")
+    await taken(visitor, f"swap-page-price-{name}")
+    await visitor.page.click("#offer button:text-is('Swap')")
+    await comes(visitor.page, "done", "completed")
+    await taken(visitor, f"swap-page-{name}")
 
 
 async def pictures(visitor: Visitor, info: DevnetInfo, name: str) -> None:

@@ -5,25 +5,20 @@ import os
 import re
 import signal
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route
 
 from gateway.devnet import Devnet, DevnetSettings
-from tests.console.visitor import Visitor
+from tests.console.swapper import PASSPHRASE, Place, comes, connects, enters, priced, swaps
 
-WALLET = (Path(__file__).parent / "wallet.js").read_text(encoding="utf-8")
-PASSPHRASE = "a passphrase of a test"
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}}
 PIXELS_TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SIZES = "performance.getEntries().reduce((sum, one) => sum + (one.encodedBodySize ?? 0), 0)"
 MOST_BYTES = 250 * 1024
 """Compressed, of a first visit."""
-LOOK_MS = 120_000
 TRIES = 6
 LIES = 2
 """Agreements that a page refuses, each a card of its own."""
@@ -31,86 +26,12 @@ LIES = 2
 pytestmark = [pytest.mark.long, pytest.mark.alone]
 
 
-@dataclass(frozen=True)
-class Place:
-    """A devnet, as a page and a wallet of its browser see it."""
-
-    devnet: Devnet
-    account: str
-
-    @property
-    def relayer(self) -> str:
-        """By name: passkeys are bound to one."""
-        [url] = self.devnet.info.relayers.values()
-        return url.replace("127.0.0.1", "localhost")
-
-    @property
-    def ethereum(self) -> str:
-        return self.devnet.info.chain("evm").endpoints[0].url
-
-    @property
-    def consortium(self) -> str:
-        return self.devnet.info.chain("consortium").endpoints[0].url
-
-    async def profile(self, browser: Browser, lone: bool = False, **options: Any) -> BrowserContext:
-        """A browser's profile with the test's wallet in it. `lone`: one that announces nothing (EIP-1193 alone)."""
-        context = await browser.new_context(**options)
-        context.set_default_timeout(LOOK_MS)
-        told = {"rpc": self.ethereum, "chain": "0x7a69", "account": self.account, "lone": lone}
-        await context.add_init_script(f"({WALLET.strip().removesuffix(';').split(chr(10), 1)[1]})({json.dumps(told)})")
-        return context
-
-    async def visited(self, context: BrowserContext) -> Visitor:
-        visitor = Visitor(context, await context.new_page(), self.relayer, (self.ethereum, self.consortium))
-        await visitor.page.goto(f"{self.relayer}/swap")
-        await visitor.page.wait_for_selector("#door:not([hidden])")
-        return visitor
-
-
 @pytest.fixture(params=["production"])
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """By production's allowances, so that no gate closes on a slow machine; `devnet` where a refund is waited for."""
     settings = DevnetSettings(tmp_path / "devnet", supervised=False, policy=request.param)
     async with Devnet(settings) as devnet:
-        body = {"jsonrpc": "2.0", "id": 1, "method": "eth_accounts", "params": []}
-        async with (
-            aiohttp.ClientSession() as session,
-            session.post(devnet.info.chain("evm").endpoints[0].url, json=body) as answer,
-        ):
-            accounts = (await answer.json())["result"]
-        yield Place(devnet, accounts[-1])
-
-
-async def enters(page: Page, fresh: bool = True) -> None:
-    await page.fill("#passphrase", PASSPHRASE)
-    if fresh:
-        await page.fill("#again", PASSPHRASE)
-    await page.click("#unlock")
-
-
-async def connects(page: Page, name: str = "Test wallet") -> None:
-    await page.click(f"#wallets button:has-text('{name}')")
-    await page.wait_for_selector("#give option", state="attached")
-
-
-async def priced(page: Page, amount: str, give: str, get: str) -> None:
-    await page.select_option("#give", label=give)
-    await page.select_option("#get", label=get)
-    await page.fill("#give-amount", amount)
-    await page.click("#price")
-
-
-async def swaps(page: Page, amount: str, give: str, get: str) -> None:
-    await priced(page, amount, give, get)
-    await page.click("#offer button:text-is('Swap')")
-
-
-async def comes(page: Page, stage: str, result: str = "", count: int = 1) -> str:
-    """Wait until the newest of `count` swaps is there; return its card's text."""
-    newest = f"#swaps:has(article:nth-child({count})) article:first-child"
-    wanted = f"{newest}[data-stage='{stage}'][data-result='{result}']"
-    await page.wait_for_selector(wanted)
-    return await page.inner_text("#swaps article:first-child")
+        yield await Place.of(devnet)
 
 
 async def test_a_swap_is_interrupted_resumed_and_swapped_back(browser: Browser, place: Place) -> None:
@@ -131,7 +52,7 @@ async def test_a_swap_is_interrupted_resumed_and_swapped_back(browser: Browser, 
     # The claim of this page never gets out: it is closed between lock and claim, however fast the relayer is.
     await visitor.page.route(re.compile(re.escape(place.consortium)), held("broadcast_tx_sync"))
     await visitor.page.click("#offer button:text-is('Swap')")
-    await comes(visitor.page, "locked")
+    await visitor.page.wait_for_selector("#swaps article:is([data-stage='locked'], [data-stage='revealing'])")
     await visitor.page.close()
     assert visitor.noticed == []
 

@@ -12,7 +12,7 @@ import pytest
 from core.model.errors import RejectedError
 from core.runtime.sockets import free_port
 from gateway.daemons.chain import make_network, run_chain
-from local_chains.consortium.cometbft import CometNode, find_cometbft, node_homes
+from local_chains.consortium.cometbft import CometNode, find_cometbft, init_network, node_homes
 from local_chains.consortium.engine.home import load_consensus_key, load_genesis
 from tests.gateway.test_cli import causeway
 from tests.support import REPOSITORY, eventually
@@ -47,10 +47,20 @@ def test_nodes_of_other_machines_know_where_the_others_are(tmp_path: Path) -> No
     assert [config["p2p"]["persistent_peers"].partition("@")[2] for config in configs] == places[::-1]
 
 
+def test_nodes_name_the_pages_that_may_ask(tmp_path: Path) -> None:
+    origins = ["https://swap.example", "*"]
+    for name, given, expected in (("open", origins, origins), ("closed", [], None)):
+        init_network(tmp_path / name, "test-1", 1, cors_origins=given)
+        [home] = node_homes(tmp_path / name)
+        assert tomllib.loads((home / "config/config.toml").read_text())["rpc"].get("cors_allowed_origins") == expected
+
+
 async def test_options_of_the_embedded_engine_are_refused_for_cometbft(tmp_path: Path) -> None:
     make_network(tmp_path / "network", "cometbft", "test-1", 1, "ed25519", [], [], 26_656)
     with pytest.raises(RejectedError, match=r"config/config\.toml"):
         await run_chain(tmp_path / "network", "127.0.0.1:1", None, False)
+    with pytest.raises(RejectedError, match="cors_allowed_origins"):
+        await run_chain(tmp_path / "network", None, None, False, cors_origins=["https://swap.example"])
     with pytest.raises(RejectedError, match="one process"):
         make_network(tmp_path / "other", "embedded", "test-1", 1, "ed25519", [], ["a.example:1"], 26_656)
 

@@ -32,19 +32,26 @@ export async function openBackup(text: string, passphrase: string): Promise<Kept
   return { seed, swaps };
 }
 
-/**
- * Put a backup's swaps into a store that does not have them. One that had not locked by then may have locked since, where this
- * record does not say: it is called off, so that it locks no second time.
- */
+/** Put a backup's swaps into a store that does not have them. */
 export async function restoreSwaps(store: SwapStore, swaps: readonly SwapRecord[]): Promise<number> {
   let count = 0;
   for (const record of swaps) {
     if (typeof record?.key !== "string" || (await store.get(record.key)) !== undefined) continue;
-    const early = record.stage === "opening" || record.stage === "agreed";
-    await store.put(early ? { ...record, stage: "done", result: "abandoned", calledOff: "it had not locked when the backup was made" } : record);
+    await store.put(record.stage === "opening" || record.stage === "agreed" ? early(record) : record);
     count += 1;
   }
   return count;
+}
+
+/**
+ * A swap that had not locked when the backup was made may have locked since, in the other browser: it locks no second time. On the
+ * ledger a lock's place follows from its terms, so that one which is there is found, and comes back after its timelock.
+ */
+function early(record: SwapRecord): SwapRecord {
+  const calledOff = "it had not locked when the backup was made";
+  const { ours } = record;
+  if (ours?.chain.startsWith("causeway:") !== true) return { ...record, stage: "done", result: "abandoned", calledOff };
+  return { ...record, stage: "locking", place: `${ours.sender.slice(ours.sender.lastIndexOf(":") + 1)}/${ours.hashlock.slice(2)}`, lockTries: 1, calledOff };
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {

@@ -17,7 +17,7 @@ const nameOf = (found: FoundWallet): string => found.rdns ?? found.name;
 
 /** The wallet of the last visit, if it still shows this page an account. Nobody is asked. */
 export async function connectedBefore(chains: readonly PageChain[]): Promise<Connected | undefined> {
-  const last = localStorage.getItem(LAST);
+  const last = remembered();
   const found = last === null ? undefined : (await browserWallets()).find((wallet) => nameOf(wallet) === last);
   if (found === undefined) return undefined;
   return held(found, chains, (chain) => connectedWallet(found, chain.id, factsOf(chain)));
@@ -25,8 +25,25 @@ export async function connectedBefore(chains: readonly PageChain[]): Promise<Con
 
 async function connect(found: FoundWallet, chains: readonly PageChain[]): Promise<Connected | undefined> {
   const made = await held(found, chains, (chain, first) => (first ? connectWallet(found, chain.id, factsOf(chain)) : connectedWallet(found, chain.id, factsOf(chain))));
-  if (made !== undefined) localStorage.setItem(LAST, nameOf(found));
+  if (made !== undefined) remember(nameOf(found));
   return made;
+}
+
+/** A browser may keep nothing for this page: then the wallet is chosen again at each visit. */
+function remembered(): string | null {
+  try {
+    return localStorage.getItem(LAST);
+  } catch {
+    return null;
+  }
+}
+
+function remember(name: string): void {
+  try {
+    localStorage.setItem(LAST, name);
+  } catch {
+    // As above.
+  }
 }
 
 async function held(found: FoundWallet, chains: readonly PageChain[], ask: (chain: PageChain, first: boolean) => Promise<EvmWallet | undefined>): Promise<Connected | undefined> {
