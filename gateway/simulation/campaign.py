@@ -14,6 +14,7 @@ import structlog
 from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from gateway.simulation.drawing import draw
+from gateway.simulation.logbook import drop, note
 from gateway.simulation.plan import SMALL_TOWNS
 from gateway.simulation.story import Verdict, run
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -82,10 +83,12 @@ def settle(verbose: bool = False) -> None:
 
 
 def quiet(verbose: bool = False) -> None:
-    """Keep the parties from even formatting what they log of a story's faults; `verbose` shows every party's log."""
-    configure_logging("debug" if verbose else "error", "console", None if verbose else io.StringIO())
+    """Note what the parties log, for the verdict, and write nothing of it; `verbose` shows every party's log."""
+    configure_logging("debug", "console", None if verbose else io.StringIO())
     if not verbose:
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+        logging.getLogger().setLevel(logging.ERROR)
+    shown = structlog.get_config()["processors"] if verbose else [drop]
+    structlog.configure(processors=[note, *shown])
 
 
 def report(verdict: Verdict) -> str:

@@ -18,6 +18,7 @@ from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
+from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
 from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
@@ -92,6 +93,7 @@ async def _play(plan: Plan) -> Verdict:
     dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
     tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
     record = Record(world, relayers, dapps, tower)
+    HEARD.set(world.wire)
     if plan.small:
         world.lull = partial(is_lull, record)
     found: list[Problem] = []

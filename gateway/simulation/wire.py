@@ -49,6 +49,8 @@ class Wire:
         self.sent: list[Sent] = []
         self.shown: list[tuple[float, str, bytes]] = []
         """Bodies that were simulated or estimated: at what time, by whom."""
+        self.logged: list[tuple[int, str]] = []
+        """Log messages, each with how much had been sent by then; see `gateway.simulation.logbook`."""
         self.errors: Counter[str] = Counter()
         self.accepted: set[bytes] = set()
         """The transactions that an endpoint said it took."""

@@ -4,13 +4,19 @@ import json
 import signal
 import subprocess
 import sys
+from contextvars import Context
 
 import pytest
+import structlog
 
+from core.runtime.clock import VirtualClock
+from core.runtime.logging import get_logger
 from gateway.simulation import campaign
 from gateway.simulation.__main__ import STOPPED
+from gateway.simulation.logbook import HEARD
 from gateway.simulation.plan import SMALL_TOWNS
 from gateway.simulation.verdict.problem import Kind
+from gateway.simulation.wire import Wire
 
 MANY = 500
 
@@ -40,6 +46,25 @@ def test_a_story_that_breaks_off_is_a_problem_of_its_seed(monkeypatch: pytest.Mo
     [problem] = verdicts[0].problems
     assert problem.kind is Kind.STORY_UNENDED
     assert "ZeroDivisionError" in problem.text
+
+
+@pytest.mark.parametrize("verbose", [True, False])
+def test_what_parties_log_is_noted(verbose: bool) -> None:
+    wire, before = Wire(VirtualClock(), {}), structlog.get_config()
+
+    def story() -> None:
+        HEARD.set(wire)
+        get_logger("tests").debug("said", preimage=bytes(range(32)))
+
+    try:
+        campaign.quiet(verbose)
+        Context().run(story)
+        get_logger("tests").info("outside of any story")
+    finally:
+        structlog.configure(**before)
+    [(sent, text)] = wire.logged
+    assert sent == 0
+    assert bytes(range(32)).hex() in text
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])

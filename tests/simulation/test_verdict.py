@@ -1,5 +1,6 @@
 """The verdict: a story that nothing is wrong with is left alone, and every kind of problem is found if planted."""
 
+from contextvars import Context
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger
+from gateway.simulation.logbook import HEARD, note
 from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
@@ -313,6 +315,18 @@ async def preimage_kept(stage: Stage) -> None:
         lambda c: c.execute(sa.insert(journal.cursors), {"name": shown, "position": 0, "updated_ns": 0})
     )
     assert agreed
+
+
+async def preimage_logged(stage: Stage) -> None:
+    """Right before the reveal, under a name that a real log hides."""
+    agreed = await stage.open()
+    await stage.keep_secret()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    event = {"event": "revealing", "preimage": PREIMAGE.expose()}
+    Context().run(lambda: (HEARD.set(stage.world.wire), note(None, "info", event)))
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
 async def nothing_agreed(stage: Stage) -> None:

@@ -5,7 +5,7 @@
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
     operating   in what operators do, and run on
-    unforeseen, strangers, outsiders  bugs thought of before anybody knew if they would be noticed
+    unforeseen, strangers, outsiders, newcomers  bugs thought of before anybody knew if they would be noticed
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
@@ -16,6 +16,7 @@ from typing import Final
 
 from gateway.simulation.mutants.evading import EVADING
 from gateway.simulation.mutants.ledger import ADAPTING, RULES
+from gateway.simulation.mutants.newcomers import NEW
 from gateway.simulation.mutants.operating import OPERATING
 from gateway.simulation.mutants.outside import BELIEVING
 from gateway.simulation.mutants.outsiders import OUTSIDE
@@ -30,5 +31,5 @@ __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW),
 )

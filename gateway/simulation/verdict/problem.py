@@ -77,6 +77,7 @@ class Kind(StrEnum):
     # secrets
     PREIMAGE_SHOWN = "preimage-shown"
     PREIMAGE_KEPT = "preimage-kept"
+    PREIMAGE_LOGGED = "preimage-logged"
     # ends
     STORY_UNENDED = "story-unended"
     REFUSED_FREELY = "refused-freely"

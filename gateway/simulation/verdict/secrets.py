@@ -1,4 +1,4 @@
-"""Preimages in bytes that left their owner, or lie with others, before their reveal."""
+"""Preimages in bytes that left their owner, in logs, or with others, before their reveal."""
 
 from collections.abc import Iterator
 
@@ -23,12 +23,15 @@ async def problems(record: Record) -> list[Problem]:
 
 
 def _leaks(record: Record, preimage: bytes, owner: Process, dumps: dict[str, bytes]) -> Iterator[Problem]:
-    """In what was sent, simulated or asked before the reveal; in the databases of others, if there was none."""
+    """In what was sent, simulated, asked or logged before the reveal; in the databases of others, if there was none."""
     wire = record.world.wire
-    reveal_s = next((sent.at_s for sent in wire.sent if preimage in sent.body.preimages), None)
+    at = next((at for at, sent in enumerate(wire.sent) if preimage in sent.body.preimages), None)
+    reveal_s = None if at is None else wire.sent[at].at_s
     for at_s, who, body in wire.shown:
         if holds(body, preimage) and (reveal_s is None or at_s < reveal_s):
             yield Problem(Kind.PREIMAGE_SHOWN, f"{who} shows a preimage of {owner.name} before its reveal")
+    if any(holds(text.encode(), preimage) for before, text in wire.logged if at is None or before <= at):
+        yield Problem(Kind.PREIMAGE_LOGGED, f"a log shows a preimage of {owner.name} before its reveal")
     if reveal_s is None:
         for name, dump in dumps.items():
             if holds(dump, preimage):
