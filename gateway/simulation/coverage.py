@@ -11,6 +11,7 @@ from gateway.simulation.plan import (
     CHAINS,
     COMMITS_OF,
     SENDINGS,
+    Doubt,
     Fall,
     Lie,
     Purpose,
@@ -19,7 +20,7 @@ from gateway.simulation.plan import (
     Style,
 )
 from htlc.effects import EFFECT_TYPES
-from htlc.events import EVENT_TYPES, QuoteCancelled, event_name
+from htlc.events import EVENT_TYPES, event_name
 from htlc.model import Phase
 
 PARTIES: Final = tuple(COMMITS_OF)
@@ -66,6 +67,7 @@ EXPECTED: Final = (
     *(f"death-{party}-time" for party in PARTIES),
     *(f"style-{style}" for style in Style),
     *(f"stranger-{one}" for one in Stranger),
+    *(f"doubt-{one}" for one in Doubt),
     *("same-lock-again", "bogus-watch", "empty-open", "watched-dust"),
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
@@ -80,10 +82,8 @@ EXPECTED: Final = (
 )
 
 
-UNPLAYED: Final = (QuoteCancelled,)
-"""Nobody in a town withdraws from a swap of their own."""
 JOURNEYS: Final = (
-    *(f"event-{event_name(event)}" for event in EVENT_TYPES if event not in UNPLAYED),
+    *(f"event-{event_name(event)}" for event in EVENT_TYPES),
     *(f"effect-{effect.__struct_config__.tag}" for effect in EFFECT_TYPES),
     *(f"phase-{phase}" for phase in Phase),
 )

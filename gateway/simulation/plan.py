@@ -63,6 +63,16 @@ class Style(StrEnum):
     COPIED = "copied"
 
 
+class Doubt(StrEnum):
+    """An honest initiator's change of mind behind the agreement: the lock or the reveal is called off, or the reveal is
+    held back until its gate is about to close; or the swap is withdrawn from."""
+
+    LOCK = "lock"
+    REVEAL = "reveal"
+    LATE = "late"
+    CANCEL = "cancel"
+
+
 class Lie(StrEnum):
     """A lying endpoint's answer, always the same."""
 
@@ -254,6 +264,9 @@ class Deal:
     gives_as: int | None = None
     is_paid_as: int | None = None
     """The number of the cheat whose account they lock from, or are paid at, if that is not their own."""
+    doubt: Doubt | None = None
+    doubt_s: float = 0.0
+    """How long behind the agreement the initiator withdraws, or before the gate closes they go on."""
 
     @property
     def giver(self) -> str:
@@ -377,6 +390,11 @@ class Party:
     moody: float = 0.0
     """The share of transactions that each of its endpoints refuses though it took them."""
 
+    @property
+    def is_calm(self) -> bool:
+        """True if nothing that it stands on is slow, or fails."""
+        return self.rates == FaultRates() and self.lie is None and not (self.fickle or self.moody or self.locked)
+
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""
         return any(one.full and one.at_s <= at_s <= one.at_s + one.lasts_s + COME_BACK_S for one in self.outages)
@@ -441,6 +459,11 @@ class Plan:
     def small(self) -> bool:
         """True for a small town."""
         return self.seed >= SMALL_TOWNS
+
+    @property
+    def is_calm(self) -> bool:
+        """True if nothing that anybody trades by is slow, or fails."""
+        return all(one.is_calm for one in (*self.relayers, *self.dapps))
 
     @property
     def parties(self) -> list[Party]:

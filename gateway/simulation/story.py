@@ -14,13 +14,14 @@ from core.model.ports import ConsentSigner
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import run_virtually
 from gateway.simulation import hands, operators, strangers, traces, withdrawing
+from gateway.simulation.doubts import hooks_of, withdraw
 from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
-from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Plan, Rough, Style
+from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Doubt, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
@@ -189,13 +190,15 @@ async def _honest(record: Record, deal: Deal) -> None:
 async def _run_to_its_end(record: Record, agreed: Agreed, client: SwapClient) -> None:
     """Return once the swap has ended. One whose lock went with a final block never may: nobody waits for it beyond
     what the last timelock allows."""
+    before_lock, before_reveal = hooks_of(record, agreed)
+    running = client.run(agreed.swap_id, before_lock=before_lock, before_reveal=before_reveal)
     if Rough.DEEP_REORG not in record.plan.rough:
-        await client.run(agreed.swap_id)
+        await running
         return
     left_s = agreed.initiator_leg.timelock.seconds + SETTLING_S - record.world.clock.now()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(max(0.0, left_s)):
-            await client.run(agreed.swap_id)
+            await running
 
 
 def _note_agreed(record: Record, deal: Deal, swap: Any, dapp: str) -> Agreed:
@@ -290,6 +293,8 @@ async def _surround(record: Record, agreed: Agreed) -> None:
             record.world.faults["initiator-sleeps-at-once"] += 1
         else:
             background.append(_oversleep(record, agreed))
+    if agreed.deal.doubt is Doubt.CANCEL and agreed.dapp is not None:
+        background.append(withdraw(record, agreed))
     record.errands += [asyncio.create_task(one) for one in background]
 
 

@@ -169,7 +169,7 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
         number=agreed.deal.number,
         initiator="any" if agreed.dapp is None else "honest",
         watched=WATCHTOWER in roles.values(),
-        bounded=_is_calm(record),
+        bounded=_is_calm(record) and agreed.deal.doubt is None,
         lead={"A": skew[agreed.initiator_leg.chain], "B": skew[agreed.participant_leg.chain]},
         journals=frozenset(roles[name] for name in whole),
         steps=steps,

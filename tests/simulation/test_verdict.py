@@ -15,12 +15,12 @@ from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.logbook import HEARD, note
-from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
+from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Doubt, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, switches, trust
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import Agreed, CalledOff, Record
 from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
@@ -298,6 +298,17 @@ async def locked_while_paused(stage: Stage) -> None:
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     await stage.pass_to(now_s + 5.0)
     await _meet(stage, agreed, first)
+
+
+async def acted_called_off(stage: Stage) -> None:
+    """The initiator says no before the reveal, and the client goes on."""
+    agreed = await stage.open(doubt=Doubt.REVEAL)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    stage.record.called_off.append(CalledOff(agreed, stage.world.clock.now()))
+    await stage.world.clock.sleep(0.1)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
 async def preimage_shown(stage: Stage) -> None:
@@ -843,6 +854,15 @@ def test_refund_from_its_timelock_on_gives_nothing_back(early: Any) -> None:
         stage.note(stage.relayer, A, await stage.sign(stage.relayer, back, 0))
 
     assert (Kind.GAVE_BACK_TOO_EARLY in {problem.kind for problem in judged(story)}) is early
+
+
+@pytest.mark.parametrize(("down_s", "found"), [((2.0, 4.0), False), ((20.0, 21.0), True)])
+def test_who_ends_at_a_no_may_not_have_stored_it(down_s: Any, found: bool) -> None:
+    async def story(stage: Stage) -> None:
+        await acted_called_off(stage)
+        stage.dapp.away.append(down_s)
+
+    assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_CALLED_OFF} if found else set())
 
 
 def test_a_claim_after_the_reveal_is_an_exit() -> None:

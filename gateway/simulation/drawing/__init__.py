@@ -133,5 +133,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("latecomers", deals.with_latecomers),
     ("leading", operators.with_two_processes),
     ("a store", operators.with_restored_store),
+    ("doubts", deals.with_doubts),
 )
 """The same of what changes a plan once all parties are there."""

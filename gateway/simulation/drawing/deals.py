@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.simulation.feeds import MAX_AGE_S
-from gateway.simulation.plan import CHAINS, STORY_S, Act, Aim, Deal, Plan, Rough, Style, Trouble
+from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, Act, Aim, Deal, Doubt, Plan, Rough, Style, Trouble
 
 MIN_DEALS, MAX_DEALS = 14, 24
 """The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
@@ -45,6 +45,15 @@ GANG_APART_S: Final = 12.0
 """How long one of them waits for the other, if they share a purse."""
 LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
+DOUBT_SHARE: Final = 0.12
+"""Of honest swaps, those whose initiator changes their mind; where nothing is slow, all of small towns go on late."""
+DOUBTS: Final = (Doubt.LOCK, Doubt.REVEAL, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
+UNLOCKED: Final = (Doubt.LOCK, Doubt.CANCEL)
+"""The doubts after which nothing may be locked: at most one of a town, since that counts against an account."""
+WITHDRAWN_S: Final = (0.0, 16.0)
+"""How long behind the agreement an initiator withdraws: before the lock, after it, or after the reveal."""
+UNTIL_CLOSED_S: Final = 1.2
+"""How long before the gate of the reveal closes they go on, at most: in its last second, most of them."""
 LATE_S: Final = (12.0, 58.0)
 """When they come, in seconds from when the trouble begins."""
 
@@ -154,3 +163,23 @@ def with_a_gang(source: random.Random, plan: Plan) -> Plan:
         for at, number in enumerate(numbers)
     )
     return replace(plan, deals=gang if plan.small else (*plan.deals[:-GANG], *gang))
+
+
+def with_doubts(source: random.Random, plan: Plan) -> Plan:
+    """The same story, and some initiators change their minds behind the agreement."""
+    if plan.rough & FORGETFUL:
+        return plan
+    is_calm, unlocked = plan.small and plan.is_calm, False
+    deals = list[Deal]()
+    for deal in plan.deals:
+        doubts, doubt = source.random() < DOUBT_SHARE, source.choice(DOUBTS)
+        until_s, withdrawn_s = source.uniform(0, UNTIL_CLOSED_S), source.uniform(*WITHDRAWN_S)
+        if deal.style is Style.HONEST and is_calm:
+            deals.append(replace(deal, doubt=Doubt.LATE, doubt_s=until_s))
+        elif deal.style is Style.HONEST and doubts and not (unlocked and doubt in UNLOCKED):
+            unlocked |= doubt in UNLOCKED
+            doubt_s = withdrawn_s if doubt is Doubt.CANCEL else until_s
+            deals.append(replace(deal, doubt=doubt, doubt_s=doubt_s))
+        else:
+            deals.append(deal)
+    return replace(plan, deals=tuple(deals))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.memory import FaultRates
+from gateway.simulation.drawing.deals import plain
 from gateway.simulation.plan import (
     COME_BACK_S,
     COMMITS_OF,
@@ -12,6 +13,7 @@ from gateway.simulation.plan import (
     STORY_S,
     Act,
     Aim,
+    Deal,
     Death,
     Lie,
     Outage,
@@ -37,7 +39,7 @@ MOODY_SHARE: Final = 0.15
 """Of parties, those whose endpoints now and then refuse what they took."""
 HIDING_SHARE: Final = 0.4
 """Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
-CALM_SHARE: Final = 0.12
+CALM_SHARE: Final = 0.18
 """Of towns, those in which nothing is slow."""
 CALM_REVEAL_SHARE: Final = 0.4
 UNTIL_REVEAL_S: Final = (22.0, 32.0)
@@ -135,34 +137,40 @@ def with_lies_about_balances(source: random.Random, plan: Plan) -> Plan:
 
 def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:
     """In some towns the same story, and nothing that anybody stands on is slow or fails: gates are held against their
-    very second there. Cheats lock so late that the provider finds its gate about to close, or its own lock waits until
-    the reveal's is."""
+    very second there. Cheats lock so late that the provider finds its gate about to close. In small towns the
+    provider's own lock waits until the reveal's gate is, or everybody is honest, and goes on late."""
     if source.random() >= CALM_SHARE or plan.rough or plan.leading is not None:
         return plan
-    aims = plan.aims
-    if plan.small and (waits := source.random() < CALM_REVEAL_SHARE):
-        aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*UNTIL_REVEAL_S)),)
-    late = [one.number for one in plan.deals if one.style not in (Style.HONEST, Style.COPIED)]
-    if plan.small and not waits:
-        late = [one.number for one in plan.deals]
+    aims, deals = plan.aims, tuple(_locking_late(source, one) if _is_alone(one) else one for one in plan.deals)
+    if plan.small and source.random() < CALM_REVEAL_SHARE:
+        aims, deals = (Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*UNTIL_REVEAL_S)),), plan.deals
+    elif plan.small:
+        deals = tuple(replace(plain(one), style=Style.HONEST) if _is_alone(one) else one for one in plan.deals)
     return replace(
         plan,
         relayers=tuple(Party(one.name, one.operators, None, FaultRates()) for one in plan.relayers),
         dapps=tuple(Party(one.name, one.operators, None, FaultRates()) for one in plan.dapps),
         aims=aims,
-        deals=tuple(
-            replace(
-                one,
-                style=Style.LOCKS_LATE,
-                watched=False,
-                late_watch=False,
-                provider_dies=False,
-                before_timelock_s=source.uniform(*UNTIL_FUNDING_S),
-            )
-            if one.number in late and one.gives_as is None and one.is_paid_as is None and not one.blabs
-            else one
-            for one in plan.deals
-        ),
+        deals=deals,
+    )
+
+
+def _is_alone(deal: Deal) -> bool:
+    """True for somebody who belongs to no gang, and hands no preimage on."""
+    return deal.gives_as is None and deal.is_paid_as is None and not deal.blabs
+
+
+def _locking_late(source: random.Random, deal: Deal) -> Deal:
+    """The same deal of a cheat who locks about when the provider's gate closes; an honest one's stays."""
+    if deal.style in (Style.HONEST, Style.COPIED):
+        return deal
+    return replace(
+        deal,
+        style=Style.LOCKS_LATE,
+        watched=False,
+        late_watch=False,
+        provider_dies=False,
+        before_timelock_s=source.uniform(*UNTIL_FUNDING_S),
     )
 
 

@@ -13,4 +13,18 @@ NEW: Final[tuple[Mutant, ...]] = (
         "        preimage = vault.preimage(asked.terms.hashlock)\n"
         '        log.info("claims", swap=asked.swap_id, shows=preimage.expose())\n',
     ),
+    plant(
+        "a-no-is-not-heard",
+        "A hook that calls a step off is taken for one that lets it pass.",
+        "relayer/client/hooks.py",
+        "        except (Exception, asyncio.CancelledError) as error:\n",
+        "        except (Exception, asyncio.CancelledError) as error:\n            return\n",
+    ),
+    plant(
+        "withdrawn-goes-on",
+        "A swap that its initiator withdraws from goes on as if nothing had been said.",
+        "htlc/facts.py",
+        '            return close(state, "cancelled", reason), ()',
+        "            return state, ()",
+    ),
 )

@@ -114,7 +114,7 @@ def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOut
 
 def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[Problem]:
     """An honest pair completes while the faults stay within what was promised, in time."""
-    if deal.dapp is None or not _undisturbed(record, deal):
+    if deal.dapp is None or deal.deal.doubt is not None or not _undisturbed(record, deal):
         return
     claimed = [lock for leg in deal.legs for lock in locks if lock.terms == leg and lock.status is LockStatus.CLAIMED]
     if len(claimed) < 2:
@@ -135,7 +135,7 @@ def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterato
 def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
     """An initiator who is up while the other lock stands, final and as agreed, and there is time, reveals; also one who
     was away before."""
-    if deal.dapp is None or record.plan.rough or _is_held_up(record, deal):
+    if deal.dapp is None or deal.deal.doubt is not None or record.plan.rough or _is_held_up(record, deal):
         return
     if _first_s(record, deal.dapp, deal, reveals=True) < inf:
         return

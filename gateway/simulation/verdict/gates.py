@@ -11,7 +11,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
-from gateway.simulation.plan import POLICY, TIMING, Lie
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Lie
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
@@ -31,6 +31,8 @@ AWAY_S: Final = 10.0
 """Whoever was away so lately may not have read all blocks up."""
 BEHIND_S: Final = 2
 """The facts of a chain may be older by this much for who reads them up."""
+STORED_S: Final = 5.0
+"""How long a refusal, or a withdrawal, may take to be stored, next to a database that is locked now and then."""
 LONG_S: Final = 1_800
 """How much longer than they need the timelocks may be, far more than what a client lets pass."""
 
@@ -58,6 +60,7 @@ def problems(record: Record) -> Iterator[Problem]:
                 yield from _of_lock(record, sent, terms, by_hashlock[terms.hashlock])
         for preimage in sent.body.preimages:
             yield from _of_claim(record, sent, preimage, by_hashlock, revealed)
+    yield from _called_off(record)
 
 
 def _of_agreement(deal: Agreed) -> Iterator[Problem]:
@@ -125,7 +128,7 @@ def _of_claim(
     record: Record, sent: Sent, preimage: bytes, deals: Mapping[Hashlock, Agreed], revealed: set[bytes]
 ) -> Iterator[Problem]:
     """The first broadcast of an honest initiator's claim is the reveal."""
-    hashlock = Hashlock(hashlib.sha256(preimage).digest())
+    hashlock = _hashlock(preimage)
     deal = deals.get(hashlock)
     if deal is None or sent.party != deal.dapp or hashlock in revealed:
         return
@@ -139,6 +142,28 @@ def _of_claim(
         yield Problem(
             Kind.REVEALED_ON_NOTHING, f"{who} reveals, and the participant's lock is not final, open and as agreed"
         )
+
+
+def _called_off(record: Record) -> Iterator[Problem]:
+    """Whoever has called a swap off locks and reveals nothing behind that, but for what was signed before. A process
+    that ends in that very moment may not have stored it."""
+    if record.plan.rough & FORGETFUL:
+        return
+    for one in record.called_off:
+        deal, party = one.agreed, one.agreed.dapp
+        mine = [sent for sent in record.world.wire.firsts() if sent.party == party]
+        locks = (sent for sent in mine if any(terms.hashlock == deal.hashlock for terms in sent.body.locks))
+        reveals = (sent for sent in mine if any(_hashlock(shown) == deal.hashlock for shown in sent.body.preimages))
+        for what, first in (("locks", next(locks, None)), ("reveals", next(reveals, None))):
+            if first is None or first.at_s <= one.at_s or record.was_signed_by(first, one.at_s):
+                continue
+            if not record.was_away(first.party, one.at_s - STORED_S, one.at_s + STORED_S):
+                text = f"{party} (deal {deal.deal.number}) {what} {first.at_s - one.at_s:.0f} s after it was called off"
+                yield Problem(Kind.ACTED_CALLED_OFF, text)
+
+
+def _hashlock(preimage: bytes) -> Hashlock:
+    return Hashlock(hashlib.sha256(preimage).digest())
 
 
 def _on_the_way_s(record: Record, sent: Sent) -> int:
@@ -224,7 +249,7 @@ def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:
     noted = (
         one.at_s
         for one in record.world.wire.sent
-        if any(hashlib.sha256(preimage).digest() == deal.hashlock for preimage in one.body.preimages)
+        if any(_hashlock(preimage) == deal.hashlock for preimage in one.body.preimages)
     )
     first_s, shown_s = next(noted, None), record.shown_at_s(deal.hashlock)
     if shown_s is None:

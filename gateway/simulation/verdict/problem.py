@@ -65,6 +65,7 @@ class Kind(StrEnum):
     LOCKED_WHILE_PAUSED = "locked-while-paused"
     LOCK_OUTLIVES = "lock-outlives"
     GAVE_BACK_TOO_EARLY = "gave-back-too-early"
+    ACTED_CALLED_OFF = "acted-called-off"
     # exits
     EXIT_LEFT_ALONE = "exit-left-alone"
     EXIT_SENT_LATE = "exit-sent-late"

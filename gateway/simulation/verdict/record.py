@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from adapters.memory import FaultRates
 from core.model.types import AccountId, Hashlock, LockTerms, SwapId
 from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase
@@ -68,6 +67,14 @@ class Refusal:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class CalledOff:
+    """An initiator's word that a swap is not to go on. `at_s`: Unix seconds."""
+
+    agreed: Agreed
+    at_s: float
+
+
 @dataclass(slots=True)
 class Record:
     """One story: its world and its people, and what they agreed on."""
@@ -101,6 +108,7 @@ class Record:
     paused: list[tuple[str, str, float, float]] = field(default_factory=list)
     """Whose operator paused which scope, from when until when (Unix seconds)."""
 
+    called_off: list[CalledOff] = field(default_factory=list)
     orders: list[Ordered] = field(default_factory=list)
     signed_s: dict[bytes, float] = field(default_factory=dict)
     """When bytes were signed (Unix seconds), as the databases of their parties say in the end."""
@@ -165,8 +173,7 @@ class Record:
 
     def is_calm(self, party: str) -> bool:
         """True for a party next to which nothing that it stands on is slow, or fails."""
-        one = next(each for each in self.plan.parties if each.name == party)
-        return one.rates == FaultRates() and one.lie is None and not (one.fickle or one.moody or one.locked)
+        return next(one.is_calm for one in self.plan.parties if one.name == party)
 
     def shown_at_s(self, hashlock: Hashlock) -> int | None:
         """When a block that stayed first showed the preimage, Unix seconds of true time."""
