@@ -129,8 +129,9 @@ def with_lies_about_balances(source: random.Random, plan: Plan) -> Plan:
     """If relayers have little, the same story with some endpoints that make more of it, or less."""
 
     def lying(party: Party) -> Party:
-        lies, lie = source.random() < OF_BALANCES_SHARE, source.choice(OF_BALANCES)
-        return replace(party, lie=lie, hides=False) if lies and party.operators > 1 else party
+        lies, lie, operators = source.random() < OF_BALANCES_SHARE, source.choice(OF_BALANCES), party.operators
+        operators = max(operators, FEW_OPERATORS) if plan.small else operators
+        return replace(party, lie=lie, hides=False, operators=operators) if lies and operators > 1 else party
 
     return replace(plan, relayers=tuple(map(lying, plan.relayers))) if plan.narrow else plan
 
@@ -144,6 +145,8 @@ def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:
     aims, deals = plan.aims, tuple(_locking_late(source, one) if _is_alone(one) else one for one in plan.deals)
     if plan.small and source.random() < CALM_REVEAL_SHARE:
         aims, deals = (Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*UNTIL_REVEAL_S)),), plan.deals
+    elif plan.small and plan.narrow:
+        deals = plan.deals
     elif plan.small:
         deals = tuple(replace(plain(one), style=Style.HONEST) if _is_alone(one) else one for one in plan.deals)
     return replace(

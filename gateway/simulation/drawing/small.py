@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.simulation.drawing.deals import plain
 from gateway.simulation.drawing.parties import with_few_endpoints
-from gateway.simulation.plan import Deal, Plan, Rough, Style
+from gateway.simulation.plan import A, Deal, Plan, Rough, Style
 
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
@@ -20,9 +20,14 @@ BEYOND: Final = ((Style.HONEST, 45_000), (Style.VANISHES, 50_000))
 """Amounts of which `BEYOND_COUNT` are more than one counterparty may have, or than one window of timelocks."""
 BEYOND_COUNT: Final = 3
 BEYOND_SHARE: Final = 0.1
-HELD_SHARE: Final = 0.3
+HELD_SHARE: Final = 0.6
 """Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
 HELD_AMOUNT: Final = 78_000
+SEEN_SHARE: Final = 0.5
+SEEN_BLOCKS: Final = (1.5, 3.0)
+"""When a block has the first lock of somebody who began at once, and no final one, in times of blocks."""
+ALLOWED_BLOCKS: Final = 3
+"""How much later that is where a lock needs an allowance, which has to be final before."""
 IN_TURN_SHARE: Final = 0.5
 """Of crowds, those that come one after the other."""
 IN_TURN_S: Final = (2.0, 6.0)
@@ -39,9 +44,9 @@ def in_a_small_town(source: random.Random, plan: Plan) -> Plan:
     deals = _twice(random.Random(f"twice/{plan.seed}"), deals)
     crowd = random.Random(f"crowded/{plan.seed}")
     if crowd.random() < CROWDED_SHARE or plan.narrow:
-        deals = _crowded(crowd, deals)
+        deals = _crowded(crowd, deals, plan)
     if plan.narrow and not plan.rough:
-        deals = _held(random.Random(f"held/{plan.seed}"), deals)
+        deals = _held(random.Random(f"held/{plan.seed}"), deals, plan)
     elif not plan.rough:
         deals = _beyond_limits(random.Random(f"beyond limits/{plan.seed}"), deals)
     relayers, dapps = (with_few_endpoints(plan.relayers[0]),), (with_few_endpoints(plan.dapps[0]),)
@@ -63,11 +68,13 @@ def _twice(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
     return tuple(replace(deal, twice=deal.number in late) for deal in deals)
 
 
-def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
-    """The same deals, all of them for one pair of assets, and for amounts that come near limits and inventory."""
+def _crowded(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tuple[Deal, ...]:
+    """The same deals, all of them for one pair of assets, and for amounts that come near limits and inventory: of what
+    relayers with little have little of."""
     first = deals[0]
+    coin = first.coin and not (plan.narrow and first.second in plan.fees)
     crowd = tuple(
-        replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
+        replace(one, coin=coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
     )
     if source.random() >= IN_TURN_SHARE:
         return crowd
@@ -75,13 +82,20 @@ def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]
     return tuple(replace(one, start_s=at * source.uniform(*IN_TURN_S)) for at, one in enumerate(crowd))
 
 
-def _held(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+def _held(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tuple[Deal, ...]:
     """The same deals, or of the first two only one can be answered at a time: a cheat proves that they could pay for
-    nearly all there is, and never locks; or proves nothing, locks before the other, and vanishes."""
+    nearly all there is, and never locks; or proves nothing, locks before the other, and vanishes; or the other comes,
+    alone, while that lock is in a block, and not final."""
     if source.random() >= HELD_SHARE:
         return deals
     first, second = map(plain, deals[:2])
+    chain = A if plan.ledger else first.first  # what the ledger's blocks hold is final at once
     style, amount, start_s = source.choice(((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, 0.3)))
+    blocks = source.uniform(*SEEN_BLOCKS) + (ALLOWED_BLOCKS if chain in plan.allowances else 0)
+    if source.random() < SEEN_SHARE:
+        first = replace(first, style=Style.VANISHES, amount=HELD_AMOUNT, start_s=0.0, coin=False, first=chain)
+        seen_s = blocks * plan.block_time_s[chain]
+        return first, replace(first, number=second.number, style=Style.HONEST, amount=MAX_MUCH, start_s=seen_s)
     first = replace(first, style=style, amount=HELD_AMOUNT, start_s=0.0)
     return (first, replace(second, style=Style.HONEST, amount=amount, start_s=start_s), *deals[2:])
 

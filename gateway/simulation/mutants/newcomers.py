@@ -14,6 +14,20 @@ NEW: Final[tuple[Mutant, ...]] = (
         '        log.info("claims", swap=asked.swap_id, shows=preimage.expose())\n',
     ),
     plant(
+        "seen-locks-reserve",
+        "A lock that is not final makes an opening without a proof of funds keep inventory from others.",
+        "relayer/inventory.py",
+        "self.funded or self.verified or (self.proven and (self.locked or self.is_held(now_ns)))",
+        "self.funded or self.verified or self.locked or (self.proven and self.is_held(now_ns))",
+    ),
+    plant(
+        "openings-reserve-unproven",
+        "An opening without a proof of funds keeps inventory from others as long as its hold lasts.",
+        "relayer/inventory.py",
+        "self.funded or self.verified or (self.proven and (self.locked or self.is_held(now_ns)))",
+        "self.funded or self.verified or self.is_held(now_ns) or (self.proven and self.locked)",
+    ),
+    plant(
         "a-no-is-not-heard",
         "A hook that calls a step off is taken for one that lets it pass.",
         "relayer/client/hooks.py",

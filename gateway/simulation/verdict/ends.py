@@ -43,7 +43,7 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from _unrevealed(record, deal)
         yield from _watched(record, deal, locks)
     for refusal in record.refusals:
-        yield from _refused(record, refusal, locks)
+        yield from _refused(record, refusal)
     # Whoever bends its answers is refused, and rightly; what a withdrawal has taken, or has no price, is not for sale.
     disturbed = record.plan.rough or record.plan.bending or record.plan.withdrawals or record.plan.pricing
     if not record.agreed and not disturbed and any(_is_modest(deal) for deal in record.plan.deals):
@@ -54,21 +54,23 @@ def problems(record: Record) -> Iterator[Problem]:
             yield Problem(Kind.NOT_FENCED, f"{process.name} was paused, and goes on next to who took its place")
 
 
-def _refused(record: Record, refusal: Refusal, locks: list[LockOutcome]) -> Iterator[Problem]:
-    """Nobody is refused for what is free: what others have agreed on counts until it is settled, and what nobody
-    locked on until its hold is over."""
+def _refused(record: Record, refusal: Refusal) -> Iterator[Problem]:
+    """Nobody is refused for what is free: what others have agreed on counts until it is settled, what nobody locked on
+    until its hold is over, and what nobody proved or locked on for good not at all."""
     plan = record.plan
-    if plan.rough or plan.bending or plan.withdrawals or plan.pricing:
+    if plan.rough or plan.bending or plan.pricing:
         return
     first, coin = refusal.deal.first, refusal.deal.coin
     chain = record.world.chains[next(one for one in CHAINS if one != first)]
     asset = (COIN if coin else TOKEN)[chain.chain]
     at_s, account = refusal.at_s, record.process(refusal.relayer).accounts[chain.chain]
+    if any((one.relayer, one.order.asset) == (refusal.relayer, asset) and one.at_s <= at_s for one in record.orders):
+        return
     wanted = RATE.numerator * refusal.deal.amount // RATE.denominator
     taken = sum(
         deal.participant_leg.amount
         for deal in record.agreed
-        if deal.relayer == refusal.relayer and deal.participant_leg.asset == asset and _is_kept(deal, at_s, locks)
+        if deal.relayer == refusal.relayer and deal.participant_leg.asset == asset and _is_kept(record, deal, at_s)
     )
     free = chain.balance(account, asset, _height_at(record, chain, at_s)) - taken
     if asset != chain.native and free >= wanted:
@@ -76,12 +78,20 @@ def _refused(record: Record, refusal: Refusal, locks: list[LockOutcome]) -> Iter
         yield Problem(Kind.REFUSED_FREELY, text)
 
 
-def _is_kept(deal: Agreed, at_s: float, locks: list[LockOutcome]) -> bool:
-    """The provider may keep its part for this deal at that time, or have it locked: the more, the less is free."""
+def _is_kept(record: Record, deal: Agreed, at_s: float) -> bool:
+    """The provider may keep its part for this deal at that time, or have it locked: the more, the less is free. For
+    whoever proves nothing it keeps nothing before their lock is final."""
     began_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s) - SILENT_S
     if began_s > at_s:
         return False
-    return deal.dapp is not None or deal.initiator_leg in {one.terms for one in locks} or at_s < began_s + HELD_S
+    if deal.dapp is None and deal.deal.style is Style.NEVER_LOCKS:
+        return at_s < began_s + HELD_S
+    finals = [
+        one.at_ns / NS_PER_S
+        for one in record.world.histories[deal.initiator_leg.chain].happened
+        if one.event == "LockFinal" and one.terms == deal.initiator_leg
+    ]
+    return deal.dapp is not None or min(finals, default=inf) <= at_s
 
 
 def _height_at(record: Record, chain: PlayedChain, at_s: float) -> Height:
