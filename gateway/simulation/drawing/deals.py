@@ -46,7 +46,7 @@ GANG_APART_S: Final = 12.0
 LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
 DOUBT_SHARE: Final = 0.12
-"""Of honest swaps, those whose initiator changes their mind; where nothing is slow, all of small towns go on late."""
+"""Of honest swaps in small towns, those whose initiator changes their mind; where nothing is slow, all go on late."""
 DOUBTS: Final = (Doubt.LOCK, Doubt.REVEAL, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
 UNLOCKED: Final = (Doubt.LOCK, Doubt.CANCEL)
 """The doubts after which nothing may be locked: at most one of a town, since that counts against an account."""
@@ -166,10 +166,10 @@ def with_a_gang(source: random.Random, plan: Plan) -> Plan:
 
 
 def with_doubts(source: random.Random, plan: Plan) -> Plan:
-    """The same story, and some initiators change their minds behind the agreement."""
-    if plan.rough & FORGETFUL:
+    """In small towns the same story, and some initiators change their minds behind the agreement."""
+    if plan.rough & FORGETFUL or not plan.small:
         return plan
-    is_calm, unlocked = plan.small and plan.is_calm, False
+    is_calm, unlocked = plan.is_calm, False
     deals = list[Deal]()
     for deal in plan.deals:
         doubts, doubt = source.random() < DOUBT_SHARE, source.choice(DOUBTS)

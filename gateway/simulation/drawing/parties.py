@@ -39,7 +39,8 @@ MOODY_SHARE: Final = 0.15
 """Of parties, those whose endpoints now and then refuse what they took."""
 HIDING_SHARE: Final = 0.4
 """Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
-CALM_SHARE: Final = 0.18
+CALM_SHARE: Final = 0.12
+SMALL_CALM_SHARE: Final = 0.18
 """Of towns, those in which nothing is slow."""
 CALM_REVEAL_SHARE: Final = 0.4
 UNTIL_REVEAL_S: Final = (22.0, 32.0)
@@ -140,7 +141,7 @@ def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:
     """In some towns the same story, and nothing that anybody stands on is slow or fails: gates are held against their
     very second there. Cheats lock so late that the provider finds its gate about to close. In small towns the
     provider's own lock waits until the reveal's gate is, or everybody is honest, and goes on late."""
-    if source.random() >= CALM_SHARE or plan.rough or plan.leading is not None:
+    if source.random() >= (SMALL_CALM_SHARE if plan.small else CALM_SHARE) or plan.rough or plan.leading is not None:
         return plan
     aims, deals = plan.aims, tuple(_locking_late(source, one) if _is_alone(one) else one for one in plan.deals)
     if plan.small and source.random() < CALM_REVEAL_SHARE:
