@@ -51,8 +51,8 @@ SENDING: Final = (
         (
             Edit(
                 PIPELINE,
-                "        return frozenset(late | closed)",
-                "        return frozenset(late)",
+                "        if gate is not None:\n            late |= await",
+                "        if gate is not None and not carried:\n            late |= await",
             ),
         ),
     ),
