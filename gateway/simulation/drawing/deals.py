@@ -47,7 +47,7 @@ LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
 DOUBT_SHARE: Final = 0.12
 """Of honest swaps in small towns, those whose initiator changes their mind; where nothing is slow, all go on late."""
-DOUBTS: Final = (Doubt.LOCK, Doubt.REVEAL, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
+DOUBTS: Final = (Doubt.LOCK, Doubt.LOCK, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
 UNLOCKED: Final = (Doubt.LOCK, Doubt.CANCEL)
 """The doubts after which nothing may be locked: at most one of a town, since that counts against an account."""
 WITHDRAWN_S: Final = (0.0, 16.0)
