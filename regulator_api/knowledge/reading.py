@@ -45,7 +45,9 @@ def read_tags(
     """Return the tags that were known at a moment, by account, category, label, list, version and number."""
     table = tables.tags
     order = (table.c.subject, table.c.category, table.c.label, table.c.list, table.c.version, table.c.number)
-    query = sa.select(table).where(tables.known_at(table, known_ns), after(order, behind), _seen(scope, known_ns))
+    query = sa.select(table).where(tables.known_at(table, known_ns), after(order, behind))
+    few = wanted.account is not None or wanted.entity is not None
+    query = query.where(_belongs(scope, known_ns) if few else _seen(scope, known_ns))
     for column, value in (
         (table.c.subject, wanted.account),
         (table.c.category, wanted.category),
@@ -100,7 +102,7 @@ def read_accounts(connection: Connection, scope: Scope, known_ns: int, entity: s
     table = tables.tags
     query = (
         sa.select(table.c.subject)
-        .where(tables.known_at(table, known_ns), table.c.entity == entity, _seen(scope, known_ns))
+        .where(tables.known_at(table, known_ns), table.c.entity == entity, _belongs(scope, known_ns))
         .distinct()
         .order_by(table.c.subject)
         .limit(limit)
@@ -112,11 +114,12 @@ def seen_among(connection: Connection, scope: Scope, accounts: Iterable[AccountI
     """Return those of the accounts that the scope sees as of the newest labels, None for all of them."""
     if scope.jurisdictions is None:
         return None
-    members = tables.subjects_in(scope.jurisdictions, store.latest(connection)[1]).subquery()
-    column: Any = members.c[0]
+    known_ns, tag = store.latest(connection)[1], tables.tags.c
     wanted, found = sorted(accounts), set[str]()
     for at in range(0, len(wanted), _NAMES_AT_ONCE):
-        query = sa.select(column).where(column.in_(wanted[at : at + _NAMES_AT_ONCE]))
+        # Whoever belongs somewhere has a tag.
+        query = sa.select(tag.subject).where(tag.subject.in_(wanted[at : at + _NAMES_AT_ONCE])).distinct()
+        query = query.where(tables.belongs(tag.subject, scope.jurisdictions, known_ns))
         found.update(connection.execute(query).scalars())
     return frozenset(found)
 
@@ -125,3 +128,10 @@ def _seen(scope: Scope, known_ns: int) -> sa.ColumnElement[bool]:
     if scope.jurisdictions is None:
         return sa.true()
     return tables.tags.c.subject.in_(tables.subjects_in(scope.jurisdictions, known_ns))
+
+
+def _belongs(scope: Scope, known_ns: int) -> sa.ColumnElement[bool]:
+    """As `_seen`, for tags that a key picks out."""
+    if scope.jurisdictions is None:
+        return sa.true()
+    return tables.belongs(tables.tags.c.subject, scope.jurisdictions, known_ns)

@@ -72,7 +72,7 @@ sa.Index("ix_regulator_entities_jurisdiction", entities.c.jurisdiction)
 TABLES: Final = (label_head, label_versions, tags, entities)
 
 
-def known_at(table: sa.Table, known_ns: int) -> sa.ColumnElement[bool]:
+def known_at(table: sa.FromClause, known_ns: int) -> sa.ColumnElement[bool]:
     """The rows of `tags` or `entities` that were known at this moment."""
     until = table.c.known_to_ns
     return sa.and_(table.c.known_from_ns <= known_ns, sa.or_(until.is_(None), until > known_ns))
@@ -88,3 +88,26 @@ def subjects_in(jurisdictions: frozenset[str], known_ns: int) -> sa.CompoundSele
         .where(known_at(tags, known_ns), known_at(entities, known_ns), entities.c.jurisdiction.in_(wanted))
     )
     return sa.union(by_tag, by_entity)
+
+
+_TAG, _NAMED, _RECORD = tags.alias("its_tag"), tags.alias("its_name"), entities.alias("its_record")
+
+
+def belongs(account: Any, jurisdictions: frozenset[str], known_ns: int) -> sa.ColumnElement[bool]:
+    """The condition that this account (a column, or a value) is one of `subjects_in`.
+
+    For rows that a key picks out: it costs a look-up for each of them, however many accounts the jurisdictions have, so
+    that a row which is not shown takes no longer than one which is not there. `subjects_in` is worked out once, for
+    queries that walk over many rows.
+    """
+    wanted = sorted(jurisdictions)
+    by_tag = sa.select(sa.literal(1)).where(
+        _TAG.c.subject == account, known_at(_TAG, known_ns), _TAG.c.jurisdiction.in_(wanted)
+    )
+    by_entity = (
+        sa.select(sa.literal(1))
+        .select_from(_NAMED.join(_RECORD, _RECORD.c.id == _NAMED.c.entity))
+        .where(_NAMED.c.subject == account, known_at(_NAMED, known_ns))
+        .where(known_at(_RECORD, known_ns), _RECORD.c.jurisdiction.in_(wanted))
+    )
+    return sa.or_(by_tag.exists(), by_entity.exists())

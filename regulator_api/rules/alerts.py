@@ -11,7 +11,7 @@ from core.model.errors import NotFoundError
 from core.runtime.web import after
 from regulator_api.access.scope import Scope
 from regulator_api.knowledge import store as knowledge
-from regulator_api.knowledge.tables import entities, known_at, subjects_in, tags
+from regulator_api.knowledge.tables import belongs, entities, known_at, subjects_in, tags
 from regulator_api.rules.observation import Alert
 from regulator_api.rules.store import alert_of
 from regulator_api.rules.tables import alerts, case_alerts, state
@@ -48,7 +48,9 @@ def list_alerts(
 ) -> list[AlertRow]:
     """Return alerts, the last triggered first, at most `limit`; `behind` is (last_s, id) of the last one before."""
     order = (alerts.c.last_s, alerts.c.alert_id)
-    query = _matching(_visible(connection, scope), wanted).where(after(order, behind, descending=True))
+    query = _matching(_visible(connection, scope, wanted.subject is not None), wanted).where(
+        after(order, behind, descending=True)
+    )
     query = query.where(alerts.c.withdrawn == wanted.withdrawn)
     query = query.order_by(*(column.desc() for column in order)).limit(limit)
     return [_row(row) for row in connection.execute(query)]
@@ -67,7 +69,7 @@ def changed_alerts(
 
 def maybe_alert(connection: Connection, scope: Scope, alert_id: str) -> AlertRow | None:
     """Return one alert, None if there is none that the scope sees."""
-    row = connection.execute(_visible(connection, scope).where(alerts.c.alert_id == alert_id)).first()
+    row = connection.execute(_visible(connection, scope, few=True).where(alerts.c.alert_id == alert_id)).first()
     return None if row is None else _row(row)
 
 
@@ -138,11 +140,14 @@ def _matching(query: sa.Select[Any], wanted: AlertFilter) -> sa.Select[Any]:
     return query if wanted.until_s is None else query.where(alerts.c.last_s < wanted.until_s)
 
 
-def _visible(connection: Connection, scope: Scope) -> sa.Select[Any]:
+def _visible(connection: Connection, scope: Scope, few: bool = False) -> sa.Select[Any]:
+    """The alerts that the scope sees. `few`: for a key that few alerts have, as `knowledge.tables.belongs`."""
     query = sa.select(alerts, case_alerts.c.case_id).outerjoin(case_alerts, case_alerts.c.alert_id == alerts.c.alert_id)
     if scope.jurisdictions is None:
         return query
     _, known_ns = knowledge.latest(connection)
+    if few:
+        return query.where(_belongs(scope.jurisdictions, known_ns))
     accounts = subjects_in(scope.jurisdictions, known_ns)
     named = sa.select(tags.c.entity).where(
         known_at(tags, known_ns), tags.c.entity.is_not(None), tags.c.subject.in_(accounts)
@@ -153,6 +158,18 @@ def _visible(connection: Connection, scope: Scope) -> sa.Select[Any]:
     return query.where(
         sa.or_(alerts.c.subject.in_(accounts), alerts.c.subject.in_(named), alerts.c.subject.in_(records))
     )
+
+
+def _belongs(jurisdictions: frozenset[str], known_ns: int) -> sa.ColumnElement[bool]:
+    named = sa.select(sa.literal(1)).where(
+        tags.c.entity == alerts.c.subject, known_at(tags, known_ns), belongs(tags.c.subject, jurisdictions, known_ns)
+    )
+    record = sa.select(sa.literal(1)).where(
+        entities.c.id == alerts.c.subject,
+        known_at(entities, known_ns),
+        entities.c.jurisdiction.in_(sorted(jurisdictions)),
+    )
+    return sa.or_(belongs(alerts.c.subject, jurisdictions, known_ns), named.exists(), record.exists())
 
 
 def _row(row: Any) -> AlertRow:

@@ -134,9 +134,8 @@ def read_records(
     table = travel_records
     query = sa.select(table).where(after([table.c.id], None if before is None else [before], descending=True))
     if scope.jurisdictions is not None:
-        seen = tables.subjects_in(scope.jurisdictions, known_ns).subquery()
-        ours = sa.select(seen.c[0])
-        query = query.where(sa.or_(table.c.originator.in_(ours), table.c.beneficiary.in_(ours)))
+        parties = (table.c.originator, table.c.beneficiary)
+        query = query.where(sa.or_(*(tables.belongs(one, scope.jurisdictions, known_ns) for one in parties)))
     if transfer is not None:
         query = query.where(table.c.transfer == transfer)
     if account is not None:

@@ -11,7 +11,7 @@ from core.model.types import AccountId, AssetId, chain_of
 from core.runtime.web import after_named, key_values
 from indexer import tables
 from indexer.moves import Direction, Move, MoveKey, MoveKind
-from indexer.projections.moves import account_number, key_columns, move_of, select_moves
+from indexer.projections.moves import NOBODY, account_number, key_columns, move_of, select_moves
 from regulator_api.reading.figures import Counterparty, Dealing, added_up
 from regulator_api.view.base import View
 
@@ -62,7 +62,7 @@ class Counted:
 
 def _history(view: View, newest_first: bool, behind: bool = False) -> sa.Select[Any]:
     """The moves of the account numbered `of_account`, at most `most`, and behind a key if that is asked for."""
-    return _plain_history(newest_first, behind) if view.plain else _ordered(view.moves(), newest_first, behind)
+    return _plain_history(newest_first, behind) if view.plain else _ordered(view.few.moves(), newest_first, behind)
 
 
 @lru_cache(maxsize=4)
@@ -81,9 +81,7 @@ def _ordered(query: sa.Select[Any], newest_first: bool, behind: bool) -> sa.Sele
 
 def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | None = None) -> list[Move]:
     """Return the account's moves, the newest first, at most `limit`, behind `before`."""
-    number = account_number(view.connection, account)
-    if number is None:
-        return []
+    number = account_number(view.connection, account) or NOBODY
     key = None if before is None else (*before[:-1], before.direction.value)
     values = {"of_account": number, "most": limit, **key_values(key_columns(), key)}
     query = _history(view, newest_first=True, behind=key is not None)
@@ -92,9 +90,7 @@ def list_moves(view: View, account: AccountId, limit: int, before: MoveKey | Non
 
 def span(view: View, account: AccountId) -> tuple[Move, Move] | None:
     """Return the first and the last move of the account, None if there are none for this caller."""
-    number = account_number(view.connection, account)
-    if number is None:
-        return None
+    number = account_number(view.connection, account) or NOBODY
     asked = {"of_account": number, "most": 1}
     first, last = (view.connection.execute(_history(view, newest), asked).first() for newest in (False, True))
     return None if first is None or last is None else (move_of(first), move_of(last))
@@ -120,9 +116,7 @@ def counterparties(view: View, account: AccountId, since_s: int | None, until_s:
 
 def dealings(view: View, account: AccountId, since_s: int | None, until_s: int | None) -> tuple[list[Dealing], bool]:
     """Return the account's newest `MAX_COUNTED` moves of that time, the newest first, and true if these are all."""
-    number = account_number(view.connection, account)
-    if number is None:
-        return [], True
+    number = account_number(view.connection, account) or NOBODY
     moves = tables.moves.c
     query = _history(view, newest_first=True)
     if since_s is not None:
@@ -138,7 +132,5 @@ def dealings(view: View, account: AccountId, since_s: int | None, until_s: int |
 
 
 def accounts_named(view: View, names: Sequence[str]) -> list[AccountId]:
-    """Return those of these accounts that ever moved value."""
-    account = tables.accounts.c.account
-    found = view.connection.execute(sa.select(account).where(account.in_(names)).order_by(account)).scalars()
-    return [AccountId(one) for one in found if span(view, AccountId(one)) is not None]
+    """Return those of these accounts of which the caller sees a move. Each is looked for, there or not."""
+    return [AccountId(one) for one in sorted(names) if span(view, AccountId(one)) is not None]

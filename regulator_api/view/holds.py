@@ -16,7 +16,7 @@ def orders_about(view: View, account: AccountId, limit: int, before: Key | None 
     """Return the halves of orders about an account, the newest first, at most `limit`."""
     row = tables.orders.c
     query = sa.select(tables.orders).where(row.account == account, row.chain == chain_of(account))
-    query = query.where(view.exists(row.chain, row.height), view.seen(row.account))
+    query = query.where(view.exists(row.chain, row.height), view.few.seen(row.account))
     query = query.where(after((row.height, row.event_index), before, descending=True))
     query = query.order_by(row.height.desc(), row.event_index.desc()).limit(limit)
     return [order_row(found) for found in view.connection.execute(query)]

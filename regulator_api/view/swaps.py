@@ -43,7 +43,7 @@ class SwapPage:
 
 def list_swaps(view: View, wanted: SwapFilter, limit: int, before: Key | None = None) -> SwapPage:
     """Return the newest swaps that fit, at most `limit`, behind `before`."""
-    query = _query(view, wanted)
+    query = _query(view if wanted.hashlock is None else view.few, wanted)
     if view.as_of.newest and wanted.status is not None:
         query = query.where(tables.swaps.c.status == wanted.status.value)
     found: list[JoinedSwap] = []
@@ -66,7 +66,7 @@ def list_swaps(view: View, wanted: SwapFilter, limit: int, before: Key | None = 
 
 def swap_by_id(view: View, swap_id: SwapId) -> JoinedSwap | None:
     """Return one swap as it stood, None if there is none for this caller."""
-    query = view.swaps().where(_THIS_SWAP) if view.restricted else _SWAP
+    query = view.few.swaps().where(_THIS_SWAP) if view.restricted else _SWAP
     row = view.connection.execute(query, {"of_swap": swap_id}).first()
     return None if row is None else _as_it_stood(view, joined_swap(view.connection, row))
 

@@ -22,7 +22,7 @@ _NEWEST: Final = tables.records.alias("newest")
 def transactions(view: View, tx_hash: bytes) -> list[ChainId]:
     """Return the chains on which a transaction with this hash left events that the caller may see."""
     event = tables.events.c
-    query = view.events().with_only_columns(event.chain).where(event.tx_hash == tx_hash).distinct()
+    query = view.few.events().with_only_columns(event.chain).where(event.tx_hash == tx_hash).distinct()
     return [ChainId(chain) for chain in view.connection.execute(query.order_by(event.chain)).scalars()]
 
 
@@ -86,7 +86,7 @@ def record_history(
 ) -> list[RecordRow]:
     """Return the versions of a record, the newest first, at most `limit`, below the version `below`."""
     row = tables.records.c
-    query = _records(view).where(row.chain == chain, row.namespace == namespace, row.record_key == key)
+    query = _records(view.few).where(row.chain == chain, row.namespace == namespace, row.record_key == key)
     if below is not None:
         query = query.where(row.version < below)
     return [record_row(found) for found in view.connection.execute(query.order_by(row.version.desc()).limit(limit))]
@@ -99,7 +99,7 @@ def records_named(view: View, words: str, limit: int) -> list[RecordHit]:
         return []
     row = tables.records.c
     query = (
-        _records(view)
+        _records(view.few)
         .with_only_columns(row.chain, sa.func.max(row.version).label("version"))
         .where(row.namespace == namespace, row.record_key == key)
         .group_by(row.chain)

@@ -17,7 +17,7 @@ from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, H
 from core.runtime.web import after_named, key_values
 from indexer import tables
 from indexer.moves import Direction, MoveKind
-from indexer.projections.moves import account_number, select_moves
+from indexer.projections.moves import NOBODY, account_number, select_moves
 from indexer.projections.transfers import TransferRow
 from regulator_api.view.base import View
 
@@ -80,9 +80,7 @@ def list_transfers(view: View, wanted: TransferFilter, limit: int, before: Key |
     if "tx_hash" in given:
         walk = "events"
     elif wanted.account is not None:
-        number = account_number(view.connection, wanted.account)
-        if number is None:
-            return TransferPage([], None)
+        number = account_number(view.connection, wanted.account) or NOBODY
         walk, given["number"] = "account", number
     shape = _Shape(walk, frozenset(given), before is not None)
     statements = _plain(shape) if view.plain else _statements(shape, view)
@@ -137,10 +135,12 @@ def _walk(shape: _Shape, view: View | None) -> sa.Select[Any]:
         number = sa.bindparam("of_number", type_=sa.Integer)
         # A transfer to oneself has two rows.
         once = sa.or_(moves.direction == Direction.OUT, moves.other_id.is_(None), moves.other_id != number)
-        mine = select_moves() if view is None else view.moves()
+        mine = select_moves() if view is None else view.few.moves()
         return mine.where(moves.account_id == number, moves.kind.in_(_TRANSFERS), once)
     if shape.walk == "members" and view is not None:
         return _of_members(view)
+    if view is not None and "tx_hash" in shape.given:
+        view = view.few
     walk = sa.select(tables.events).where(events.canonical) if view is None else view.events()
     walk = walk.where(events.kind == "transferred")
     if "tx_hash" in shape.given:
