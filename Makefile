@@ -62,7 +62,8 @@ spark-test: $(STAMPS)/python
 	else \
 		$(MAKE) --no-print-directory $(STAMPS)/spark && \
 		PATH="$(SPARK_VENV)/bin:$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3 CAUSEWAY_SPARK=1 \
-			$(SPARK_VENV)/bin/python -m pytest -x -q -n 0 tests/regulator_api/rules/test_replay.py -k spark; fi
+			$(SPARK_VENV)/bin/python -m pytest -x -q -n 0 -o faulthandler_timeout=1800 \
+			tests/regulator_api/rules/test_replay.py -k spark; fi
 
 api-test: setup
 	$(RUN) $(BIN)/python -m tests.apis
