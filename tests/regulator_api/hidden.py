@@ -87,6 +87,7 @@ def pairs(account: str, asset: str, hashlock: str, tx: str) -> list[Pair]:
         ),
         (f"/v1/transfers?tx={tx}", f"/v1/transfers?tx={none}"),
         (f"/v1/transfers/evidence?chain={A}&tx={tx}&log=0", f"/v1/transfers/evidence?chain={A}&tx={none}&log=0"),
+        (f"/v1/search?q={account.split(':')[-1]}", f"/v1/search?q={'0' * len(account.split(':')[-1])}"),
         (f"/v1/search?q={hashlock}", f"/v1/search?q={none}"),
         (f"/v1/search?q={tx}", f"/v1/search?q={none}"),
         ("/v1/search?q=swap-1", "/v1/search?q=swap-9"),

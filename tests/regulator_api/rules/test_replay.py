@@ -28,6 +28,8 @@ from tests.regulator_api.rules.test_engine import _stored
 from tests.regulator_api.rules.test_routes import _filled
 from tests.support import eventually
 
+PATIENCE_S = 600.0
+"""For a process of Spark to come up, on a machine with other work."""
 needs_spark = pytest.mark.skipif(
     not os.environ.get("CAUSEWAY_SPARK") and (find_spec("pyspark") is None or shutil.which("java") is None),
     reason="needs pyspark and Java 17: `make spark-test`",
@@ -112,7 +114,7 @@ async def _spark_cluster(folder: Path) -> AsyncIterator[str]:
         return log
 
     async def says(log: Path, text: str, times: int = 1) -> None:
-        await eventually(lambda: log.read_text(errors="replace").count(text) >= times, 120)
+        await eventually(lambda: log.read_text(errors="replace").count(text) >= times, PATIENCE_S)
 
     try:
         log = await start("master", f"{base}.master.Master", "--port", str(port))
