@@ -27,7 +27,6 @@ import type { Ground } from "./grounds.js";
 import { target } from "./light.js";
 import type { Answer, AsOf, Question, Verified } from "./questions.js";
 import { checkedTrail, type Entry, provenState, readEntries } from "./state.js";
-import { readSync } from "./updates.js";
 
 const MAX_BLOCK_LINKS = 256;
 const MAX_TRANSACTION_INDEX = 2n ** 16n - 1n;
@@ -56,12 +55,12 @@ function voucherNames(value: Json): string[] {
 async function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Ground, now: bigint): Promise<Vouched> {
   const attestation = fields.attestation === undefined ? null : readEntries(fields.attestation);
   if (attestation !== null && attestation.length !== 1) throw malformed("exactly one leaf attests the header");
-  const sync = fields.sync === undefined ? null : readSync(fields.sync);
+  const committees = fields.sync === undefined ? null : await syncCommittees();
+  const sync = committees === null ? null : committees.readSync(fields.sync as Json);
   const trail = fields.trail === undefined ? null : checkedTrail(fields.trail, ground.ledger, now);
   const reliesOn = trail !== null && ground.ledger !== null ? ["attested"] : [];
-  if (sync !== null && ground.beacon !== null) {
-    const header = decodeHeader(raw);
-    (await syncCommittees()).verifySynced(chain, header, sync, ground.beacon, now);
+  if (committees !== null && sync !== null && ground.beacon !== null) {
+    committees.verifySynced(chain, decodeHeader(raw), sync, ground.beacon, now);
     reliesOn.push("sync-committee");
   }
   const finality = [...(trail === null ? [] : ["attested"]), ...(sync === null ? [] : ["sync-committee"])].join("+");
@@ -71,7 +70,7 @@ async function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Gr
   return { header, finality, reliesOn };
 }
 
-/** The verifier of sync committees, a chunk of its own: most evidence does without its BLS signatures. */
+/** The reader and verifier of sync committees, a chunk of its own: most evidence does without its BLS signatures. */
 async function syncCommittees(): Promise<typeof import("./sync.js")> {
   try {
     return await import("./sync.js");

@@ -11,6 +11,8 @@ import { invalid, ProofError, untrusted } from "./errors.js";
 import { decodeHeader, type EthereumHeader } from "./ethereum.js";
 import { type Committee, KEY_BYTES, type LightHeader, pair, type SyncChain, type SyncProof, type Update, ZERO } from "./updates.js";
 
+export { readSync } from "./updates.js";
+
 const MAX_CLOCK_DRIFT_S = 10n;
 const DOMAIN_SYNC_COMMITTEE = Uint8Array.of(7, 0, 0, 0);
 const DST = utf8("BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_");
