@@ -1,4 +1,4 @@
-"""What a request costs the database: statements, and steps of SQLite's virtual machine, which no load changes."""
+"""The cost of a request to the database: statements, and steps of SQLite's virtual machine, which no load changes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

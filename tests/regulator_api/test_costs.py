@@ -1,4 +1,4 @@
-"""What a caller may not see costs the database as much as what never was: no time and no count gives it away.
+"""Hidden things cost the database as much as those that never were: no time and no count gives them away.
 
 Counted in statements and in steps of SQLite's machine, which are the same under any load.
 `python -m bench.hidden` measures the same questions in time.
@@ -18,7 +18,7 @@ MOST_STEPS = 500
 
 
 async def cost(api: Api, meter: Meter, path: str) -> tuple[Cost, int, object]:
-    """What the question costs once everything is warm, and its answer."""
+    """Return the cost of the question once everything is warm, and its answer."""
     for _ in range(2):
         with meter.counting() as found:
             answer = await api.ask(path, CALLER)
