@@ -34,7 +34,7 @@ from urllib.parse import quote
 import aiohttp
 from playwright.async_api import Browser, async_playwright, expect
 
-from bench._supervision_data import filled
+from bench._supervision_feed import fill, read_marker
 from bench._supervision_server import KEY, Parameters, Served
 from bench.traffic import ASSETS, CHAINS, Plan
 from console.application import mount_console
@@ -225,7 +225,9 @@ def main() -> int:
             folder = chosen.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
             folder.mkdir(parents=True, exist_ok=True)
             url = f"sqlite:///{folder}/supervision.sqlite"
-            filled(url, folder / "sqlite.json", Plan(SEED, chosen.transfers))
+            marker, plan = folder / "sqlite.json", Plan(SEED, chosen.transfers)
+            if read_marker(marker, plan) is None:
+                fill(url, marker, plan, "transfers, blocks")
         result = asyncio.run(measured(stack.enter_context(serving(url)), chromium, chosen.only, chosen.visits))
     if not chosen.json:
         for name, one in result["pages"].items():
