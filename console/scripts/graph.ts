@@ -55,7 +55,6 @@ const core: Core = cytoscape({
     { selector: ".swap", style: { "line-style": "dashed", "line-color": colour("--accent"), "target-arrow-color": colour("--accent") } },
   ],
   layout: { name: "breadthfirst", directed: true, animate: false },
-  wheelSensitivity: 0.3,
 });
 
 function draw(): void {
