@@ -30,7 +30,7 @@ from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access
 from relayer.asking import parts as asking_parts
-from relayer.bridging import accuser, asked, ballots
+from relayer.bridging import asked, attestations_seen, ballots
 from relayer.bridging.accuser import Accuser
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
@@ -87,7 +87,7 @@ TABLES: Final = (
     *treasury_tables.TABLES,
     *asked.TABLES,
     *ballots.TABLES,
-    *accuser.TABLES,
+    *attestations_seen.TABLES,
 )
 
 log = get_logger("relayer.service")

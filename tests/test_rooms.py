@@ -30,7 +30,12 @@ SQL_STANDS_IN = (
     ),
     *("relayer/api/access.py", "relayer/asking/rows.py", "relayer/asking/follow_rows.py", "relayer/bridging/asked.py"),
     *(f"regulator_api/rules/{name}.py" for name in ("alerts", "cases", "engine", "store", "tables", "versions")),
-    *("relayer/bridging/ballots.py", "regulator_api/tracing/store.py", "regulator_api/exports/store.py"),
+    *(
+        "relayer/bridging/ballots.py",
+        "relayer/bridging/attestations_seen.py",
+        "regulator_api/tracing/store.py",
+        "regulator_api/exports/store.py",
+    ),
     *("gateway/backup.py", "regulator_api/view/"),
 )
 """The indexer is a room about SQL, a backup about every table; the simulation reads what the code under test stores."""

@@ -26,8 +26,9 @@ from gateway.members import chain_at
 from local_chains.consortium.engine.home import load_operator_key
 from local_chains.consortium.ledger.bridge import MAX_OPEN_HEIGHTS
 from local_chains.consortium.node import ConsortiumNode, Pace
-from relayer.bridging import accuser
-from relayer.bridging.accuser import MAX_KEPT, MAX_STRANGERS, Accuser, note_attestation, seen_attestations
+from relayer.bridging import attestations_seen
+from relayer.bridging.accuser import MAX_STRANGERS, Accuser
+from relayer.bridging.attestations_seen import MAX_KEPT, note_attestation, seen_attestations
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
@@ -197,7 +198,7 @@ async def test_earlier_transaction_is_handed_out_until_answered(height: int) -> 
         assert note_attestation(connection, seen(height, b"b", account="bb")) is None
         for other in (seen(height, b"b"), seen(height, b"b"), seen(height, time=13)):
             assert note_attestation(connection, other) == b"signed a"
-        accuser.mark_accused(connection, seen(height, b"b"))
+        attestations_seen.mark_accused(connection, seen(height, b"b"))
         assert note_attestation(connection, seen(height, b"c")) is None
 
     await database.write(story)
@@ -205,7 +206,7 @@ async def test_earlier_transaction_is_handed_out_until_answered(height: int) -> 
 
 
 async def test_newest_attestations_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuser, "MAX_KEPT_OF_ALL", MAX_KEPT + 1)
+    monkeypatch.setattr(attestations_seen, "MAX_KEPT_OF_ALL", MAX_KEPT + 1)
     database = InlineDatabase()
     await database.write(create_schema)
 
@@ -217,7 +218,7 @@ async def test_newest_attestations_are_kept(monkeypatch: pytest.MonkeyPatch) -> 
             note_attestation(connection, seen(height))
         assert connection.execute(count).scalar_one() == MAX_KEPT + 2
         assert note_attestation(connection, seen(4, b"b")) is None, "forgotten, and kept now"
-        accuser.forget_oldest(connection)
+        attestations_seen.forget_oldest(connection)
         assert connection.execute(count).scalar_one() == MAX_KEPT + 1
         assert note_attestation(connection, seen(2, b"b", account="bb")) == b"signed a"
 
