@@ -47,7 +47,8 @@ async def test_a_supervisor_sees_every_page_and_proves_a_swap(
     await visitor.signs_in(town.regulator_key)
     named = f"assets/{quote(town.ether, safe='')}", f"accounts/{quote(town.user('alice').ethereum_account, safe='')}"
     for page in (*PAGES, *named):
-        assert await visitor.opens(page) == 200, page
+        # The key that `up` shows may read, and trace nothing.
+        assert await visitor.opens(page) == (403 if page == "trace" else 200), page
         assert await visitor.faults() == [], page
     await visitor.page.emulate_media(color_scheme="dark")
     await visitor.opens("")
@@ -74,7 +75,7 @@ async def test_a_supervisor_sees_every_page_and_proves_a_swap(
     await finds(visitor, town)
     await visitor.page.click("text=Sign out")
     assert visitor.page.url.endswith("/console/signin")
-    assert visitor.noticed == []
+    assert [one for one in visitor.noticed if "403" not in one] == []
 
 
 async def test_two_people_close_a_case_of_a_traced_alert(browser: Browser, town: DevnetInfo) -> None:
