@@ -1,5 +1,6 @@
 """Whole towns in virtual time: what must hold for every seed, and that the verdict notices if it does not."""
 
+import asyncio
 import io
 import json
 import os
@@ -158,6 +159,17 @@ def test_nobody_honest_loses_money_under_any_seed(piece: int, seen_so_far: Path)
 def test_a_seed_tells_one_story_only() -> None:
     first, again = (play(draw(3)) for _ in range(2))
     assert first == again
+
+
+def test_towns_start_no_process_that_lives_in_real_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this one the ledger's node gets many transactions at once, whose signatures a real one has checked elsewhere."""
+
+    async def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a process in virtual time")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", refused)
+    verdict = play(draw(196))
+    assert verdict.ok, report(verdict)
 
 
 def test_a_seed_s_story_is_the_same_in_every_process() -> None:

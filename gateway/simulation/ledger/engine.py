@@ -23,6 +23,7 @@ from local_chains.consortium.engine.home import Genesis, OperatorKey, ValidatorK
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import genesis_tip
 from local_chains.consortium.engine.rendering import decode
+from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result, process_proposal, proposer_clock_ms
 from local_chains.consortium.ledger.genesis import GenesisAsset, GenesisMember, genesis_writes
 from local_chains.consortium.state.ledger_state import KEPT_ROOTS, LedgerState
@@ -147,7 +148,10 @@ class TownEngine(EmbeddedEngine):
         state = LedgerState(0, leaves, build(leaves))
         self.blocks = BlockStore()
         no_lock = FileLock(Path(reference))
-        super().__init__(genesis, [key], self.blocks, state, genesis_tip(genesis, state.app_hash), clock, no_lock, 0)
+        # Processes of their own live in real time.
+        nobody = SignaturePool(0)
+        tip = genesis_tip(genesis, state.app_hash)
+        super().__init__(genesis, [key], self.blocks, state, tip, clock, no_lock, 0, nobody)
         self.changed = asyncio.Event()
         self.shown: dict[tuple[str, bytes], bytes] = {}
         """The nodes' answers about the newest state, by their settings and by what was asked; empty after each

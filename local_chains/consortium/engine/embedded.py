@@ -102,7 +102,9 @@ class EmbeddedEngine:
         clock: Clock,
         lock: FileLock,
         keep_blocks: int,
+        pool: SignaturePool | None = None,
     ) -> None:
+        """`pool`: who checks the signatures of what comes many at a time; by default processes, one a core."""
         self.genesis = genesis
         self.store = store
         self.feed = Feed()
@@ -112,7 +114,7 @@ class EmbeddedEngine:
         self._clock = clock
         self._signatures = SignatureChecker()
         self.mempool = Mempool(genesis.chain_id, state, self._signatures, self._now_ms)
-        self._pool = SignaturePool()
+        self._pool = SignaturePool() if pool is None else pool
         self._intake = Intake(self.submit, self.settled, self._signatures, self._pool)
         self._producing = asyncio.Lock()
         self._arrived = asyncio.Event()
