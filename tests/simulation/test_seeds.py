@@ -72,10 +72,13 @@ KEPT = (
     1_001_407,
     1_001_545,
     1_001_587,
+    1_001_672,
     1_001_956,
     1_002_014,
     1_002_121,
     1_002_123,
+    1_002_543,
+    1_003_263,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
 RARE = {"event-lock-refused", "event-preimage-seen", "event-refund-reverted"}
@@ -197,6 +200,13 @@ def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
     assert {bool(party.deaths) for party in parties} == {True, False}
     assert {party.hides for party in parties} == {True, False}
+
+
+@pytest.mark.parametrize("first", [0, SMALL_TOWNS])
+def test_every_chain_has_fees_or_expiries(first: int) -> None:
+    """On one with neither nothing that was signed could ever be known not to come."""
+    plans = [draw(first + number) for number in range(PLANS)]
+    assert all({*CHAINS} == plan.fees | plan.expiries for plan in plans)
 
 
 def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:

@@ -116,7 +116,7 @@ def with_forgotten_locks(plan: Plan) -> Plan:
     if all(party.lie is not Lie.PENDING for party in plan.parties):
         return plan
     forgotten = tuple(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))
-    return replace(plan, aims=(*plan.aims, *forgotten), fees=frozenset(), spikes=())
+    return replace(plan, aims=(*plan.aims, *forgotten), fees=frozenset(), expiries=frozenset(CHAINS), spikes=())
 
 
 def with_short_purses(source: random.Random, plan: Plan) -> Plan:

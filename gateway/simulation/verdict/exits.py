@@ -183,6 +183,8 @@ def _watch_due_at_s(record: Record, lock: LockOutcome, deal: Agreed) -> float | 
     """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot."""
     registered_s = _began_s(record) + (deal.watched_since_s or 0.0)
     skew_s, timelock_s = record.world.plan.skew_s[lock.terms.chain], lock.terms.timelock.seconds
+    if _paid_by_another(record, lock):
+        return None
     made_s = max(lock.made_at_s - skew_s, registered_s)
     shown_s = record.shown_at_s(deal.hashlock)
     if lock.terms == deal.initiator_leg and shown_s is not None and shown_s + skew_s < timelock_s:
