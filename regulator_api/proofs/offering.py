@@ -82,18 +82,20 @@ class Offering:
         kind = KINDS.get(route.template) if route.method == "GET" else None
         if kind is None:
             return route
-        return replace(route, handler=self._proven(route.handler, route.template, kind), flag=FLAG)
+        return replace(route, handler=self._proven(route, kind), flag=FLAG)
 
-    def _proven(self, handler: Handler, route: str, kind: Kind) -> Handler:
+    def _proven(self, route: Route, kind: Kind) -> Handler:
+        handler = route.handler
+
         async def proven(request: web.Request) -> web.StreamResponse:
-            if not read_flag(request, FLAG):
+            if not read_flag(request, FLAG, alone=route.query is None):
                 return await handler(request)
             _require_scope(request)
             response = await handler(request)
             if not isinstance(response, web.Response) or not isinstance(response.body, bytes) or response.status != 200:
                 return response
             async with self._turns:
-                body = await self._prove(scope_of(request), route, kind, _path(request), response.body)
+                body = await self._prove(scope_of(request), route.template, kind, _path(request), response.body)
             return web.Response(body=body, content_type="application/json")
 
         return proven

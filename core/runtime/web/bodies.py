@@ -240,11 +240,14 @@ def _names(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(one.encode_name for one in fields), frozenset(one.encode_name for one in lists)
 
 
-def read_flag(request: web.Request, flag: Flag) -> bool:
-    """Return true if the query asks for it. Raise a 422 `Problem` for what is neither true nor false, or is repeated.
+def read_flag(request: web.Request, flag: Flag, *, alone: bool = False) -> bool:
+    """Return true if the query asks for it. Raise a 422 `Problem` for what is neither true nor false, or is repeated,
+    and, if it is `alone` in its route's query, for any other name.
 
     `read_query` then passes over the name.
     """
+    if alone and (others := [name for name in request.query if name != flag.name]):
+        raise Problem(422, "invalid-query", "The query is not valid", f"{others[0][:64]!a} is not asked for here.")
     request[TAKEN] = request.get(TAKEN, frozenset()) | {flag.name}
     given = request.query.getall(flag.name, ["false"])
     try:

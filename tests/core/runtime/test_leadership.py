@@ -223,7 +223,8 @@ async def test_a_transaction_of_one_who_is_paused_ends(
     newer = await Leadership(two, name, SystemClock()).taken()
     assert newer.epoch > lease.epoch
     followed.set()
-    with pytest.raises(Exception, match="connection|terminat"):
+    # The driver may have been in the middle of reading why the server ended it.
+    with pytest.raises(Exception, match="connection|terminat|another operation"):
         await pausing
     assert await two.read(lambda c: journal.cursor(c, name)) == 0
     await one.close()

@@ -315,7 +315,7 @@ def test_two_other_parties_have_their_swap_watched() -> None:
 def test_the_api_speaks_as_its_openapi_document_says() -> None:
     async def story(world: ApiWorld) -> None:
         swap = await world.api.open_swap(opening(world, await quoted(world)))
-        assert await assert_speaks_its_openapi(world.address, examples=10, known={"id": swap.id}) == 22
+        assert await assert_speaks_its_openapi(world.address, examples=10, known={"id": swap.id}) == 23
 
     served(story)
 
