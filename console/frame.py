@@ -171,10 +171,13 @@ class Frame:
             session = self.sessions.find(request)
             if session is None:
                 return redirect(f"/console/signin?{urlencode({'then': request.path_qs})}")
-            if (missing := self._missing_scope(request.path, session)) is not None:
-                return self._trouble(request, session, 403, f"This page needs the scope {missing}.")
             try:
-                return await page(Visit(self, request, session))
+                response = await page(Visit(self, request, session))
+                # Asked afterwards: the API has logged by then what it refused.
+                missing = self._missing_scope(request.path, session) if request.method == "GET" else None
+                if missing is not None:
+                    return self._trouble(request, session, 403, f"This page needs the scope {missing}.")
+                return response
             except ApiProblem as error:
                 if error.status == 401:
                     response = redirect("/console/signin?why=over")
