@@ -27,7 +27,7 @@ CHECKS: Final = (
     "response_schema_conformance",
     "unsupported_method",
 )
-ENDLESS: Final = "/(events|socket|stream|updates)$"
+ENDLESS: Final = "/(events|socket|stream|stream/[a-z]+|updates)$"
 MAX_S: Final = 60
 """For one API: what is not asked by then is not asked."""
 
