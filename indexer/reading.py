@@ -4,6 +4,7 @@ Facts come from `indexer.feed`, projections from `indexer.projections`; this is 
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -13,10 +14,35 @@ from indexer import tables
 from indexer.feed import FactKind
 from indexer.projections.conservation import locked_assets
 
+_CHAINS: Final = sa.select(tables.chains.c.chain)
+_STATES: Final = sa.select(
+    tables.chains.c.chain,
+    tables.chains.c.state,
+    sa.select(sa.func.count())
+    .select_from(tables.deep_reorgs)
+    .where(tables.deep_reorgs.c.chain == tables.chains.c.chain, tables.deep_reorgs.c.acknowledged_ns.is_(None))
+    .scalar_subquery()
+    .label("alarms"),
+)
+_LAST_TIME: Final = (
+    sa.select(tables.blocks.c.time_s)
+    .join(
+        tables.facts,
+        (tables.facts.c.chain == tables.blocks.c.chain) & (tables.facts.c.block_hash == tables.blocks.c.hash),
+    )
+    .where(
+        tables.facts.c.chain == sa.bindparam("of_chain"),
+        tables.facts.c.kind == sa.bindparam("of_kind"),
+        tables.facts.c.seq <= sa.bindparam("up_to"),
+    )
+    .order_by(tables.facts.c.seq.desc())
+    .limit(1)
+)
+
 
 def chains(connection: Connection) -> list[ChainId]:
     """Return every chain that was ever followed into this database."""
-    return [ChainId(chain) for chain in connection.execute(sa.select(tables.chains.c.chain)).scalars()]
+    return [ChainId(chain) for chain in connection.execute(_CHAINS).scalars()]
 
 
 def tips(connection: Connection) -> dict[ChainId, Height]:
@@ -36,28 +62,13 @@ class ChainState:
 
 def chain_states(connection: Connection) -> dict[ChainId, ChainState]:
     """Return how every chain is followed now."""
-    chains, deep = tables.chains.c, tables.deep_reorgs
-    alarms = (
-        sa.select(sa.func.count())
-        .select_from(deep)
-        .where(deep.c.chain == chains.chain, deep.c.acknowledged_ns.is_(None))
-        .scalar_subquery()
-    )
-    query = sa.select(chains.chain, chains.state, alarms.label("alarms"))
-    return {ChainId(row.chain): ChainState(row.state, row.alarms) for row in connection.execute(query)}
+    return {ChainId(row.chain): ChainState(row.state, row.alarms) for row in connection.execute(_STATES)}
 
 
 def last_time(connection: Connection, chain: ChainId, kind: FactKind, up_to_seq: int) -> ChainTime | None:
     """Return the block time of the chain's newest fact of that kind up to `up_to_seq`, None if there is none."""
-    facts, blocks = tables.facts, tables.blocks
-    query = (
-        sa.select(blocks.c.time_s)
-        .join(facts, (facts.c.chain == blocks.c.chain) & (facts.c.block_hash == blocks.c.hash))
-        .where(facts.c.chain == chain, facts.c.kind == kind, facts.c.seq <= up_to_seq)
-        .order_by(facts.c.seq.desc())
-        .limit(1)
-    )
-    seconds = connection.execute(query).scalar()
+    asked = {"of_chain": chain, "of_kind": kind, "up_to": up_to_seq}
+    seconds = connection.execute(_LAST_TIME, asked).scalar()
     return None if seconds is None else ChainTime(chain, seconds)
 
 

@@ -60,6 +60,7 @@ _CANONICAL: Final = (
     .order_by(tables.blocks.c.height)
 )
 _CANONICAL_UP_TO: Final = _CANONICAL.where(tables.blocks.c.height <= sa.bindparam("last"))
+_CHAIN: Final = sa.select(tables.chains).where(tables.chains.c.chain == _OF_CHAIN)
 _OPEN_ALARMS: Final = sa.select(sa.func.count()).where(
     tables.deep_reorgs.c.chain == _OF_CHAIN, tables.deep_reorgs.c.acknowledged_ns.is_(None)
 )
@@ -80,10 +81,9 @@ def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, 
 
     Raise `FatalError` for another chain under the same id, and for a start before the first indexed block.
     """
-    chains = tables.chains
     insert_if_absent(
         connection,
-        chains,
+        tables.chains,
         chain=chain,
         genesis_hash=genesis_hash,
         start_height=start,
@@ -91,7 +91,7 @@ def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, 
         detail="",
     )
     insert_if_absent(connection, tables.cursors, chain=chain)
-    row = connection.execute(sa.select(chains).where(chains.c.chain == chain)).one()
+    row = connection.execute(_CHAIN, {"of_chain": chain}).one()
     if bytes(row.genesis_hash) != genesis_hash:
         raise FatalError(
             f"this database follows another {chain}: it began with block {bytes(row.genesis_hash).hex()}, "

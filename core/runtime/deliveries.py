@@ -141,6 +141,7 @@ _DUE: Final = (
     .limit(LOOKED_AT)
 )
 _NOTE: Final = sa.update(deliveries).where(_D.id == sa.bindparam("of_id"))
+_WAITING_FOR: Final = _WAITING.where(_D.destination == sa.bindparam("destined"))
 _FORGET: Final = sa.delete(deliveries).where(_D.queue == _OF_QUEUE, _D.topic == sa.bindparam("of_topic"))
 _COUNTS: Final = sa.select(_D.queue, _D.status, sa.func.count()).group_by(_D.queue, _D.status)
 
@@ -175,8 +176,8 @@ def withdraw(connection: Connection, queue: Queue, destination: str) -> None:
 
 def waiting_for(connection: Connection, queue: Queue, destination: str) -> int:
     """Return how many deliveries wait for a destination."""
-    query = sa.select(sa.func.count()).select_from(deliveries).where(_waits_for(queue, destination))
-    return int(connection.execute(query).scalar_one())
+    asked = {"of_queue": queue.name, "destined": destination}
+    return int(connection.execute(_WAITING_FOR, asked).scalar_one())
 
 
 def any_waiting_for(queue: Queue, destination: sa.Column[str]) -> sa.Exists:

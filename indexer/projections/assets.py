@@ -23,6 +23,12 @@ from indexer.writing import insert_many
 CHUNK: Final = 500
 MAX_TEXT_CHARS: Final = 128
 _KNOWN: Final = sa.select(assets.c.asset).where(assets.c.asset.in_(sa.bindparam("wanted", expanding=True)))
+_SAID: Final = ("name", "symbol", "decimals", "source")
+"""What a report says of an asset."""
+_CHANGE_REPORT: Final = sa.update(asset_reports).where(
+    asset_reports.c.asset == sa.bindparam("of_asset"),
+    sa.or_(*(asset_reports.c[name] != sa.bindparam(f"new_{name}") for name in _SAID)),
+)
 _UNDEFINED: Final = {"issuer": None, "symbol": None, "decimals": None, "defined_block": None}
 
 
@@ -111,16 +117,15 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
 
 def report_assets(connection: Connection, reported: Iterable[Asset], now_ns: int) -> None:
     """Keep what was learnt by asking; what is said now takes the place of what was said before."""
-    table = asset_reports
     for one in reported:
         texts = {"name": one.name[:MAX_TEXT_CHARS], "symbol": one.symbol[:MAX_TEXT_CHARS]}
         values = {**texts, "decimals": one.decimals, "source": _asked(one.id).value}
-        if insert_if_absent(connection, table, asset=one.id, chain=chain_of(one.id), reported_ns=now_ns, **values):
+        if insert_if_absent(
+            connection, asset_reports, asset=one.id, chain=chain_of(one.id), reported_ns=now_ns, **values
+        ):
             continue
-        changed = sa.or_(*(table.c[name] != value for name, value in values.items()))
-        connection.execute(
-            sa.update(table).where(table.c.asset == one.id, changed).values(reported_ns=now_ns, **values)
-        )
+        asked = {"of_asset": one.id, **{f"new_{name}": value for name, value in values.items()}}
+        connection.execute(_CHANGE_REPORT, {**asked, **values, "reported_ns": now_ns})
 
 
 def _asked(asset: AssetId) -> AssetSource:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -23,7 +23,7 @@ def numbers(connection: Connection, table: sa.Table, names: Collection[str]) -> 
     new = sorted(name for name in names if name not in known)
     if new:
         number, name = table.c
-        highest: int | None = connection.execute(sa.select(sa.func.max(number))).scalar()
+        highest: int | None = connection.execute(_highest(table)).scalar()
         first = (highest or 0) + 1
         rows = list(enumerate(new, first))
         insert_rows(connection, table, (number.name, name.name), rows)
@@ -57,6 +57,12 @@ def names_of(connection: Connection, table: sa.Table, given: Collection[int]) ->
         for name, number in connection.exec_driver_sql(_names_sql(connection.dialect, table, many), tuple(part)):
             found[number] = name
     return found
+
+
+@lru_cache(maxsize=32)
+def _highest(table: sa.Table) -> sa.Select[Any]:
+    number, _ = table.c
+    return sa.select(sa.func.max(number))
 
 
 @lru_cache(maxsize=32)

@@ -49,6 +49,9 @@ PROJECTED: Final = (
 )
 """Every table that holds nothing but what follows from facts and from what was reported."""
 
+_VERSION: Final = sa.select(projection_version.c.version)
+_CLEAR: Final = tuple(sa.delete(table) for table in PROJECTED)
+
 
 def bring_up_to_date(connection: Connection) -> bool:
     """Build the projections again if an older version built them, or none did. Return true if there was
@@ -57,7 +60,7 @@ def bring_up_to_date(connection: Connection) -> bool:
     Raise `FatalError` if a newer version did.
     """
     hold_projections(connection)
-    stored = connection.execute(sa.select(projection_version.c.version)).scalar()
+    stored = connection.execute(_VERSION).scalar()
     if stored is not None and stored > VERSION:
         raise FatalError(
             f"the projections are of version {stored}, this Causeway knows up to {VERSION}: start the newer version",
@@ -82,8 +85,8 @@ def rebuild(connection: Connection, progress: Callable[[int], None] = lambda _: 
     agreements, what assets are called, which contract holds locks. What had been set aside is tried again.
     """
     hold_projections(connection)
-    for table in PROJECTED:
-        connection.execute(sa.delete(table))
+    for clear in _CLEAR:
+        connection.execute(clear)
     touched = {Hashlock(row.hashlock) for row in connection.execute(sa.select(agreements.c.hashlock))}
     seq, last = 0, None
     while page := read_facts(connection, seq, MAX_FACTS):

@@ -46,6 +46,7 @@ client_swaps = sa.Table(
     sa.Column("agreement", sa.LargeBinary),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
 )
+_SWAP: Final = sa.select(client_swaps).where(client_swaps.c.swap_id == sa.bindparam("of_swap"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +162,7 @@ class SwapStore:
 
     async def swap(self, swap_id: SwapId) -> ClientSwap:
         """Raise `NotFoundError`."""
-        query = sa.select(client_swaps).where(client_swaps.c.swap_id == swap_id)
-        row = await self.database.read(lambda c: c.execute(query).one_or_none())
+        row = await self.database.read(lambda c: c.execute(_SWAP, {"of_swap": swap_id}).one_or_none())
         if row is None:
             raise NotFoundError(f"this client has no swap {swap_id[:64]!r}")
         return _swap(row)

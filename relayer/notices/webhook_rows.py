@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -83,6 +83,22 @@ _ITSELF: Final = ""
 TABLES: Final = (webhooks, webhook_marks, webhook_cursor)
 _W: Final = webhooks.c
 _M: Final = webhook_marks.c
+_CURSOR: Final = sa.select(webhook_cursor.c.updated_ns)
+_MOVE_CURSOR: Final = sa.update(webhook_cursor)
+_OLDEST: Final = sa.select(sa.func.min(_W.created_ns))
+_SINCE: Final = sa.select(_M.hook, _M.noted_ns).where(
+    _M.swap_id == _ITSELF, _M.hook.in_(sa.bindparam("hooks", expanding=True))
+)
+_IDS: Final[sa.BindParameter[Any]] = sa.bindparam("ids", expanding=True)
+_REGISTERED: Final = sa.select(_W.id, _W.swap_id, _W.created_ns).where(_W.swap_id.in_(_IDS))
+_MARKED: Final = sa.select(_M.hook, _M.swap_id, _M.version).where(_M.swap_id.in_(_IDS))
+_OLDER_MARK: Final = (
+    (_M.hook == sa.bindparam("of_hook"))
+    & (_M.swap_id == sa.bindparam("of_swap"))
+    & (_M.version < sa.bindparam("below"))
+)
+_PHASE: Final = sa.select(_M.phase).where(_OLDER_MARK)
+_MOVE_MARK: Final = sa.update(webhook_marks).where(_OLDER_MARK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +221,9 @@ def collect(
     Look at `BATCH` changes that are not older than the cursor, or that come behind `behind`. Return the position of
     the last if there may be more.
     """
-    cursor_ns = int(connection.execute(sa.select(webhook_cursor.c.updated_ns)).scalar_one())
+    cursor_ns = int(connection.execute(_CURSOR).scalar_one())
     since_ns = _since(connection, targets)
-    oldest_ns = connection.execute(sa.select(sa.func.min(_W.created_ns))).scalar()
+    oldest_ns = connection.execute(_OLDEST).scalar()
     begins_ns = [*since_ns.values(), *([] if oldest_ns is None else [oldest_ns])]
     if not begins_ns:
         return None
@@ -217,27 +233,26 @@ def collect(
     for hook, row in _unheard(connection, since_ns, rows):
         _note(connection, hook, row, now_ns)
     if rows and rows[-1].updated_ns > cursor_ns:
-        connection.execute(sa.update(webhook_cursor).values(updated_ns=rows[-1].updated_ns))
+        connection.execute(_MOVE_CURSOR, {"updated_ns": rows[-1].updated_ns})
     return (rows[-1].updated_ns, rows[-1].swap_id) if len(rows) == BATCH else None
 
 
 def _since(connection: Connection, targets: Sequence[WebhookTarget]) -> dict[str, int]:
     """Since when each of the operator's own addresses is there."""
-    query = sa.select(_M.hook, _M.noted_ns).where(_M.swap_id == _ITSELF, _M.hook.in_([one.id for one in targets]))
-    return {hook: int(noted_ns) for hook, noted_ns in connection.execute(query)}
+    asked = {"hooks": [one.id for one in targets]}
+    return {hook: int(noted_ns) for hook, noted_ns in connection.execute(_SINCE, asked)}
 
 
 def _unheard(connection: Connection, since_ns: Mapping[str, int], rows: Sequence[SwapRow]) -> list[tuple[str, SwapRow]]:
     """Each hook with each changed swap that it follows and has not heard of as it is now."""
     ids = [row.swap_id for row in rows]
     of_swap = {swap_id: dict(since_ns) for swap_id in ids}
-    registered = sa.select(_W.id, _W.swap_id, _W.created_ns).where(_W.swap_id.in_(ids))
-    for hook, swap_id, created_ns in connection.execute(registered):
+    for hook, swap_id, created_ns in connection.execute(_REGISTERED, {"ids": ids}):
         of_swap[swap_id][hook] = int(created_ns)
     if not any(of_swap.values()):
         return []
-    marked = sa.select(_M.hook, _M.swap_id, _M.version).where(_M.swap_id.in_(ids))
-    known = {(hook, swap_id): int(version) for hook, swap_id, version in connection.execute(marked)}
+    marked = connection.execute(_MARKED, {"ids": ids})
+    known = {(hook, swap_id): int(version) for hook, swap_id, version in marked}
     return [
         (hook, row)
         for row in rows
@@ -251,10 +266,10 @@ def _note(connection: Connection, hook: str, row: SwapRow, now_ns: int) -> None:
     at once one writes."""
     mark = {"hook": hook, "swap_id": row.swap_id}
     insert_if_absent(connection, webhook_marks, **mark, version=-1, phase="", noted_ns=now_ns)
-    place = (_M.hook == hook) & (_M.swap_id == row.swap_id) & (_M.version < row.version)
-    before = connection.execute(sa.select(_M.phase).where(place)).scalar()
-    moved = sa.update(webhook_marks).where(place).values(version=row.version, phase=row.phase, noted_ns=now_ns)
-    if before is None or connection.execute(moved).rowcount == 0 or before == row.phase:
+    place = {"of_hook": hook, "of_swap": row.swap_id, "below": row.version}
+    before = connection.execute(_PHASE, place).scalar()
+    moved = {**place, "version": row.version, "phase": row.phase, "noted_ns": now_ns}
+    if before is None or connection.execute(_MOVE_MARK, moved).rowcount == 0 or before == row.phase:
         return
     if deliveries.waiting_for(connection, WEBHOOKS, hook) >= MAX_WAITING_OF_A_HOOK:
         log.warning("a webhook has too many messages waiting", hook=hook, swap_id=row.swap_id)

@@ -26,10 +26,15 @@ prices = sa.Table(
 
 TABLES: Final = (prices,)
 
+_NAMED: Final = prices.c.name == sa.bindparam("of_name")
+_LOAD: Final = sa.select(prices).where(_NAMED)
+_CHANGE: Final = sa.update(prices).where(_NAMED)
+_INSERT: Final = sa.insert(prices)
+
 
 def load(connection: Connection, name: str) -> PriceState:
     """Return what is known of a price; an empty state if nothing is."""
-    row = connection.execute(sa.select(prices).where(prices.c.name == name)).one_or_none()
+    row = connection.execute(_LOAD, {"of_name": name}).one_or_none()
     if row is None:
         return PriceState()
     return PriceState(
@@ -52,9 +57,9 @@ def store(connection: Connection, name: str, state: PriceState) -> None:
         "confirmed": _text(state.confirmed),
         "error": state.error,
     }
-    changed = connection.execute(sa.update(prices).where(prices.c.name == name).values(values))
+    changed = connection.execute(_CHANGE, {"of_name": name, **values})
     if changed.rowcount == 0:
-        connection.execute(sa.insert(prices).values(name=name, **values))
+        connection.execute(_INSERT, {"name": name, **values})
 
 
 def confirm(connection: Connection, name: str) -> Fraction:

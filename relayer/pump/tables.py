@@ -112,6 +112,15 @@ _ROW_OF_QUOTE: Final = _ROW.where(_S.quote_id == sa.bindparam("of_quote"))
 _OPEN: Final = _ROW.where(~_S.done).order_by(_S.created_ns, _S.swap_id)
 _MOST: Final[sa.BindParameter[int]] = sa.bindparam("most", type_=sa.Integer)
 _NEWEST: Final = sa.select(_S.swap_id).order_by(_S.created_ns.desc(), _S.swap_id).limit(_MOST)
+_CHANGED_NS: Final[sa.BindParameter[Any]] = sa.bindparam("changed_ns")
+_CHANGED_BEHIND: Final = (
+    _ROW.where(
+        _S.updated_ns >= _CHANGED_NS,
+        (_S.updated_ns > _CHANGED_NS) | ((_S.updated_ns == _CHANGED_NS) & (_S.swap_id > sa.bindparam("behind"))),
+    )
+    .order_by(_S.updated_ns, _S.swap_id)
+    .limit(_MOST)
+)
 _IDS_FROM: Final = (
     sa.select(_S.swap_id)
     .where(_S.swap_id.startswith(sa.bindparam("prefix", type_=sa.Text), autoescape=False))
@@ -416,10 +425,8 @@ def counts_by_phase(connection: Connection) -> dict[Phase, int]:
 def changed_behind(connection: Connection, position: tuple[int, str], limit: int) -> list[SwapRow]:
     """Swaps by the time of their last change, in nanoseconds, and their id; those behind a position."""
     changed_ns, swap_id = position
-    table = relayer_swaps
-    behind = (table.c.updated_ns > changed_ns) | ((table.c.updated_ns == changed_ns) & (table.c.swap_id > swap_id))
-    query = _ROW.where(table.c.updated_ns >= changed_ns, behind)
-    return [_row(row) for row in connection.execute(query.order_by(table.c.updated_ns, table.c.swap_id).limit(limit))]
+    asked = {"changed_ns": changed_ns, "behind": swap_id, "most": limit}
+    return [_row(row) for row in connection.execute(_CHANGED_BEHIND, asked)]
 
 
 def list_rows(

@@ -99,6 +99,13 @@ relayer_withdrawals = sa.Table(
 """One row for each order, for ever. `seal`: see `Seal`."""
 TABLES: Final = (relayer_withdrawals,)
 
+_WAITING: Final = (
+    sa.select(relayer_withdrawals)
+    .where(relayer_withdrawals.c.status.in_([status for status in WithdrawalStatus if not status.ended]))
+    .order_by(relayer_withdrawals.c.asked_ns, relayer_withdrawals.c.id)
+    .limit(MAX_WAITING)
+)
+
 
 class Seal:
     """The key that orders are sealed with, and checked by. Has no `repr` of it."""
@@ -184,10 +191,7 @@ def write(connection: Connection, order: Withdrawal, seal: bytes) -> None:
 
 def waiting(connection: Connection) -> list[tuple[Withdrawal, bytes]]:
     """Return the orders that have not ended, the oldest first, each with its seal."""
-    table = relayer_withdrawals
-    statuses = [status for status in WithdrawalStatus if not status.ended]
-    query = sa.select(table).where(table.c.status.in_(statuses)).order_by(table.c.asked_ns, table.c.id)
-    return [(_order(row), row.seal) for row in connection.execute(query.limit(MAX_WAITING))]
+    return [(_order(row), row.seal) for row in connection.execute(_WAITING)]
 
 
 def newest(connection: Connection, limit: int) -> list[Withdrawal]:
