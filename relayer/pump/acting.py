@@ -36,6 +36,7 @@ from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, places, promises, swaps
+from relayer.pump.absorb import ChainTimes, times_at_cursor
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.locks import ReadyLock, SharedLocks
@@ -165,11 +166,24 @@ class Acts:
         """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`, and
         `PausedError`."""
         state = swaps.load(connection, swap_id)
-        decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
+        decisions.by_own_clock(decisions.check_fund_now, state, self._no_earlier_s(connection, state.agreement))
         self._checks.switches_allow(connection, state.agreement)
 
     def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
-        decisions.by_own_clock(decisions.check_reveal_now, swaps.load(connection, swap_id), self._now_s())
+        state = swaps.load(connection, swap_id)
+        decisions.by_own_clock(decisions.check_reveal_now, state, self._no_earlier_s(connection, state.agreement))
+
+    def _no_earlier_s(self, connection: Connection, agreement: Agreement) -> int:
+        """Return the time by which gates are held, Unix seconds: our own, or the one that blocks which were read show,
+        if that is later. A block's time is ahead of the true one by its chain's lead at most, so a clock of ours that
+        has fallen behind keeps no gate open."""
+        times = [self._now_s()]
+        read = times_at_cursor(connection)
+        for leg in Leg:
+            head = read.get(agreement.terms(leg).chain, ChainTimes()).head
+            if head is not None:
+                times.append(head.seconds - agreement.timing(leg).lead_s)
+        return max(times)
 
     def _now_s(self) -> int:
         return true_seconds(self._clock.now_ns())
@@ -194,7 +208,7 @@ class Acts:
         if own is None:
             return None
         try:
-            decisions.by_own_clock(decisions.check_fund_again, state, self._now_s())
+            decisions.by_own_clock(decisions.check_fund_again, state, self._no_earlier_s(connection, state.agreement))
         except GateClosedError as gate:
             return gate.message if in_time else None
         except RejectedError as error:

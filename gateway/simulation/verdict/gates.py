@@ -25,6 +25,9 @@ KNOWN_S: Final = 1.5
 """How long an answer about a token that does not move may be on its way, and the bytes behind it."""
 SILENT_S: Final = TIMING.observation_s
 """The same for a party that waits for an endpoint which says nothing, or the past."""
+SHOWN_S: Final = TIMING.lag_s + TIMING.lead_s + TIMING.inclusion_s + TIMING.observation_s
+"""How far the time that blocks surely show may be behind the true one: the newest that was read may be old, its chain's
+time may lag, and is taken for one that runs ahead."""
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 AWAY_S: Final = 10.0
@@ -98,7 +101,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
     t_b = deal.participant_leg.timelock.seconds
     left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent)
     if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
-        left_s = t_b  # its own clock, which is wrong, says if it may go out again
+        left_s += SHOWN_S  # its own clock is wrong: it has what blocks show
     who = f"{sent.party} (deal {deal.deal.number})"
     if sent.party == deal.relayer:
         if terms != deal.participant_leg:

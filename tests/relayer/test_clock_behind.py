@@ -1,0 +1,71 @@
+"""Our own clock falls behind: blocks show the least that the time can be, and gates are held against that."""
+
+from functools import partial
+
+import pytest
+
+from core.model.facts import Locked
+from core.model.transactions import FeeMarket
+from core.model.types import SwapId
+from core.runtime.clock import run_virtually
+from gateway.simulation.clocks import WrongClock
+from htlc import timelocks
+from htlc.model import Phase
+from htlc.timelocks import DEVNET_POLICY
+from relayer.transactions import records
+from relayer.transactions.records import TransactionRecord
+from tests.relayer.house import TIMING, A, B, House
+from tests.relayer.test_pressure import pay_and_lock
+
+BEHIND_S = 20
+RIGHT_S = 12.0
+"""How long the clock is right: by then our lock has left."""
+
+
+@pytest.mark.parametrize("behind_s", [0, BEHIND_S])
+def test_a_lock_that_is_late_is_cancelled_and_not_outbid(behind_s: int) -> None:
+    """No block takes our lock before its gate closes, by a clock that says so or by one that has fallen behind."""
+
+    async def story() -> None:
+        house = House(market=FeeMarket(100, 1))
+        true = house.clock
+        house.clock = WrongClock(true, RIGHT_S, -behind_s)
+        full = True
+        mine = house.chains[B].mine
+        house.chains[B].mine = partial(mine, accept=lambda _: not full)  # type: ignore[method-assign]
+        await house.start()
+        view = await house.open(A)
+        await pay_and_lock(house, view)
+        await house.until(partial(is_signed, house, view.id))
+        assert true.monotonic() < RIGHT_S, "it left by a clock that was right"
+        closes_s = view.participant.terms.timelock.seconds - sum(timelocks.fund_terms(TIMING, DEVNET_POLICY).values())
+        await true.sleep(closes_s - true.now() + TIMING.lead_s + TIMING.observation_s)
+        in_time = len((await lock_of(house, view.id)).attempts)
+        house.chains[B].fees = FeeMarket(1_000, 10)
+        await house.until(partial(is_cancelled, house, view.id))
+        late = (await lock_of(house, view.id)).attempts[in_time:]
+        assert all(form.cancels for form in late), "it was outbid as a lock"
+        full = False
+        await house.phase(view.id, Phase.ABANDONED)
+        assert not house.made(B, Locked, view.participant.terms.hashlock)
+        await house.stop()
+
+    run_virtually(story())
+
+
+async def is_signed(house: House, swap_id: SwapId) -> bool:
+    return bool(await locks_of(house, swap_id))
+
+
+async def is_cancelled(house: House, swap_id: SwapId) -> bool:
+    return (await lock_of(house, swap_id)).newest.cancels
+
+
+async def lock_of(house: House, swap_id: SwapId) -> TransactionRecord:
+    [found] = await locks_of(house, swap_id)
+    return found
+
+
+async def locks_of(house: House, swap_id: SwapId) -> list[TransactionRecord]:
+    stored = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
+    return [one for one in stored if ":fund-" in one.effect_key]
