@@ -128,6 +128,14 @@ async def not_taken_over(stage: Stage) -> None:
     made.away.append((-20.0, -1.0))
 
 
+async def taken_from_a_leader(stage: Stage) -> None:
+    """The second process takes over from the first one, which goes on until it hears of that."""
+    made = await led(stage)
+    now_s = stage.world.seconds
+    made.leads += [Lead(0, 1, now_s - 20, now_s - 9), Lead(1, 2, now_s - 10)]
+    await stage.played()
+
+
 async def sent_unstored(stage: Stage) -> None:
     """The process has lived, and its database knows nothing of what it sent."""
     await stage.played()
@@ -139,6 +147,7 @@ async def signed_unled(stage: Stage) -> None:
     made = await led(stage)
     now_s = stage.world.seconds
     made.leads += [Lead(0, 1, now_s - 20, now_s - 9), Lead(1, 2, now_s - 10)]
+    made.fallen.append((0, now_s - 20, now_s - 9))
     await stage.played()
     await stored(stage, made)
     made.lives = 1
@@ -248,6 +257,7 @@ PLANTED = (
     order_off_chain,
     order_left,
     not_taken_over,
+    taken_from_a_leader,
     sent_unstored,
     signed_unled,
     hook_unsigned,

@@ -15,10 +15,10 @@ PRICING, HOOKS, HOOK_ROWS = (
 OPERATING: Final[tuple[Mutant, ...]] = (
     plant(
         "standby-takes-over-at-once",
-        "Whoever stands by takes the lead from a process that is well.",
+        "Whoever stands by takes the lead from a process that is well, before it renews its lease.",
         LEADERSHIP,
         "self._clock.monotonic() - since_s >= TERM_S:",
-        "self._clock.monotonic() - since_s >= 0:",
+        "self._clock.monotonic() - since_s >= RENEW_S:",
     ),
     plant(
         "standby-waits-for-ever",

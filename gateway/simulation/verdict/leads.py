@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from core.runtime.clock import NS_PER_S
 from core.runtime.leadership import TAKEN_OVER_S
-from gateway.simulation.leading import LedRelayer
+from gateway.simulation.leading import Lead, LedRelayer
 from gateway.simulation.plan import FORGETFUL
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -39,6 +39,9 @@ def _of_leads(record: Record, relayer: LedRelayer) -> Iterator[Problem]:
         if until_s - since_s > TAKEN_OVER_S:
             yield Problem(Kind.NOT_TAKEN_OVER, f"nobody leads {relayer.name} for {until_s - since_s:.0f} s")
     for former, later in pairwise(relayer.leads):
+        if former.process != later.process and former.until_s > later.since_s and not _had_fallen(relayer, former, later):
+            text = f"a process of {relayer.name} takes the lead from one that is well"
+            yield Problem(Kind.TAKEN_FROM_A_LEADER, text)
         on_s = former.until_s - later.since_s
         held_s = sum(
             max(0.0, min(until_s, former.until_s) - max(since_s, later.since_s))
@@ -48,6 +51,14 @@ def _of_leads(record: Record, relayer: LedRelayer) -> Iterator[Problem]:
         if former.process != later.process and min(on_s, record.world.seconds - later.since_s) - held_s > LOST_S:
             text = f"a process of {relayer.name} works on next to the one that has taken over"
             yield Problem(Kind.NOT_FENCED, text)
+
+
+def _had_fallen(relayer: LedRelayer, former: Lead, later: Lead) -> bool:
+    """Return true if the one that led could do nothing when it was followed, or had not renewed its lease since."""
+    return any(
+        number == former.process and since_s <= later.since_s <= until_s + LOST_S
+        for number, since_s, until_s in relayer.fallen
+    )
 
 
 def _unstored(connection: Connection, record: Record, process: Process) -> Iterator[Problem]:

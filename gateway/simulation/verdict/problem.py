@@ -35,6 +35,7 @@ class Kind(StrEnum):
     ORDER_LEFT = "order-left"
     # leads
     NOT_TAKEN_OVER = "not-taken-over"
+    TAKEN_FROM_A_LEADER = "taken-from-a-leader"
     SENT_UNSTORED = "sent-unstored"
     SIGNED_UNLED = "signed-unled"
     # prices
