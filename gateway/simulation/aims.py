@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from adapters.memory.transactions import Batch, Body, Claim, Lock, Refund, decode_wire, transaction_hash
+from adapters.memory.transactions import Batch, Body, Claim, Lock, Refund, Transfer, decode_wire, transaction_hash
 from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, LockId, LockTerms
 from core.runtime.clock import Clock
@@ -219,8 +219,10 @@ def is_paused(
 
 
 def _act_of(body: Body) -> Act | None:
-    """Return the act of a transaction on a swap, by its first item; None for anything else."""
+    """Return the act of a transaction on a swap, by its first item, or a payment to another; None for anything else."""
     message = body.message
+    if isinstance(message, Transfer):
+        return None if message.receiver == body.sender else Act.PAYMENT
     if isinstance(message, Batch):
         message = message.items[0]
     for kind, act in ((Lock, Act.LOCK), (Claim, Act.CLAIM), (Refund, Act.REFUND)):
@@ -238,7 +240,10 @@ def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
 
 
 def _bears_most(chain: PlayedMemory, act: Act) -> bool:
-    """Return true if waiting is hardest: for an exit if it may expire, for a lock if it is outbid."""
+    """Return true if waiting is hardest: for an exit if it may expire, for a lock if it is outbid; for a payment
+    anywhere."""
+    if act is Act.PAYMENT:
+        return True
     return chain.rules.knows_expiry if act is Act.REFUND else chain.fees is not None
 
 

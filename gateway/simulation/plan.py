@@ -147,13 +147,15 @@ FORGETFUL: Final = frozenset(
 
 
 class Act(StrEnum):
-    """A transaction's act on a swap. FUND: the lock of a relayer, which is a LOCK, too. BATCH: several exits in one."""
+    """A transaction's act on a swap. FUND: the lock of a relayer, which is a LOCK, too. BATCH: several exits in one.
+    PAYMENT: a withdrawal, which is about no swap."""
 
     LOCK = "lock"
     FUND = "fund"
     CLAIM = "claim"
     REFUND = "refund"
     BATCH = "batch"
+    PAYMENT = "payment"
 
 
 class Trouble(StrEnum):

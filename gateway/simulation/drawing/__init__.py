@@ -126,6 +126,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("ledger", faults.on_ledger),
     ("small", small.in_a_small_town),
     ("withdrawals", operators.with_withdrawals),
+    ("a withdrawal that waits", operators.with_a_withdrawal_that_waits),
     ("watchful", operators.with_watchful_guards),
     ("pricing", operators.with_a_price),
     ("gang", deals.with_a_gang),

@@ -10,6 +10,8 @@ from gateway.simulation.drawing.small import SOONER
 from gateway.simulation.plan import (
     FORGETFUL,
     STORY_S,
+    Act,
+    Aim,
     Fall,
     Leading,
     Plan,
@@ -17,6 +19,7 @@ from gateway.simulation.plan import (
     Purpose,
     Rough,
     Style,
+    Trouble,
     Withdrawing,
 )
 
@@ -29,6 +32,11 @@ MAX_PERCENT: Final = 90
 IN_TIME_S, HURRIED_S = 90, 3
 HURRIED_SHARE: Final = 0.15
 """Of withdrawals, those that have hardly any time."""
+WAITING_SHARE: Final = 0.3
+"""Of towns with withdrawals in which nothing rough comes, those in which blocks leave the first one lying."""
+WAITING_S: Final = (15.0, 30.0)
+HASTY_S: Final = 6
+"""Enough time to sign it, and to send it."""
 AFTER_SHARE: Final = 0.7
 """Of withdrawals, those that are ordered right after a swap was agreed on, when most of what it needs is only kept."""
 RIGHT_AFTER_S: Final = 4.0
@@ -124,6 +132,18 @@ def with_withdrawals(source: random.Random, plan: Plan) -> Plan:
         return plan
     withdrawals = tuple(_withdrawal(source, plan) for _ in range(source.randint(1, MAX_WITHDRAWALS)))
     return replace(plan, withdrawals=withdrawals)
+
+
+def with_a_withdrawal_that_waits(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and an operator has hardly any time for what blocks leave lying: it is called off,
+    or expires."""
+    hurried = next((at for at, one in enumerate(plan.withdrawals) if one.purpose.may_pay), None)
+    if source.random() >= WAITING_SHARE or plan.rough or hurried is None:
+        return plan
+    withdrawals = list(plan.withdrawals)
+    withdrawals[hurried] = replace(withdrawals[hurried], within_s=HASTY_S)
+    waits = Aim(Trouble.STARVED, Act.PAYMENT, 1, source.uniform(*WAITING_S))
+    return replace(plan, withdrawals=tuple(withdrawals), aims=(*plan.aims, waits))
 
 
 def _withdrawal(source: random.Random, plan: Plan) -> Withdrawing:

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from gateway.simulation.mutants.planting import Mutant, plant
+from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
-LEADERSHIP, TELLER, ORDERS = "core/runtime/leadership.py", "relayer/treasury/teller.py", "relayer/treasury/orders.py"
+LEADERSHIP, TELLER = "core/runtime/leadership.py", "relayer/treasury/teller.py"
 RECOVERY, GUARD, CONDITIONS = "relayer/recovery.py", "relayer/guard.py", "relayer/conditions.py"
 PRICING, HOOKS, HOOK_ROWS = (
     "relayer/provider/pricing.py",
@@ -57,17 +57,27 @@ OPERATING: Final[tuple[Mutant, ...]] = (
     ),
     plant(
         "cancelled-withdrawals-are-paid",
-        "A withdrawal that was called off counts as paid.",
+        "A withdrawal that was called off, or that expired, counts as paid.",
         TELLER,
         "    if record.status is TransactionStatus.FINAL and not record.cancelled and not record.reverted:",
-        "    if record.status is TransactionStatus.FINAL:",
+        "    if not record.reverted:",
     ),
-    plant(
+    Mutant(
         "withdrawals-are-paid-again",
-        "An order is sent once more while its first transaction is on its way.",
-        ORDERS,
-        '        return f"{WITHDRAWAL_PREFIX}{self.id}"',
-        '        return f"{WITHDRAWAL_PREFIX}{self.id}-{self.status}"',
+        "An order is sent once more at each look, while its first transaction is on its way.",
+        (
+            Edit(
+                TELLER,
+                "        await self._database.write(partial(orders.change, order=order, status="
+                "WithdrawalStatus.SENT))\n",
+                "",
+            ),
+            Edit(
+                TELLER,
+                "        await pipeline.send(\n            order.effect_key,\n",
+                "        await pipeline.send(\n            f'{order.effect_key}-{self._clock.now_ns()}',\n",
+            ),
+        ),
     ),
     plant(
         "restore-forgets-half-claimed-swaps",

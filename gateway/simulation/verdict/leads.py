@@ -39,7 +39,11 @@ def _of_leads(record: Record, relayer: LedRelayer) -> Iterator[Problem]:
         if until_s - since_s > TAKEN_OVER_S:
             yield Problem(Kind.NOT_TAKEN_OVER, f"nobody leads {relayer.name} for {until_s - since_s:.0f} s")
     for former, later in pairwise(relayer.leads):
-        if former.process != later.process and former.until_s > later.since_s and not _had_fallen(relayer, former, later):
+        if (
+            former.process != later.process
+            and former.until_s > later.since_s
+            and not _had_fallen(relayer, former, later)
+        ):
             text = f"a process of {relayer.name} takes the lead from one that is well"
             yield Problem(Kind.TAKEN_FROM_A_LEADER, text)
         on_s = former.until_s - later.since_s
