@@ -1,4 +1,4 @@
-"""One operator among several who lies: the same lie all the time, from a seed."""
+"""One operator among several who lies: the same lie all the time, from a seed; and endpoints that refuse, or lag."""
 
 import inspect
 import random
@@ -35,6 +35,7 @@ from core.model.transactions import (
     UnsignedTransaction,
 )
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height
+from core.runtime.clock import Clock
 from gateway.simulation.plan import Lie
 
 T = TypeVar("T")
@@ -44,6 +45,8 @@ FAR: Final = 40
 """How many sequences a liar is off."""
 TIMES: Final = 1_000
 """How much dearer than it is a liar calls inclusion."""
+BUSY_SHARE: Final = 0.3
+"""Of seconds, those in which an index that lags does not answer about a transaction that waits."""
 TIMES_RICHER: Final = 1_000
 """Or poorer."""
 NONSENSE: Final[tuple[Callable[[], Exception], ...]] = (
@@ -92,6 +95,7 @@ SENDER_LIES: Final = frozenset(
         Lie.HIGH_FEE,
         Lie.LOW_FEE,
         Lie.REFUSES,
+        Lie.DROPPED,
     }
 )
 
@@ -131,6 +135,12 @@ def moody(
     """The member, which refuses a share of what it takes all the same. `refused` hears of each, with its bytes."""
     access = member.access
     return replace(member, access=replace(access, transactions=_Moody(access.transactions, share, source, refused)))
+
+
+def lagging(member: Member, lags_s: float, clock: Clock) -> Member:
+    """The member, which knows of a transaction so long after a block has taken it."""
+    access = member.access
+    return replace(member, access=replace(access, transactions=_Lagging(access.transactions, lags_s, clock)))
 
 
 def kind_of(party: str) -> str:
@@ -222,6 +232,31 @@ class _Moody:
             raise self._source.choice(MOODS)(WORDS)
 
 
+class _Lagging:
+    """A `TransactionSender` that looks transactions up in an index, which is filled behind the blocks, and cannot be
+    asked while it is."""
+
+    def __init__(self, inner: TransactionSender, lags_s: float, clock: Clock) -> None:
+        self._inner = inner
+        self._lags_s = lags_s
+        self._clock = clock
+        self._known_s: dict[tuple[bytes, BlockRef], float] = {}
+        """From when on it knows what a block holds."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def outcome(self, tx_hash: bytes) -> Outcome:
+        truth, now_s = await self._inner.outcome(tx_hash), self._clock.monotonic()
+        if truth.block is None:
+            # In the same moments at every endpoint: they index the same blocks.
+            if random.Random(tx_hash + str(int(now_s)).encode()).random() < BUSY_SHARE:
+                raise RetryableError("transactions are being indexed: ask again in a moment")
+            return truth
+        known_s = self._known_s.setdefault((tx_hash, truth.block), now_s + self._lags_s)
+        return truth if now_s >= known_s else Outcome(OutcomeStatus.DROPPED)
+
+
 class _Rich:
     """A `StateReader` by which everybody holds a thousand times what they do, or a thousandth of it."""
 
@@ -305,6 +340,8 @@ class _Liar:
     async def outcome(self, tx_hash: bytes) -> Outcome:
         if self._lie is Lie.PENDING:
             return self._said(Outcome(OutcomeStatus.PENDING))
+        if self._lie is Lie.DROPPED:
+            return self._said(Outcome(OutcomeStatus.DROPPED))
         if self._lie is Lie.INCLUDED:
             invented = BlockRef(self._chain, Height(1), tx_hash)
             return self._said(Outcome(OutcomeStatus.INCLUDED, True, invented))

@@ -91,6 +91,8 @@ class Lie(StrEnum):
     FINAL = "final"
     RICH = "rich"
     POOR = "poor"
+    DROPPED = "dropped"
+    """It has never heard of any transaction."""
 
 
 class Rough(StrEnum):
@@ -391,11 +393,15 @@ class Party:
     """One of its operators (`liar`) shows a memory chain's blocks without anything that happened in them."""
     moody: float = 0.0
     """The share of transactions that each of its endpoints refuses though it took them."""
+    lags_s: float = 0.0
+    """For how long its endpoints know nothing of a transaction that a block holds, and count its sequence. Now and then
+    they do not say if one waits."""
 
     @property
     def is_calm(self) -> bool:
         """True if nothing that it stands on is slow, or fails."""
-        return self.rates == FaultRates() and self.lie is None and not (self.fickle or self.moody or self.locked)
+        steady = not (self.fickle or self.moody or self.locked or self.lags_s)
+        return self.rates == FaultRates() and self.lie is None and steady
 
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""

@@ -24,7 +24,7 @@ from gateway.simulation.aims import CALM_TIP, Aims, is_paused
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
-from gateway.simulation.liars import lying, moody
+from gateway.simulation.liars import lagging, lying, moody
 from gateway.simulation.plan import (
     CHAINS,
     FINALITY_DEPTH,
@@ -176,6 +176,8 @@ class World:
             member = self._member(chain, f"operator-{number}", endpoint)
             if party.lie is not None and number == party.liar:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
+            if party.lags_s:
+                member = lagging(member, party.lags_s, self.clock)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
                 refused = partial(self._took_and_refused, chain, party, number)

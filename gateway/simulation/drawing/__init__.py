@@ -135,5 +135,8 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("leading", operators.with_two_processes),
     ("a store", operators.with_restored_store),
     ("doubts", deals.with_doubts),
+    ("at a jump", deals.with_somebody_at_a_jump),
+    ("lies about transactions", parties.with_lies_about_transactions),
+    ("an index that lags", parties.with_lagging_endpoints),
 )
 """The same of what changes a plan once all parties are there."""

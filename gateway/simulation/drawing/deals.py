@@ -43,6 +43,9 @@ GANG_AMOUNT: Final = 38_000
 """Two such swaps are within what one counterparty may have; three are not, and are within all other limits."""
 GANG_APART_S: Final = 12.0
 """How long one of them waits for the other, if they share a purse."""
+LONG_JUMP_S: Final = 10
+AT_A_JUMP_S: Final = (5.0, 8.0)
+"""When they come to whom it matters: the price has moved for the first time, and was looked at since."""
 LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
 DOUBT_SHARE: Final = 0.12
@@ -139,6 +142,21 @@ def with_latecomers(source: random.Random, plan: Plan) -> Plan:
         for number in range(1, LATECOMERS + 1)
     )
     return replace(plan, deals=(*plan.deals, *later))
+
+
+def with_somebody_at_a_jump(source: random.Random, plan: Plan) -> Plan:
+    """In small towns whose price jumps up for long, the same story with somebody who wants it as it is then."""
+    pricing = plan.pricing
+    if pricing is None or not plan.small or pricing.jump_percent < 100 or pricing.jump_for_s < LONG_JUMP_S:
+        return plan
+    comes = replace(
+        plain(plan.deals[0]),
+        number=max(one.number for one in plan.deals) + 1,
+        style=Style.HONEST,
+        amount=source.randint(*LITTLE),
+        start_s=source.uniform(*AT_A_JUMP_S),
+    )
+    return replace(plan, deals=(*plan.deals, comes))
 
 
 def with_a_gang(source: random.Random, plan: Plan) -> Plan:

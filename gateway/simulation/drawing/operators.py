@@ -25,6 +25,8 @@ from gateway.simulation.plan import (
 
 SOON: Final = 0.3
 """How much sooner than others something comes that takes long to be believed."""
+LOCKED_S: Final = 16.0
+"""When both locks of a small town's first swaps are there, and stay if nobody claims."""
 WITHDRAWALS_SHARE: Final = 0.35
 """Of towns, those in which an operator withdraws."""
 MAX_WITHDRAWALS: Final = 3
@@ -116,7 +118,9 @@ def with_a_restore_from_the_chains(source: random.Random, plan: Plan) -> Plan:
     reads the chains at once loses nothing."""
     if source.random() >= FROM_CHAIN_SHARE or plan.rough & UNLED:
         return plan
-    at_s = source.uniform(0, STORY_S) * (SOON if plan.small else 1)
+    at_s = source.uniform(0, STORY_S)
+    if plan.small:  # while what was begun at once is open, and was so for longer than it takes to read it
+        at_s = LOCKED_S + at_s * SOON
     deals = tuple(replace(one, provider_dies=False) for one in plan.deals)
     return also(with_first_undisturbed(plan), Rough.FROM_CHAIN, at_s, deals=deals)
 

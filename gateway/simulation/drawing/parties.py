@@ -29,7 +29,15 @@ OF_BALANCES: Final = (Lie.RICH, Lie.POOR)
 """The lies that matter to relayers with little of what they pay out."""
 OF_BALANCES_SHARE: Final = 0.5
 """Of narrow relayers with several endpoints, those one of which lies about balances."""
-LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR))
+LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.DROPPED))
+OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
+OF_TRANSACTIONS_SHARE: Final = 0.08
+"""Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about
+transactions."""
+LAGGING_SHARE: Final = 0.06
+"""Of the same, those whose endpoints know of a transaction a little later than they count it."""
+LAGS_S: Final = 0.4
+"""Less than it takes to look as often as somebody else's use of a sequence needs."""
 LATER_LIES_SHARE: Final = 0.5
 """Of parties with several operators none of which lies or hides anything, those that have such a liar."""
 RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
@@ -135,6 +143,26 @@ def with_lies_about_balances(source: random.Random, plan: Plan) -> Plan:
         return replace(party, lie=lie, hides=False, operators=operators) if lies and operators > 1 else party
 
     return replace(plan, relayers=tuple(map(lying, plan.relayers))) if plan.narrow else plan
+
+
+def with_lies_about_transactions(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and one of the relayer's three endpoints has heard of no transaction, or says
+    that each would fail."""
+    if source.random() >= OF_TRANSACTIONS_SHARE or not plan.small or plan.rough or plan.is_calm:
+        return plan
+    first = plan.relayers[0]
+    lie, liar = source.choice(OF_TRANSACTIONS), source.randrange(FEW_OPERATORS)
+    lying = replace(first, lie=lie, liar=liar, hides=False, operators=FEW_OPERATORS)
+    return replace(plan, relayers=(lying, *plan.relayers[1:]))
+
+
+def with_lagging_endpoints(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and endpoints look transactions up in an index that lags behind their
+    blocks."""
+    if source.random() >= LAGGING_SHARE or not plan.small or plan.rough or plan.is_calm:
+        return plan
+    relayers, dapps = (tuple(replace(one, lags_s=LAGS_S) for one in those) for those in (plan.relayers, plan.dapps))
+    return replace(plan, relayers=relayers, dapps=dapps)
 
 
 def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:
