@@ -132,10 +132,35 @@ class Desk {
     }
   }
 
+  /** The same amounts again, at today's price. */
+  private async priceAgain(key: string): Promise<void> {
+    const { quote } = this.runner.swaps.get(key)?.view ?? {};
+    if (quote === undefined) return;
+    await this.forget(key);
+    this.form.fill(quote);
+    this.form.submit();
+    one("asking").scrollIntoView({ block: "nearest" });
+  }
+
+  private async forget(key: string): Promise<void> {
+    try {
+      if (!(await this.runner.forget(key))) return;
+    } catch (error) {
+      return this.page.complain(error, true);
+    }
+    this.cards.get(key)?.node.remove();
+    this.cards.delete(key);
+    show(one("none"), this.cards.size === 0);
+  }
+
   private redrawn(key: string): void {
     const known = this.cards.get(key);
     if (known === undefined) {
-      const card = new Card(this.facts, this.runner, key, (one) => void this.openAgain(one));
+      const card = new Card(this.facts, this.runner, key, {
+        openAgain: (one) => void this.openAgain(one),
+        priceAgain: (one) => void this.priceAgain(one),
+        forget: (one) => void this.forget(one),
+      });
       this.cards.set(key, card);
       one("swaps").prepend(card.node);
       show(one("none"), false);

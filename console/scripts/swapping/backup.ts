@@ -32,26 +32,15 @@ export async function openBackup(text: string, passphrase: string): Promise<Kept
   return { seed, swaps };
 }
 
-/** Put a backup's swaps into a store that does not have them. */
+/** Put a backup's swaps into a store that does not have them. Those that had not locked finally are marked: no second lock is made. */
 export async function restoreSwaps(store: SwapStore, swaps: readonly SwapRecord[]): Promise<number> {
   let count = 0;
   for (const record of swaps) {
     if (typeof record?.key !== "string" || (await store.get(record.key)) !== undefined) continue;
-    await store.put(record.stage === "opening" || record.stage === "agreed" ? early(record) : record);
+    await store.put(["opening", "agreed", "locking"].includes(record.stage) ? { ...record, restored: true } : record);
     count += 1;
   }
   return count;
-}
-
-/**
- * A swap that had not locked when the backup was made may have locked since, in the other browser: it locks no second time. On the
- * ledger a lock's place follows from its terms, so that one which is there is found, and comes back after its timelock.
- */
-function early(record: SwapRecord): SwapRecord {
-  const calledOff = "it had not locked when the backup was made";
-  const { ours } = record;
-  if (ours?.chain.startsWith("causeway:") !== true) return { ...record, stage: "done", result: "abandoned", calledOff };
-  return { ...record, stage: "locking", place: `${ours.sender.slice(ours.sender.lastIndexOf(":") + 1)}/${ours.hashlock.slice(2)}`, lockTries: 1, calledOff };
 }
 
 function parsed(text: string): Record<string, unknown> | undefined {

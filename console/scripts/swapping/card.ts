@@ -9,6 +9,14 @@ import { amount, clock, span, trouble } from "./words.js";
 const STEPS = ["Agree", "You lock", "They lock", "You claim"] as const;
 const AT: Readonly<Record<SwapView["stage"], number>> = { opening: 0, agreed: 1, locking: 1, locked: 2, revealing: 3, refunding: 3, done: 4 };
 
+/** What the page does for a swap that was not agreed on. */
+export interface Acts {
+  openAgain(key: string): void;
+  /** Ask for a new price of the same amounts. */
+  priceAgain(key: string): void;
+  forget(key: string): void;
+}
+
 export class Card {
   readonly node: HTMLElement;
   private readonly state = make("span", { class: "state" });
@@ -20,19 +28,23 @@ export class Card {
   private readonly theirs: Leg;
   private readonly again: HTMLButtonElement;
   private readonly off: HTMLButtonElement;
+  private readonly anew: HTMLButtonElement;
+  private readonly gone: HTMLButtonElement;
   private readonly facts_: readonly HTMLElement[];
 
   constructor(
     private readonly facts: Facts,
     private readonly runner: Runner,
     private readonly key: string,
-    openAgain: (key: string) => void,
+    acts: Acts,
   ) {
     const { quote, createdS } = this.going.view;
     const [give, get] = [written(facts, quote.initiator_asset, quote.initiator_amount), written(facts, quote.participant_asset, quote.participant_amount)];
     this.ours = new Leg("You give", give, chainOf(facts, quote.initiator_asset)?.name ?? quote.initiator_asset);
     this.theirs = new Leg("You get", get, chainOf(facts, quote.participant_asset)?.name ?? quote.participant_asset);
-    this.again = button("Go on", () => (this.going.view.stage === "opening" ? openAgain(key) : runner.start(key)), "main");
+    this.again = button("Go on", () => (this.going.view.stage === "opening" ? acts.openAgain(key) : runner.start(key)), "main");
+    this.anew = button("Get a new price", () => acts.priceAgain(key), "main");
+    this.gone = button("Remove", () => acts.forget(key));
     this.off = button("Call it off", () => {
       this.off.disabled = true;
       void runner.callOff(key).catch(() => undefined).finally(() => (this.off.disabled = false));
@@ -43,7 +55,7 @@ export class Card {
       "article", { class: "card swap", "aria-labelledby": `swap-${key}`, "data-key": key }, title,
       make("ol", { class: "steps" }, ...this.steps), this.now, this.waits, this.alert,
       make("div", { class: "legs" }, this.ours.node, this.theirs.node),
-      make("p", { class: "acts" }, this.again, this.off, make("span", { class: "hint" }, `begun ${clock(createdS)}`), ...this.facts_),
+      make("p", { class: "acts" }, this.again, this.anew, this.off, this.gone, make("span", { class: "hint" }, `begun ${clock(createdS)}`), ...this.facts_),
     );
     this.update();
   }
@@ -62,16 +74,20 @@ export class Card {
     const { view, waitsFor, stopped, running, seen } = this.going;
     this.node.dataset["stage"] = view.stage;
     this.node.dataset["result"] = view.result ?? "";
-    say(this.state, stateOf(view));
+    say(this.state, hasExpired(view) ? "expired" : stateOf(view));
     this.state.className = `state ${tone(view)}`;
     this.steps.forEach((step, place) => this.step(step, place, view));
     say(this.now, this.sentence(view, running));
     say(this.waits, waitsFor === undefined ? "" : `Waits for ${waitsFor.replace(/^another look: /, "another look, since ")}.`);
     show(this.waits, waitsFor !== undefined);
     this.complain(view, stopped);
-    this.ours.update(view.terms.ours, seen.ours, this.heads(view.terms.ours), view.lockTx, view.refundTx, "ours", view);
-    this.theirs.update(view.terms.theirs, seen.theirs, this.heads(view.terms.theirs), view.claimTx, undefined, "theirs", view);
-    show(this.again, !running && view.stage !== "done");
+    this.ours.update(view.terms.ours, seen.ours, this.heads(view.terms.ours), [view.allowance?.tx, view.lockTx, view.refundTx], "ours", view);
+    this.theirs.update(view.terms.theirs, seen.theirs, this.heads(view.terms.theirs), [view.claimTx], "theirs", view);
+    const expired = hasExpired(view) && !running;
+    show(this.again, !running && view.stage !== "done" && (!expired || view.restored));
+    show(this.anew, expired);
+    show(this.gone, view.stage === "opening" && !running);
+    say(this.again, view.stage === "opening" && view.restored ? "Look for its lock" : "Go on");
     const offered = view.calledOff === undefined && ["agreed", "locking", "locked"].includes(view.stage);
     show(this.off, offered);
     const [id] = this.facts_;
@@ -96,14 +112,30 @@ export class Card {
     const [give, get] = [written(this.facts, view.quote.initiator_asset, view.quote.initiator_amount), written(this.facts, view.quote.participant_asset, view.quote.participant_amount)];
     const off = view.calledOff === undefined ? "" : ` It was called off: ${view.calledOff}.`;
     switch (view.stage) {
-      case "opening": return running ? "The wallet is asked to sign that the account is yours." : "It was not agreed to the end. Nothing was locked.";
-      case "agreed": return `Both sides know the terms; nothing is locked yet. Your ${give} are locked next.`;
-      case "locking": return `Your lock is on its way.${off}`;
+      case "opening": return this.opening(view, running);
+      case "agreed": return view.restored ? seeking(give) : `Both sides know the terms; nothing is locked yet. ${this.next(view, give)}`;
+      case "locking": return view.restored ? seeking(give) : `Your lock is on its way.${off}`;
       case "locked": return view.calledOff === undefined ? "Your lock is final. Now the relayer locks; this page looks for its lock on the chain itself." : `Your ${give} come back after the timelock.${off}`;
       case "revealing": return `The relayer's lock is as agreed, and final. You claim ${get}.`;
       case "refunding": return `The time is over: your ${give} come back now.${off}`;
       default: return this.outcome(view, give, get);
     }
+  }
+
+  private opening(view: SwapView, running: boolean): string {
+    if (running) return "The wallet is asked to sign that the account is yours.";
+    if (view.restored) return "It was not agreed to the end when the backup was made. If the other browser has locked since, look for that lock here; this browser locks nothing for it.";
+    return hasExpired(view) ? "The quote expired before both sides agreed. Nothing was locked: your money has not moved." : "It was not agreed to the end. Nothing was locked.";
+  }
+
+  /** What the wallet is asked for next. */
+  private next(view: SwapView, give: string): string {
+    const contract = chainOf(this.facts, view.quote.initiator_asset)?.contract?.split(":").at(-1);
+    const token = assetOf(this.facts, view.quote.initiator_asset);
+    if (!view.quote.initiator_asset.includes("/erc20:") || token === undefined || contract === undefined) return `Your ${give} are locked next.`;
+    const units = BigInt(view.allowance?.units ?? view.quote.initiator_amount);
+    const what = units === 0n ? `takes back an older allowance, as ${token.symbol} wants it` : `lets the contract ${contract} take exactly ${amount(units, token)}, no more`;
+    return `Your wallet first ${what}; then your ${give} are locked.`;
   }
 
   private outcome(view: SwapView, give: string, get: string): string {
@@ -136,12 +168,12 @@ class Leg {
   constructor(what: string, amount_: string, chain: string) {
     const list = make(
       "dl", {}, make("dt", {}, "Newest block"), this.height, make("dt", {}, "Final up to"), this.final, this.untilName, this.until,
-      make("dt", {}, "Transaction"), this.transactions,
+      make("dt", {}, "Transactions"), this.transactions,
     );
     this.node = make("section", { class: "leg" }, make("h4", {}, make("span", {}, what), this.status), make("p", { class: "sum" }, make("strong", {}, amount_), ` on ${chain}`), list);
   }
 
-  update(terms: TermsBody | undefined, seen: LegSeen | undefined, heads: Heads | undefined, first: string | undefined, second: string | undefined, whose: "ours" | "theirs", view: SwapView): void {
+  update(terms: TermsBody | undefined, seen: LegSeen | undefined, heads: Heads | undefined, transactions: readonly (string | undefined)[], whose: "ours" | "theirs", view: SwapView): void {
     const { text, tone: light } = statusOf(seen, view);
     say(this.status, text);
     this.status.className = `light ${light}`;
@@ -149,7 +181,7 @@ class Leg {
     say(this.final, heads === undefined ? "—" : `#${heads.final}`);
     say(this.untilName, whose === "ours" ? "Comes back from" : "To be claimed before");
     say(this.until, terms === undefined ? "—" : until(terms.timelock, heads, view));
-    const known = [first, second].filter((one) => one !== undefined);
+    const known = transactions.filter((one) => one !== undefined);
     if (this.shown !== known.join()) this.transactions.replaceChildren(...known.flatMap((one, place) => [...(place > 0 ? [make("br")] : []), identifier(one)]));
     if (known.length === 0) say(this.transactions, "—");
     this.shown = known.join();
@@ -171,6 +203,11 @@ function statusOf(seen: LegSeen | undefined, view: SwapView): { text: string; to
   const said = `${seen.newest.status}${final ? ", final" : ", not final yet"}`;
   return { text: said, tone: seen.newest.status === "refunded" ? "wait" : final ? "good" : "wait" };
 }
+
+/** The price is over, and nobody agreed to it. */
+const hasExpired = (view: SwapView): boolean => view.stage === "opening" && Date.now() / 1000 >= view.quote.expires_at;
+
+const seeking = (give: string): string => `This swap came out of a backup. If the other browser has locked your ${give} since, this page finds that lock and goes on with it. It makes no lock itself.`;
 
 function stateOf(view: SwapView): string {
   if (view.result !== undefined) return { completed: "completed", refunded: "refunded", abandoned: "nothing locked", lost: "lost" }[view.result];

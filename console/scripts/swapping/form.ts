@@ -39,7 +39,7 @@ export class Form {
     const first = this.pairs.length === 0;
     this.pairs = pairs;
     const [give, get] = [this.select("give").value, this.select("get").value];
-    this.fill("give", unique(pairs.map((pair) => pair.give)), give);
+    this.options("give", unique(pairs.map((pair) => pair.give)), give);
     this.list(get);
     if (first) void this.balances();
     this.estimate();
@@ -61,6 +61,18 @@ export class Form {
     price.disabled = true;
     const amounts = this.exact === "give" ? { initiatorAmount: units } : { participantAmount: units };
     void this.ask({ initiatorAsset: pair.give.id, participantAsset: pair.get.id, ...amounts }).finally(() => (price.disabled = false));
+  }
+
+  /** Put a quote's assets and the amount that is given into the form. */
+  fill(quote: { readonly initiator_asset: string; readonly participant_asset: string; readonly initiator_amount: string }): void {
+    const pair = this.pairs.find((one) => one.give.id === quote.initiator_asset && one.get.id === quote.participant_asset);
+    if (pair === undefined) return;
+    this.select("give").value = pair.give.id;
+    this.list(pair.get.id);
+    this.exact = "give";
+    this.input("give").value = decimal(BigInt(quote.initiator_amount), pair.give.decimals);
+    this.input("give").removeAttribute("aria-invalid");
+    this.estimate();
   }
 
   empty(): void {
@@ -143,10 +155,10 @@ export class Form {
 
   private list(chosen = this.select("get").value): void {
     const give = this.select("give").value;
-    this.fill("get", unique(this.pairs.filter((pair) => pair.give.id === give).map((pair) => pair.get)), chosen);
+    this.options("get", unique(this.pairs.filter((pair) => pair.give.id === give).map((pair) => pair.get)), chosen);
   }
 
-  private fill(side: Side, assets: readonly Asset[], chosen: string): void {
+  private options(side: Side, assets: readonly Asset[], chosen: string): void {
     const select = this.select(side);
     const ids = assets.map((asset) => asset.id).join();
     if (select.dataset["ids"] !== ids) select.replaceChildren(...assets.map((asset) => make("option", { value: asset.id }, asset.symbol)));

@@ -6,7 +6,7 @@ import { type Facts, type Pair, assetOf, chainOf } from "./facts.js";
 import { amount, ratio, span } from "./words.js";
 
 /** Limits of gas of a lock and of a claim, as the kit sets them. */
-const [LOCK_GAS, LOCK_TOKEN_GAS, SETTLE_GAS] = [80_000n, 250_000n, 150_000n] as const;
+const [LOCK_GAS, LOCK_TOKEN_GAS, APPROVE_GAS, SETTLE_GAS] = [80_000n, 250_000n, 120_000n, 150_000n] as const;
 const COIN = { id: "", symbol: "ETH", decimals: 18 };
 
 export interface Shown {
@@ -48,7 +48,7 @@ export function offered(facts: Facts, quote: QuoteBody, pair: Pair | undefined, 
     make("p", {}, make("span", {}, "You give"), make("strong", {}, amount(paid, give)), make("span", {}, `on ${a.name}`)),
     make("p", {}, make("span", {}, "You get"), make("strong", {}, amount(got, get)), make("span", {}, `on ${b.name}`)),
   );
-  const ask = a.kind === "evm" ? make("p", { class: "hint" }, asks(quote)) : undefined;
+  const ask = a.kind === "evm" ? make("p", { class: "hint" }, asks(quote, amount(paid, give), a.contract)) : undefined;
   const node = make("div", {}, legs, list, risks, ...(ask === undefined ? [] : [ask]), make("p", { class: "acts" }, ...acts));
   return {
     node,
@@ -60,9 +60,10 @@ export function offered(facts: Facts, quote: QuoteBody, pair: Pair | undefined, 
   };
 }
 
-function asks(quote: QuoteBody): string {
-  const approval = quote.initiator_asset.includes("/erc20:") ? ", to let the contract of swaps take this token (once)," : "";
-  return `Your wallet asks you${approval ? " three times" : " twice"}: to sign that the account is yours, which costs nothing${approval}${approval ? "" : ","} and to lock.`;
+function asks(quote: QuoteBody, paid: string, contract: string | null): string {
+  const free = "to sign that the account is yours, which costs nothing";
+  if (!quote.initiator_asset.includes("/erc20:")) return `Your wallet asks you twice: ${free}, and to lock ${paid}.`;
+  return `Your wallet asks you three times: ${free}; to let the contract ${contract?.split(":").at(-1) ?? "of swaps"} take exactly ${paid}, no more; and to lock them.`;
 }
 
 function feeText(paid: bigint, got: bigint, pair: Pair | undefined): string {
@@ -82,7 +83,7 @@ function usual(facts: Facts, quote: QuoteBody): number {
 
 async function gasText(facts: Facts, quote: QuoteBody): Promise<string> {
   const [a, b] = [chainOf(facts, quote.initiator_asset), chainOf(facts, quote.participant_asset)];
-  const [chain, gas] = a?.kind === "evm" ? [a, quote.initiator_asset.includes("/erc20:") ? LOCK_TOKEN_GAS : LOCK_GAS] : [b, SETTLE_GAS];
+  const [chain, gas] = a?.kind === "evm" ? [a, quote.initiator_asset.includes("/erc20:") ? LOCK_TOKEN_GAS + APPROVE_GAS : LOCK_GAS] : [b, SETTLE_GAS];
   const [url] = chain?.endpoints ?? [];
   if (chain?.kind !== "evm" || url === undefined) return "none";
   try {

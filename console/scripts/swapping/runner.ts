@@ -40,9 +40,10 @@ export class Runner {
     private readonly changed: (key: string) => void,
   ) {}
 
-  /** Read what the store has, and go on with all that is not done. */
+  /** Read what the store has, and go on with all that is not done. Prices that are over, and that nobody agreed to, are forgotten. */
   async begin(): Promise<void> {
     for (const view of (await this.client.swaps()).reverse()) {
+      if (view.stage === "opening" && !view.restored && Date.now() / 1000 >= view.quote.expires_at && (await this.forget(view.key))) continue;
       this.put(view);
       if (view.stage !== "done" && view.stage !== "opening") this.start(view.key);
     }
@@ -55,6 +56,18 @@ export class Runner {
     this.swaps.set(view.key, going);
     this.changed(view.key);
     return going;
+  }
+
+  /** True once the store has it no more; false while another tab works on it. */
+  async forget(key: string): Promise<boolean> {
+    try {
+      await this.client.forget(key);
+    } catch (error) {
+      if (error instanceof CausewayError && ["busy", "rejected"].includes(error.code)) return false;
+      throw error;
+    }
+    this.swaps.delete(key);
+    return true;
   }
 
   start(key: string): void {

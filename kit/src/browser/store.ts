@@ -90,6 +90,12 @@ export class IndexedDbStore implements SwapStore {
     await put(this.database, RECORDS, record.key, await seal(this.key, record.key, JSON.stringify(record)));
   }
 
+  async remove(key: string): Promise<void> {
+    const transaction = this.database.transaction(RECORDS, "readwrite", { durability: "strict" });
+    transaction.objectStore(RECORDS).delete(key);
+    await finished(transaction);
+  }
+
   /** By Web Locks, which hold across tabs and end with the tab. */
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
     return navigator.locks.request(`causeway/${this.name}/${key}`, { ifAvailable: true }, async (lock) => {

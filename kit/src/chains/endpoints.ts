@@ -7,6 +7,15 @@ const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_ENDPOINTS = 32;
 
+/** A node answers, and refuses this question; or its answer is larger than is read. */
+export class RefusedCall extends CausewayError {
+  override readonly name = "RefusedCall";
+
+  constructor(message: string) {
+    super("unavailable", message, true);
+  }
+}
+
 /** JSON by POST, in bounded time and at most 4 MiB. Throws a retryable error if there is none. */
 export async function postJson(fetcher: Fetch, url: string, body: unknown, headers: Readonly<Record<string, string>> = {}): Promise<{ status: number; json: unknown }> {
   return requestJson(fetcher, url, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json", ...headers } });
@@ -33,7 +42,7 @@ async function boundedText(response: Response): Promise<string> {
     size += value.length;
     if (size > MAX_ANSWER_BYTES) {
       await reader.cancel();
-      throw unavailable(`an answer has more than ${MAX_ANSWER_BYTES} bytes`);
+      throw new RefusedCall(`an answer has more than ${MAX_ANSWER_BYTES} bytes`);
     }
     text += decoder.decode(value, { stream: true });
   }
@@ -46,7 +55,7 @@ export async function rpc(fetcher: Fetch, url: string, method: string, params: u
   const { json } = await postJson(fetcher, url, { jsonrpc: "2.0", id: 1, method, params });
   if (typeof json !== "object" || json === null) throw unavailable(`${shown(url)} answers ${method} with something that is no JSON-RPC`);
   const { result, error } = json as { result?: unknown; error?: { message?: unknown; data?: unknown } | null };
-  if (error !== undefined && error !== null) throw unavailable(`${method} was refused: ${[error.message, error.data].filter((part) => typeof part === "string").join(": ").slice(0, 500)}`);
+  if (error !== undefined && error !== null) throw new RefusedCall(`${method} was refused: ${[error.message, error.data].filter((part) => typeof part === "string").join(": ").slice(0, 500)}`);
   return result;
 }
 

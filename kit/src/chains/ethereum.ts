@@ -12,9 +12,10 @@ import { CausewayError, rejected, unavailable } from "../errors.js";
 import type { QuoteBody } from "../swap/quote.js";
 import { type Terms, hex } from "../swap/terms.js";
 import type { ChainTiming } from "../swap/timelocks.js";
-import { Endpoints, type Fetch } from "./endpoints.js";
+import { Endpoints, type Fetch, RefusedCall } from "./endpoints.js";
+import { LogReader, type RawLog } from "./logs.js";
 import { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH, TOKEN_ABI } from "./pinned.js";
-import type { At, Head, LockFact, Sent, SwapChain } from "./port.js";
+import type { Allowance, At, Head, LockFact, Sent, SwapChain } from "./port.js";
 
 export type EvmWallet = WalletClient<Transport, Chain | undefined, Account>;
 
@@ -36,7 +37,6 @@ const LOCK_TOKEN_GAS = 250_000n;
 const SETTLE_GAS = 150_000n;
 const SETTLE_TOKEN_GAS = 250_000n;
 const APPROVE_GAS = 120_000n;
-const UNLIMITED = 2n ** 256n - 1n;
 /** Lanes that are looked at for a free one. */
 const LANES = 64n;
 const topic = (event: string): string => `0x${toHex(keccak(utf8(event)))}`;
@@ -44,11 +44,6 @@ const LOCKED_TOPIC = topic("Locked(bytes32,uint256,address,uint256)");
 const LOCKED_TOKEN_TOPIC = topic("LockedToken(bytes32,uint256,address,uint256,address)");
 const CLAIMED_TOPIC = topic("Claimed(bytes32,uint256,bytes32)");
 const REFUNDED_TOPIC = topic("Refunded(bytes32,uint256)");
-/** So many locks of the relayer's under one hashlock are looked at; anybody else's under it count for nothing. */
-const MAX_LOGS = 256;
-const MAX_LOG_RANGE = 10_000;
-/** Ranges that are looked through for what became of a lock: months of Ethereum's blocks, for a page that was closed so long. */
-const MAX_LOG_LOOKS = 64;
 /** How long a transaction that no node knows may still be on its way from the wallet. */
 const FORGOTTEN_AFTER_S = 60;
 const DECLINED = 4001;
@@ -66,12 +61,16 @@ export class EthereumChain implements SwapChain {
   private readonly endpoints: Endpoints;
   private readonly holder: `0x${string}`;
   private readonly number: number;
+  private readonly made: LogReader<Made>;
+  private readonly ends: LogReader<End>;
 
   constructor(private readonly settings: EthereumSettings) {
     this.id = settings.id;
     this.timing = settings.timing;
     this.endpoints = new Endpoints(settings.endpoints, settings.fetch);
     this.holder = `0x${toHex(evmAddress(settings.contract))}`;
+    this.made = new LogReader(this.endpoints, madeIn);
+    this.ends = new LogReader(this.endpoints, endIn);
     this.number = Number(/^eip155:([1-9][0-9]{0,15})$/.exec(settings.id)?.[1]);
     if (!Number.isSafeInteger(this.number)) throw rejected(`${settings.id} is not an Ethereum chain: write eip155:…`);
     if (!settings.contract.startsWith(`${settings.id}:`)) throw rejected(`${settings.contract} is not on ${settings.id}`);
@@ -109,59 +108,71 @@ export class EthereumChain implements SwapChain {
     const { height, timeS } = await this.block(at);
     const lane = readLane(await this.word(place, height), evidenceTerms(terms), parseLane(place));
     // The lane was used again: what became of this lock is in the contract's events alone.
-    const ended = lane.status === "superseded" ? await this.outcome(terms, place, height) : undefined;
+    const ended = lane.status === "superseded" ? await this.outcome(terms, place, height, at) : undefined;
     return { ...(ended === undefined ? lane : { status: ended, termsMatch: true }), place, height, timeS };
   }
 
   /** What the contract's events, as a quorum shows them, say became of a lock up to a block; the newest are looked at first. */
-  private async outcome(terms: Terms, place: string, height: number): Promise<"claimed" | "refunded" | undefined> {
-    for (let [last, looks] = [height, 0]; last >= 0 && looks < MAX_LOG_LOOKS; last -= MAX_LOG_RANGE + 1, looks += 1) {
-      const found = await this.settledIn(terms, place, Math.max(last - MAX_LOG_RANGE, 0), last);
-      if (found !== undefined) return found;
-    }
-    return undefined;
-  }
-
-  private async settledIn(terms: Terms, place: string, from: number, to: number): Promise<"claimed" | "refunded" | undefined> {
-    const filter = { address: this.holder, fromBlock: quantity(from), toBlock: quantity(to), topics: [[CLAIMED_TOPIC, REFUNDED_TOPIC], hex(terms.hashlock)] };
+  private async outcome(terms: Terms, place: string, height: number, at: At): Promise<"claimed" | "refunded" | undefined> {
+    const filter = { address: this.holder, topics: [[CLAIMED_TOPIC, REFUNDED_TOPIC], hex(terms.hashlock)] };
     const name = lockIdWord(terms, place);
     return this.endpoints.agreed(async (url) => {
-      const logs = await this.endpoints.call(url, "eth_getLogs", [filter]);
-      const ours = (Array.isArray(logs) ? logs : []).filter((log: { data?: unknown }) => typeof log.data === "string" && log.data.slice(2, 66) === name);
-      const topic = (ours.at(-1) as { topics?: unknown[] } | undefined)?.topics?.[0];
-      return topic === CLAIMED_TOPIC ? "claimed" : topic === REFUNDED_TOPIC ? "refunded" : undefined;
+      const looked = { name, counts: (end: End) => end.lock === name };
+      const { found, complete } = await this.ends.downward(url, filter, height, at === "finalized", looked);
+      const ours = found.at(-1)?.status;
+      if (ours === undefined && !complete && at === "finalized") throw unavailable(`${this.id} is looked through for what became of the lock`);
+      return ours;
     });
   }
 
-  /** Logs say where to look; what is there is read from the state. */
+  /**
+   * Logs say where to look; what is there is read from the state. Blocks that were looked through once are not looked through again,
+   * so that a lock is found however long ago it was made, if `since` is before it.
+   */
   async findLock(terms: Terms, since: number): Promise<LockFact | undefined> {
     const { height } = await this.block("finalized");
-    const from = Math.max(since, height - MAX_LOG_RANGE, 0);
-    if (from > height) return undefined;
-    const filter = { address: this.holder, fromBlock: quantity(from), toBlock: quantity(height), topics: [[LOCKED_TOPIC, LOCKED_TOKEN_TOPIC], hex(terms.hashlock)] };
-    const answers = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getLogs", [filter]));
-    const places = new Set(answers.flatMap((logs) => (Array.isArray(logs) ? logs.flatMap((log) => placeIn(log, terms)).slice(0, MAX_LOGS) : [])));
+    const filter = { address: this.holder, topics: [[LOCKED_TOPIC, LOCKED_TOKEN_TOPIC], hex(terms.hashlock)] };
+    const sender = BigInt(`0x${toHex(evmAddress(terms.sender))}`);
+    const looked = { name: terms.sender, counts: (one: Made) => one.sender === sender };
+    const answers = await this.endpoints.all((url) => this.made.upward(url, filter, Math.max(0, since), height, looked));
+    const places = new Set(answers.flatMap(({ found }) => found.map((one) => one.place)));
     let settled: LockFact | undefined;
     for (const place of places) {
       const found = await this.readLock(terms, place, "finalized");
       if (found.termsMatch && found.status === "locked") return found;
       if (found.termsMatch && found.status !== "absent") settled = found;
     }
+    if (settled === undefined && answers.filter(({ complete }) => complete).length < this.endpoints.quorum) throw unavailable(`${this.id} is looked through for the lock, from block ${since} on`);
     return settled;
   }
 
-  /** An allowance, if the token needs one before the lock. */
-  async prepare(terms: Terms): Promise<Sent | undefined> {
+  /** An allowance of exactly what is locked: whatever happens to the contract, it can take no more. */
+  async prepare(terms: Terms, besides: bigint): Promise<Allowance | undefined> {
     const token = tokenOf(terms.asset);
     if (token === undefined) return undefined;
     const owner = this.settings.wallet.account.address;
     const data = encodeFunctionData({ abi: TOKEN_ABI, functionName: "allowance", args: [owner, this.holder] });
-    const allowed = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_call", [{ to: token, data }, "latest"]));
-    if (typeof allowed !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(allowed)) throw unavailable(`${token} shows no allowance`);
-    if (BigInt(allowed) >= terms.amount) return undefined;
-    // Some tokens refuse to change an allowance that is not zero: it goes to zero first, and we are asked again.
-    const next = BigInt(allowed) === 0n ? UNLIMITED : 0n;
-    return this.send(token, encodeFunctionData({ abi: TOKEN_ABI, functionName: "approve", args: [this.holder, next] }), APPROVE_GAS);
+    const answer = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_call", [{ to: token, data }, "latest"]));
+    if (typeof answer !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(answer)) throw unavailable(`${token} shows no allowance`);
+    const [allowed, needed] = [BigInt(answer), terms.amount + besides];
+    if (allowed >= needed) return undefined;
+    const approve = (units: bigint): `0x${string}` => encodeFunctionData({ abi: TOKEN_ABI, functionName: "approve", args: [this.holder, units] });
+    // Some tokens refuse to change an allowance that is not zero: there it goes to zero first, and we are asked again.
+    const units = allowed > 0n && (await this.refuses(token, owner, approve(needed))) ? 0n : needed;
+    return { ...(await this.send(token, approve(units), APPROVE_GAS)), allows: units.toString() };
+  }
+
+  /** A call of ours would revert, as a quorum says. */
+  private refuses(to: string, from: string, data: string): Promise<boolean> {
+    return this.endpoints.agreed(async (url) => {
+      try {
+        await this.endpoints.call(url, "eth_call", [{ from, to, data }, "latest"]);
+        return false;
+      } catch (error) {
+        if (error instanceof RefusedCall) return true;
+        throw error;
+      }
+    });
   }
 
   /** What our account has of an asset, in base units, as a quorum shows it. */
@@ -288,15 +299,35 @@ function lockIdWord(terms: Terms, place: string): string {
   return word.toString(16).padStart(64, "0");
 }
 
-/** Where a lock event says that its lock is, if it may be the one with these terms. */
-function placeIn(log: unknown, terms: Terms): string[] {
-  const data = typeof log === "object" && log !== null ? (log as { data?: unknown }).data : undefined;
-  if (typeof data !== "string" || !/^0x[0-9a-f]{192,256}$/i.test(data)) return [];
-  const word = (place: number): bigint => BigInt(`0x${data.slice(2 + 64 * place, 66 + 64 * place)}`);
-  const [packed, sender] = [word(0), word(1)];
-  if (sender !== BigInt(`0x${toHex(evmAddress(terms.sender))}`)) return [];
-  return [`0x${sender.toString(16).padStart(40, "0")}/${packed & 0xffffffffn}/${(packed >> 32n) & 0xffffn}`];
+/** Where a lock event says that its lock is, and whose. */
+interface Made {
+  readonly sender: bigint;
+  readonly place: string;
 }
+
+function madeIn({ data }: RawLog): [string, Made][] {
+  if (typeof data !== "string" || !/^0x[0-9a-f]{192,256}$/i.test(data)) return [];
+  const [packed, sender] = [wordOf(data, 0), wordOf(data, 1)];
+  if (sender >= 1n << 160n) return [];
+  const place = `0x${sender.toString(16).padStart(40, "0")}/${packed & 0xffffffffn}/${(packed >> 32n) & 0xffffn}`;
+  return [[place, { sender, place }]];
+}
+
+/** An event that ends a lock; `lock` as `lockIdWord` has it. */
+interface End {
+  readonly lock: string;
+  readonly status: "claimed" | "refunded";
+}
+
+function endIn({ data, topics }: RawLog): [string, End][] {
+  const topic = Array.isArray(topics) ? (topics as unknown[])[0] : undefined;
+  const status = topic === CLAIMED_TOPIC ? "claimed" : topic === REFUNDED_TOPIC ? "refunded" : undefined;
+  if (typeof data !== "string" || !/^0x[0-9a-f]{64,256}$/i.test(data) || status === undefined) return [];
+  const lock = data.slice(2, 66).toLowerCase();
+  return [[lock, { lock, status }]];
+}
+
+const wordOf = (data: string, place: number): bigint => BigInt(`0x${data.slice(2 + 64 * place, 66 + 64 * place)}`);
 
 function blockOf(answer: unknown): Block {
   const { number, hash, timestamp } = (answer ?? {}) as { number?: unknown; hash?: unknown; timestamp?: unknown };

@@ -32,6 +32,12 @@ export interface Sent {
   readonly sentAtS: number;
 }
 
+/** A transaction that lets the contract of locks take exactly so much of a token. */
+export interface Allowance extends Sent {
+  /** Base units in decimal; "0" where a token wants its allowance taken back first. */
+  readonly allows: string;
+}
+
 export interface SwapChain {
   /** CAIP-2 of the chain, and CAIP-10 of our account on it. */
   readonly id: string;
@@ -45,8 +51,11 @@ export interface SwapChain {
   readLock(terms: Terms, place: string, at: At): Promise<LockFact>;
   /** The lock with these terms as of a final block, or undefined. `since`: a height before which it cannot be. */
   findLock(terms: Terms, since: number): Promise<LockFact | undefined>;
-  /** A transaction that has to go first (an allowance), or undefined if none has to. */
-  prepare(terms: Terms): Promise<Sent | undefined>;
+  /**
+   * The allowance that has to go first, or undefined if none has to. `besides`: base units of the same asset that other swaps of ours
+   * were allowed and have not locked yet.
+   */
+  prepare(terms: Terms, besides: bigint): Promise<Allowance | undefined>;
   lock(terms: Terms, place: string): Promise<Sent>;
   claim(terms: Terms, place: string, preimage: Bytes): Promise<Sent>;
   refund(terms: Terms, place: string): Promise<Sent>;

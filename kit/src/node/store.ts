@@ -48,6 +48,10 @@ export class FileStore implements SwapStore {
     return this.sealed(fileOf(record.key), JSON.stringify(record));
   }
 
+  async remove(key: string): Promise<void> {
+    await rm(join(this.folder, fileOf(key)), { force: true });
+  }
+
   /** By a file that names our process; one that a dead process left is taken over. */
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
     const path = join(this.folder, `${checked(key)}.lock`);

@@ -55,6 +55,10 @@ export interface SwapView {
   readonly places: { readonly ours: string | undefined; readonly theirs: string | undefined };
   /** A height of the other chain before which the relayer's lock cannot be. */
   readonly since: number | undefined;
+  /** The transaction that lets the contract take a token, with what it allows in base units; of a token that needs one. */
+  readonly allowance: { readonly tx: string; readonly units: string } | undefined;
+  /** It came out of a backup: if another browser has locked since, this client goes on with that lock; it makes none. */
+  readonly restored: boolean;
 }
 
 export interface Progress extends SwapView {
@@ -98,35 +102,45 @@ export class SwapClient {
   }
 
   /**
-   * Agree: a fresh preimage is stored first, the answer is checked, nothing is locked. The same quote gives the same swap.
+   * Agree: a fresh preimage is stored first, the answer is checked, nothing is locked. The same quote gives the same swap. One out of
+   * a backup is asked for as of when it was begun: it may have been agreed on then, and locks nothing here.
    * `receiver` is paid on the other chain, our own account there by default.
    */
   async open(quote: QuoteBody, receiver?: string): Promise<SwapView> {
-    verifyQuote(quote, this.options.relayerKey, this.nowS());
+    const kept = await this.options.store.get(quote.id);
+    const asOfS = kept?.restored === true ? kept.createdS : this.nowS();
+    verifyQuote(quote, this.options.relayerKey, asOfS);
     const [a, b] = [this.chain(chainOf(quote.initiator_asset)), this.chain(chainOf(quote.participant_asset))];
     const paid = receiver === undefined ? b.account : account(receiver);
     if (chainOf(paid) !== b.id) throw rejected(`${paid} is not an account on ${b.id}`);
     return this.options.store.exclusive(quote.id, async () => {
       const known = await this.options.store.get(quote.id);
       if (known !== undefined && known.stage !== "opening") return viewOf(known);
-      const record = known ?? fresh(quote, this.nowS());
+      const record = known ?? { ...fresh(quote, this.nowS()), oursSince: (await a.head("finalized")).height, since: (await b.head("finalized")).height };
       if (known === undefined) await this.options.store.put(record);
-      return viewOf(await this.agree(record, a, b, paid));
+      return viewOf(await this.agree(record, a, b, paid, asOfS));
     });
   }
 
-  private async agree(record: SwapRecord, a: SwapChain, b: SwapChain, receiver: string): Promise<SwapRecord> {
+  /** Forget a swap for which nothing was agreed, so that nothing can be locked. Throws for any other. */
+  async forget(key: string): Promise<void> {
+    await this.options.store.exclusive(key, async () => {
+      if ((await this.found(key)).stage !== "opening") throw rejected("this swap was agreed on: it is kept");
+      await this.options.store.remove(key);
+    });
+  }
+
+  private async agree(record: SwapRecord, a: SwapChain, b: SwapChain, receiver: string, nowS: number): Promise<SwapRecord> {
     const { quote } = record;
     const hashlock = sha256(fromHex(record.preimage));
     const proof = await a.proveFunds(quote, hashlock, receiver);
-    const since = (await b.head("finalized")).height;
     const call = { quote, hashlock: hex(hashlock), initiator_sender: a.account, initiator_receiver: receiver, proof };
     const answer = await tried(OPEN_TRIES, () => this.api.openSwap(call));
     const timings = Object.fromEntries([a, b].map((chain) => [chain.id, chain.timing]));
-    const agreement = agreed(quote, hashlock, a.account, receiver, answer, timings, this.limits, this.nowS());
+    const agreement = agreed(quote, hashlock, a.account, receiver, answer, timings, this.limits, nowS);
     if (this.options.reservedOnly === true && answer.reserved !== true) throw rejected(`the relayer keeps nothing for this swap: ${answer.reservation ?? "it does not say why"}`, "not-reserved");
     const made: SwapRecord = {
-      ...record, stage: "agreed", swapId: agreement.id, ours: termsBody(agreement.ours), theirs: termsBody(agreement.theirs), lockDeadline: agreement.lockDeadline, since,
+      ...record, stage: "agreed", swapId: agreement.id, ours: termsBody(agreement.ours), theirs: termsBody(agreement.theirs), lockDeadline: agreement.lockDeadline,
     };
     await this.options.store.put(made);
     return made;
@@ -144,7 +158,7 @@ export class SwapClient {
     const [a, b] = [this.chain(chainOf(record.quote.initiator_asset)), this.chain(chainOf(record.quote.participant_asset))];
     if (record.ours?.sender !== a.account) throw rejected(`this swap was begun with ${record.ours?.sender ?? "another account"}: open its wallet`);
     const setting = {
-      a, b, policy: this.limits.policy, nowS: this.nowS, save: (one: SwapRecord) => store.put(one), taken: () => this.taken(key),
+      a, b, policy: this.limits.policy, nowS: this.nowS, save: (one: SwapRecord) => store.put(one), taken: () => this.taken(key), allowed: (asset: string) => this.allowed(key, asset),
       beforeLock: onView(options.beforeLock), beforeReveal: onView(options.beforeReveal),
     };
     let [failures, shown] = [0, ""];
@@ -196,6 +210,12 @@ export class SwapClient {
     return (await this.options.store.all()).filter((one) => one.key !== key && one.stage === "locking").flatMap((one) => one.place ?? []);
   }
 
+  /** What others of our swaps were allowed and have not sent a lock for: what was sent is included before what is sent from now on. */
+  private async allowed(key: string, asset: string): Promise<bigint> {
+    const others = (await this.options.store.all()).filter((one) => one.key !== key && one.approval !== undefined && one.lockSent === undefined);
+    return others.filter((one) => ["agreed", "locking"].includes(one.stage) && one.ours?.asset === asset).reduce((sum, one) => sum + BigInt(one.ours?.amount ?? 0), 0n);
+  }
+
   private async found(key: string): Promise<SwapRecord> {
     const record = await this.options.store.get(key);
     if (record === undefined) throw rejected("this client has no such swap", "not-found");
@@ -220,6 +240,7 @@ function viewOf(record: SwapRecord): SwapView {
     lockTx: record.lockSent?.hash, claimTx: record.claimSent?.hash, refundTx: record.refundSent?.hash,
     timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock }, createdS: record.createdS,
     terms: { ours: record.ours, theirs: record.theirs }, places: { ours: record.place, theirs: record.theirPlace }, since: record.since,
+    allowance: record.approval === undefined ? undefined : { tx: record.approval.hash, units: record.approval.allows }, restored: record.restored === true,
   };
 }
 

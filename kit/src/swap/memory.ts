@@ -20,6 +20,11 @@ export class MemoryStore implements SwapStore {
     return Promise.resolve();
   }
 
+  remove(key: string): Promise<void> {
+    this.records.delete(key);
+    return Promise.resolve();
+  }
+
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
     if (this.busy.has(key)) throw unavailable("this swap is carried on elsewhere", "busy");
     this.busy.add(key);

@@ -1,5 +1,5 @@
 /** A swap as it is kept, from the preimage to the outcome. Plain JSON: whoever has it has the preimage, so stores encrypt it. */
-import type { Sent } from "../chains/port.js";
+import type { Allowance, Sent } from "../chains/port.js";
 import type { QuoteBody } from "./quote.js";
 import type { TermsBody } from "./terms.js";
 
@@ -30,11 +30,18 @@ export interface SwapRecord {
   readonly ours?: TermsBody;
   readonly theirs?: TermsBody;
   readonly lockDeadline?: number;
-  /** The other chain's final height when we agreed: their lock cannot be before it. */
+  /** The other chain's final height when we began: their lock cannot be before it. */
   readonly since?: number;
+  /** Our chain's final height when we began: our lock cannot be before it. */
+  readonly oursSince?: number;
   readonly place?: string;
   readonly theirPlace?: string;
-  readonly approval?: Sent;
+  readonly approval?: Allowance;
+  /**
+   * It came out of a backup that was made before our lock was final: another browser may have locked since. This client looks for that
+   * lock, and never makes one.
+   */
+  readonly restored?: true;
   /** How often the wallet was asked for our lock. */
   readonly lockTries?: number;
   readonly lockSent?: Sent;
@@ -50,6 +57,8 @@ export interface SwapStore {
   get(key: string): Promise<SwapRecord | undefined>;
   all(): Promise<SwapRecord[]>;
   put(record: SwapRecord): Promise<void>;
+  /** Forget a swap for which nothing was agreed. */
+  remove(key: string): Promise<void>;
   /** Run `work` while nobody else, in whatever tab, works on this swap; throws a retryable error if somebody does. */
   exclusive<T>(key: string, work: () => Promise<T>): Promise<T>;
 }

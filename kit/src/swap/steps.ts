@@ -20,6 +20,8 @@ export interface Setting {
   readonly save: (record: SwapRecord) => Promise<void>;
   /** Places that other swaps of ours have written down. */
   readonly taken: () => Promise<readonly string[]>;
+  /** Base units of an asset that other swaps of ours were allowed and have not locked yet. */
+  readonly allowed: (asset: string) => Promise<bigint>;
   readonly beforeLock?: Hook | undefined;
   readonly beforeReveal?: Hook | undefined;
 }
@@ -61,14 +63,41 @@ async function checkMayLock(record: SwapRecord, { a, b, policy, nowS }: Setting)
   checkLock(nowS(), theirs(record).timelock, a.timing, b.timing, policy);
 }
 
+/** The step that lets the contract take what we lock, while that is not so yet. */
+async function allowance(record: SwapRecord, setting: Setting): Promise<Step | undefined> {
+  const terms = ours(record);
+  if (record.approval !== undefined && (await setting.a.isUnderWay(record.approval))) return { record, waitsFor: "the allowance for the token" };
+  const approval = await setting.a.prepare(terms, await setting.allowed(terms.asset));
+  return approval === undefined ? undefined : saved({ ...record, approval }, setting);
+}
+
+/**
+ * A swap out of a backup: the lock may have been made elsewhere since, at whatever place and whenever before its timelock. It is
+ * looked for, and none is made; where it is, this client goes on as the other one would have.
+ */
+async function seekOurLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  const { a } = setting;
+  const terms = ours(record);
+  const { timeS } = await a.head("finalized");
+  if (record.place !== undefined) {
+    const there = await a.readLock(terms, record.place, "finalized");
+    if (there.termsMatch) return saved({ ...record, stage: "locked" }, setting);
+  }
+  const found = await a.findLock(terms, record.oursSince ?? 0);
+  if (found?.termsMatch === true) return saved({ ...record, stage: "locked", place: found.place }, setting);
+  // A chain takes no lock whose timelock has come.
+  if (timeS >= terms.timelock) return ended({ ...record, calledOff: record.calledOff ?? "it was not locked before its timelock, here or elsewhere" }, "abandoned", setting);
+  return { record, waitsFor: "a lock that the browser of the backup may have made: this one makes none" };
+}
+
 async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  if (record.restored === true) return seekOurLock(record, setting);
   if (record.calledOff !== undefined) return ended(record, "abandoned", setting);
   const { a } = setting;
   try {
     await checkMayLock(record, setting);
-    if (record.approval !== undefined && (await a.isUnderWay(record.approval))) return { record, waitsFor: "the allowance for the token" };
-    const approval = await a.prepare(ours(record));
-    if (approval !== undefined) return await saved({ ...record, approval }, setting);
+    const allowing = await allowance(record, setting);
+    if (allowing !== undefined) return allowing;
     await consulted(setting.beforeLock, record);
     await checkMayLock(record, setting);
   } catch (error) {
@@ -79,6 +108,7 @@ async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
 }
 
 async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  if (record.restored === true) return seekOurLock(record, setting);
   const { a } = setting;
   const [terms, place] = [ours(record), record.place as string];
   const final = await a.readLock(terms, place, "finalized");
@@ -95,9 +125,13 @@ async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step>
   if (record.calledOff !== undefined) return { record, waitsFor: `the timelock, since what was signed may still be included (${record.calledOff})` };
   try {
     await checkMayLock(record, setting);
+    // Another program of this account may have used what was allowed.
+    const allowing = await allowance(record, setting);
+    if (allowing !== undefined) return allowing;
   } catch (error) {
     if (isPassing(error)) throw error;
-    return calledOff(record, (error as Error).message, setting);
+    const off = { ...record, calledOff: (error as Error).message };
+    return record.lockTries === undefined ? ended(off, "abandoned", setting) : saved(off, setting);
   }
   return sendLock(record, terms, place, setting);
 }
