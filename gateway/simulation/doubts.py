@@ -5,7 +5,7 @@ from typing import Final
 
 from core.model.errors import CausewayError
 from gateway.simulation.plan import Doubt
-from gateway.simulation.verdict.gates import REVEAL_S
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.record import Agreed, CalledOff, Record
 from htlc.model import SwapState
 from relayer.client.hooks import Hook
@@ -36,7 +36,7 @@ async def _call_off(record: Record, agreed: Agreed, _state: SwapState) -> None:
 async def _hesitate(record: Record, agreed: Agreed, _state: SwapState) -> None:
     """Go on at about the time at which the gate of the reveal closes."""
     record.world.faults[f"doubt-{Doubt.LATE}"] += 1
-    closes_s = agreed.participant_leg.timelock.seconds - REVEAL_S
+    closes_s = agreed.participant_leg.timelock.seconds - needed_by(record.plan, agreed).reveal_s
     await record.world.clock.sleep(max(0.0, closes_s - agreed.deal.doubt_s - record.world.clock.now()))
 
 

@@ -29,7 +29,8 @@ TIMING: Final = ChainTiming(
     lead_s=Seconds(2),
     lag_s=Seconds(4),
 )
-"""The parties' beliefs about both chains. The faults of a plan stay inside them, but go near the edges."""
+"""The parties' beliefs about either chain, if no others are drawn. The faults of a plan stay inside them, but go near
+the edges."""
 POLICY: Final = SwapPolicy(
     lock_s=Seconds(8), claim_s=Seconds(4), initiator_outage_s=Seconds(10), participant_outage_s=Seconds(14)
 )
@@ -457,11 +458,18 @@ class Plan:
     pricing: Pricing | None = None
     watchful: bool = False
     """The relayers' guards look though nothing rough is to come."""
+    timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))
+    """What everybody believes of each chain; never less than `TIMING`."""
 
     @property
     def guarded(self) -> bool:
         """True if guards look: what they look at costs as much as everything else, and mostly shows nothing."""
         return self.watchful or bool(self.rough)
+
+    @property
+    def uneven(self) -> bool:
+        """True if the chains are not believed to be alike."""
+        return len({*self.timing.values()}) > 1
 
     @property
     def small(self) -> bool:

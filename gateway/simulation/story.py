@@ -352,7 +352,7 @@ async def _vanish(record: Record, agreed: Agreed) -> None:
 async def _oversleep(record: Record, agreed: Agreed) -> None:
     """The initiator is gone from the provider's lock on until there is no time left to reveal."""
     world, dapp = record.world, record.dapps[agreed.deal.relayer]
-    latest_s = agreed.participant_leg.timelock.seconds - gates.REVEAL_S
+    latest_s = agreed.participant_leg.timelock.seconds - gates.needed_by(record.plan, agreed).reveal_s
     if await _provider_locks(world, agreed, latest_s):
         dapp.kill(max(0.0, latest_s - world.clock.now()))
         world.faults["initiator-oversleeps"] += 1
@@ -369,6 +369,7 @@ async def _provider_locks(world: World, agreed: Agreed, until_s: float) -> bool:
 async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     world, deal, terms = record.world, agreed.deal, agreed.initiator_leg
     signer = world.signer(deal.giver, terms.chain)
+    fund_s = gates.needed_by(record.plan, agreed).fund_s
     match deal.style:
         case Style.NEVER_LOCKS | Style.HONEST | Style.COPIED:
             return
@@ -377,13 +378,13 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             await _claim_if_there(record, agreed, preimage, 0.0)
             return
         case Style.LOCKS_LATE:
-            final_s = agreed.participant_leg.timelock.seconds - gates.FUND_S - deal.before_timelock_s
+            final_s = agreed.participant_leg.timelock.seconds - fund_s - deal.before_timelock_s
             await world.clock.sleep(final_s - await _final_within_s(world, terms) - world.clock.now())
         case _:
             pass
     if deal.public:
         record.errands.append(asyncio.create_task(hands.publish(world, deal.number, agreed.legs, preimage)))
-        latest_s = agreed.participant_leg.timelock.seconds - gates.FUND_S
+        latest_s = agreed.participant_leg.timelock.seconds - fund_s
         if await hands.until(world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s):
             await world.clock.sleep(TIMING.observation_s)  # until everybody has read it
     if deal.blabs:
@@ -420,7 +421,8 @@ async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
 async def _lock_again(record: Record, agreed: Agreed) -> None:
     """A second lock under the same terms, once the provider has locked; it does not stay."""
     world, terms = record.world, agreed.initiator_leg
-    if await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds - gates.REVEAL_S):
+    latest_s = agreed.participant_leg.timelock.seconds - gates.needed_by(record.plan, agreed).reveal_s
+    if await _provider_locks(world, agreed, latest_s):
         await hands.double_spend(world, world.signer(agreed.deal.giver, terms.chain), terms)
         world.faults["locked-twice"] += 1
 

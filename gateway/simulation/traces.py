@@ -132,8 +132,9 @@ def problems(traces: Sequence[Trace]) -> Iterator[str]:
 
 async def of(record: Record) -> list[Trace]:
     """A trace of each swap that was agreed on and of which anything is known; none if what was final was replaced,
-    since in the specification it never is, nor of one whose preimage another lock shows, which it does not know."""
-    if Rough.DEEP_REORG in record.plan.rough:
+    since in the specification it never is, nor if the chains are not alike, which they are there; nor of one whose
+    preimage another lock shows, which it does not know."""
+    if Rough.DEEP_REORG in record.plan.rough or record.plan.uneven:
         return []
     for history in record.world.histories.values():
         history.look()

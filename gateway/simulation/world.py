@@ -29,7 +29,6 @@ from gateway.simulation.plan import (
     CHAINS,
     FINALITY_DEPTH,
     MAX_PENDING_S,
-    TIMING,
     A,
     B,
     Lie,
@@ -120,11 +119,11 @@ class World:
         self.wire.heard = self.aims.heard
 
     def _ledger(self) -> PlayedLedger:
-        return PlayedLedger(B, Skewed(self.clock, self.plan.skew_s[B]), _assets(B), TIMING, self.faults)
+        return PlayedLedger(B, Skewed(self.clock, self.plan.skew_s[B]), _assets(B), self.plan.timing[B], self.faults)
 
     def _memory(self, chain: ChainId) -> PlayedMemory:
         rules = MemoryRules(
-            TIMING,
+            self.plan.timing[chain],
             FINALITY_DEPTH,
             self.plan.skew_s[chain],
             native=COIN[chain] if chain in self.plan.fees else None,

@@ -20,7 +20,7 @@ from gateway.simulation.plan import POLICY, A, B, Pricing, Purpose, Style
 from gateway.simulation.process import Process
 from gateway.simulation.regulator import HOOK, Posted
 from gateway.simulation.verdict import switches, withdrawals
-from gateway.simulation.verdict.gates import GAP_S, QUOTE_S
+from gateway.simulation.verdict.gates import needed
 from gateway.simulation.verdict.record import Ordered
 from gateway.simulation.world import COIN, PURSE
 from htlc.model import Role
@@ -204,7 +204,8 @@ async def hook_never(stage: Stage) -> None:
     await stage.relayer.database.write(
         lambda c: c.exec_driver_sql("UPDATE relayer_swaps SET done = 1, phase = 'abandoned'")
     )
-    await stage.world.clock.sleep(QUOTE_S + GAP_S)
+    of_swap = needed(stage.world.plan, A, B)
+    await stage.world.clock.sleep(of_swap.quote_s + of_swap.gap_s)
 
 
 def standing(stage: Stage, *own: Switch) -> None:

@@ -171,7 +171,7 @@ async def funded_in_the_second_of_the_gate(stage: Stage) -> None:
     """Exactly as much time is left as the gate asks for more than."""
     agreed = await stage.open(style=Style.VANISHES, honest=False)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
-    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.FUND_S)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.needed_by(stage.world.plan, agreed).fund_s)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
     await stage.refund(stage.relayer, agreed.participant_leg, second)

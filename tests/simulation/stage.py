@@ -84,8 +84,9 @@ class Stage:
         await self.dapp.database.write(METADATA.create_all)
         await self.world.clock.sleep(EARLY_S)
         now_s = int(self.world.clock.now())
-        t_b = now_s + gates.QUOTE_S + 1 + quote_s
-        t_a = t_b + gates.GAP_S + 1 + gap_s
+        needed = gates.needed(self.world.plan, A, B)
+        t_b = now_s + needed.quote_s + 1 + quote_s
+        t_a = t_b + needed.gap_s + 1 + gap_s
         number = len(self.record.agreed)
         hashlock = Preimage((number + 1).to_bytes(32, "big")).hashlock() if number else PREIMAGE.hashlock()
         first = LockTerms(

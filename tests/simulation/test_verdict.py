@@ -9,13 +9,23 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.transactions import FeeBid
-from core.model.types import Asset, BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
+from core.model.types import (
+    Asset,
+    BaseUnits,
+    ChainId,
+    ChainTime,
+    Height,
+    LockTerms,
+    Preimage,
+    PublicPreimage,
+    Seconds,
+)
 from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.logbook import HEARD, note
-from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Doubt, Rough, Style
+from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, TIMING, A, B, Doubt, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, switches, trust
@@ -211,7 +221,7 @@ async def other_terms(stage: Stage) -> None:
 async def funded_too_late(stage: Stage) -> None:
     agreed = await stage.open(style=Style.LOCKS_LATE, honest=False)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
-    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.FUND_S + 1)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.needed_by(stage.world.plan, agreed).fund_s + 1)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
     await stage.refund(stage.relayer, agreed.participant_leg, second)
@@ -258,7 +268,9 @@ async def revealed_too_late(stage: Stage) -> None:
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     stage.relayer.away.append((0.0, 60.0))
-    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.REVEAL_S + 1)
+    await stage.pass_to(
+        agreed.participant_leg.timelock.seconds - gates.needed_by(stage.world.plan, agreed).reveal_s + 1
+    )
     await stage.claim(stage.dapp, agreed.participant_leg, second)
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
@@ -673,6 +685,19 @@ ALSO = {
 )
 def test_a_violation_of_a_kind_planted_elsewhere_is_found(story: Any, kind: Kind) -> None:
     assert {problem.kind for problem in judged(story)} == {kind}
+
+
+@pytest.mark.parametrize(("slower", "kinds"), [(A, set()), (B, {Kind.GAP_TOO_SMALL})])
+def test_a_gap_is_held_against_the_lag_of_its_own_chain(slower: ChainId, kinds: set[Kind]) -> None:
+    """The timelocks are those of chains that are alike, and one of the two lags more."""
+
+    async def run() -> list[Problem]:
+        stage = Stage(timing={**dict.fromkeys(CHAINS, TIMING), slower: replace(TIMING, lag_s=Seconds(9))})
+        missing_s = gates.needed(stage.world.plan, A, B).gap_s - gates.needed(plan(), A, B).gap_s
+        await stage.played(gap_s=-missing_s)
+        return await stage.problems()
+
+    assert {problem.kind for problem in run_virtually(run())} == kinds
 
 
 async def handed_on(stage: Stage, settled_blocks: int) -> None:

@@ -138,5 +138,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("at a jump", deals.with_somebody_at_a_jump),
     ("lies about transactions", parties.with_lies_about_transactions),
     ("an index that lags", parties.with_lagging_endpoints),
+    ("uneven", faults.with_uneven_chains),
 )
 """The same of what changes a plan once all parties are there."""

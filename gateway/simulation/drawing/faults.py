@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from core.model.types import ChainId
+from core.model.types import ChainId, Seconds
 from gateway.simulation.plan import (
     AIMED,
     AIMED_AT_FUNDING,
@@ -13,6 +13,7 @@ from gateway.simulation.plan import (
     FINALITY_DEPTH,
     MAX_BLOCK_TIME_S,
     STORY_S,
+    TIMING,
     Act,
     Aim,
     B,
@@ -42,6 +43,10 @@ SHORT_SHARE: Final = 0.05
 DEAR_SHARE: Final = 0.6
 """Of those, the ones in which blocks become dear right after the first prices were given."""
 DEAR_FROM_S: Final = (7.0, 11.0)
+UNEVEN_SHARE: Final = 0.12
+"""Of towns in which nothing rough comes, those in which one chain is believed to be slower than the other."""
+MAX_MORE_S: Final = 4
+"""How much slower, for each thing that is believed of it."""
 CLOCK_SHARE: Final = 0.06
 """Of towns, those in which one party's clock goes wrong."""
 
@@ -130,6 +135,27 @@ def with_dear_blocks(source: random.Random, plan: Plan) -> Plan:
         return plan
     chain = source.choice(sorted(plan.fees))
     return replace(plan, spikes=(*plan.spikes, Spike(chain, source.uniform(*DEAR_FROM_S), MAX_SPIKE_BLOCKS)))
+
+
+def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and everybody believes one chain to be slower, and less exact, than it is: whose
+    bound a gate stands on shows only where the chains are not alike."""
+    if source.random() >= UNEVEN_SHARE or plan.rough:
+        return plan
+    slower = source.choice(CHAINS)
+
+    def more(believed_s: Seconds) -> Seconds:
+        return Seconds(believed_s + source.randint(1, MAX_MORE_S))
+
+    timing = replace(
+        TIMING,
+        inclusion_s=more(TIMING.inclusion_s),
+        finality_s=more(TIMING.finality_s),
+        observation_s=more(TIMING.observation_s),
+        lead_s=more(TIMING.lead_s),
+        lag_s=more(TIMING.lag_s),
+    )
+    return replace(plan, timing={**plan.timing, slower: timing})
 
 
 def with_wrong_clock(source: random.Random, plan: Plan) -> Plan:

@@ -12,7 +12,7 @@ from gateway.simulation.chains import PlayedChain
 from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
-from gateway.simulation.verdict.gates import REVEAL_S
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record, Refusal
@@ -157,7 +157,8 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
         ),
         default=inf,
     )
-    until_s, began_s = deal.participant_leg.timelock.seconds - REVEAL_S, record.world.clock.now() - record.world.seconds
+    until_s = deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).reveal_s
+    began_s = record.world.clock.now() - record.world.seconds
     up_s = max([final_s, *(began_s + up for _, up in record.process(deal.dapp).away if began_s + up < until_s)])
     away = record.was_away(deal.dapp, up_s, until_s)
     if until_s - up_s > TIME_ENOUGH_S and not away and not _reorged_since(record, deal, final_s):

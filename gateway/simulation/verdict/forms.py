@@ -7,7 +7,7 @@ from typing import Final
 from core.model.types import AccountId, Height, LockTerms
 from gateway.simulation.plan import FORGETFUL, TIMING, Rough
 from gateway.simulation.verdict.chains import all_locks
-from gateway.simulation.verdict.gates import REVEAL_S
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
@@ -49,7 +49,7 @@ def _outlives(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     if sent.body.expiry_height is None or sent.party == record.plan.clock_of:
         return
     deadlines_s = {
-        deal.relayer: deal.participant_leg.timelock.seconds - REVEAL_S,
+        deal.relayer: deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).reveal_s,
         deal.dapp: deal.lock_deadline_s,
     }
     deadline_s = deadlines_s.get(sent.party)

@@ -6,12 +6,13 @@ here.
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import ceil, inf
 from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Lie
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Lie, Plan
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
@@ -39,22 +40,40 @@ STORED_S: Final = 5.0
 LONG_S: Final = 1_800
 """How much longer than they need the timelocks may be, far more than what a client lets pass."""
 
-_I: Final = TIMING.inclusion_s
-_F: Final = TIMING.finality_s
-_O: Final = TIMING.observation_s
 
-REVEAL_S: Final = _I + _I + _F + POLICY.initiator_outage_s + TIMING.lead_s
-FUND_S: Final = _I + _F + _O + POLICY.claim_s + REVEAL_S
-LOCK_S: Final = _I + _F + _O + FUND_S
-QUOTE_S: Final = POLICY.lock_s + LOCK_S
-GAP_S: Final = TIMING.lag_s + _O + _I + _I + _F + POLICY.participant_outage_s + TIMING.lead_s
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """The seconds that gates ask for: up to T_B for a reveal, the provider's lock, the initiator's lock and a quote;
+    from T_B up to T_A."""
+
+    reveal_s: int
+    fund_s: int
+    lock_s: int
+    quote_s: int
+    gap_s: int
+
+
+def needed(plan: Plan, first: ChainId, second: ChainId) -> Needed:
+    """Return what the gates of a swap from `first` to `second` ask for, by what is believed of each chain."""
+    a, b = plan.timing[first], plan.timing[second]
+    reveal_s = b.inclusion_s + b.inclusion_s + b.finality_s + POLICY.initiator_outage_s + b.lead_s
+    fund_s = b.inclusion_s + b.finality_s + b.observation_s + POLICY.claim_s + reveal_s
+    lock_s = a.inclusion_s + a.finality_s + a.observation_s + fund_s
+    answer_s = b.lag_s + b.observation_s
+    claim_s = a.inclusion_s + a.inclusion_s + a.finality_s + POLICY.participant_outage_s + a.lead_s
+    return Needed(reveal_s, fund_s, lock_s, POLICY.lock_s + lock_s, answer_s + claim_s)
+
+
+def needed_by(plan: Plan, deal: Agreed) -> Needed:
+    """As `needed`, of a deal."""
+    return needed(plan, deal.initiator_leg.chain, deal.participant_leg.chain)
 
 
 def problems(record: Record) -> Iterator[Problem]:
     """Every breach of a gate."""
     by_hashlock = {one.hashlock: one for one in record.agreed}
     for deal in record.agreed:
-        yield from _of_agreement(deal)
+        yield from _of_agreement(record.plan, deal)
         yield from _of_price(record, deal)
     revealed: set[bytes] = set()
     for sent in record.world.wire.firsts():
@@ -66,24 +85,25 @@ def problems(record: Record) -> Iterator[Problem]:
     yield from _called_off(record)
 
 
-def _of_agreement(deal: Agreed) -> Iterator[Problem]:
+def _of_agreement(plan: Plan, deal: Agreed) -> Iterator[Problem]:
     """The timelocks, as of the moment that the time to lock is counted from."""
+    gates = needed_by(plan, deal)
     t_a, t_b = (leg.timelock.seconds for leg in deal.legs)
     quoted_s = deal.lock_deadline_s - POLICY.lock_s
-    if t_b - quoted_s <= QUOTE_S:
+    if t_b - quoted_s <= gates.quote_s:
         yield Problem(
             Kind.QUOTED_TOO_SHORT,
-            f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {QUOTE_S} s",
+            f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {gates.quote_s} s",
         )
-    if t_a - quoted_s > QUOTE_S + GAP_S + LONG_S:
+    if t_a - quoted_s > (least_s := gates.quote_s + gates.gap_s) + LONG_S:
         yield Problem(
             Kind.QUOTED_TOO_LONG,
-            f"deal {deal.deal.number}: T_A is {t_a - quoted_s} s behind the quote, {QUOTE_S + GAP_S} s are needed",
+            f"deal {deal.deal.number}: T_A is {t_a - quoted_s} s behind the quote, {least_s} s are needed",
         )
-    if t_a - t_b <= GAP_S:
+    if t_a - t_b <= gates.gap_s:
         yield Problem(
             Kind.GAP_TOO_SMALL,
-            f"deal {deal.deal.number}: the timelocks are {t_a - t_b} s apart, not more than {GAP_S} s",
+            f"deal {deal.deal.number}: the timelocks are {t_a - t_b} s apart, not more than {gates.gap_s} s",
         )
 
 
@@ -102,12 +122,13 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
     left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent)
     if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
         left_s += SHOWN_S  # its own clock is wrong: it has what blocks show
-    who = f"{sent.party} (deal {deal.deal.number})"
+    who, gates = f"{sent.party} (deal {deal.deal.number})", needed_by(record.plan, deal)
     if sent.party == deal.relayer:
         if terms != deal.participant_leg:
             yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
-        if left_s <= FUND_S:
-            yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
+        if left_s <= gates.fund_s:
+            text = f"{who} funds {left_s} s before T_B, not more than {gates.fund_s} s"
+            yield Problem(Kind.FUNDED_TOO_LATE, text)
         yield from _blocked(record, sent, deal, terms)
         yield from _paused(record, sent, terms, deal)
         if not _stands(record, sent, deal.initiator_leg):
@@ -117,8 +138,9 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
     elif sent.party == deal.dapp:
         if terms != deal.initiator_leg:
             yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
-        if left_s <= LOCK_S:
-            yield Problem(Kind.LOCKED_TOO_LATE, f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s")
+        if left_s <= gates.lock_s:
+            text = f"{who} locks {left_s} s before T_B, not more than {gates.lock_s} s"
+            yield Problem(Kind.LOCKED_TOO_LATE, text)
         yield from _blocked(record, sent, deal, terms)
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
             yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
@@ -138,8 +160,9 @@ def _of_claim(
     revealed.add(hashlock)
     who = f"{sent.party} (deal {deal.deal.number})"
     left_s = deal.participant_leg.timelock.seconds - ceil(sent.at_s) + _on_the_way_s(record, sent)
-    if left_s <= REVEAL_S:
-        yield Problem(Kind.REVEALED_TOO_LATE, f"{who} reveals {left_s} s before T_B, not more than {REVEAL_S} s")
+    reveal_s = needed_by(record.plan, deal).reveal_s
+    if left_s <= reveal_s:
+        yield Problem(Kind.REVEALED_TOO_LATE, f"{who} reveals {left_s} s before T_B, not more than {reveal_s} s")
     yield from _blocked(record, sent, deal)
     if not _stands(record, sent, deal.participant_leg):
         yield Problem(

@@ -17,7 +17,7 @@ from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Rough
 from gateway.simulation.process import MOST
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
-from gateway.simulation.verdict.gates import FUND_S
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from relayer.policy import EXPIRY_WINDOW_S
@@ -96,7 +96,7 @@ def _is_promised(record: Record, deal: Agreed, before: list[Agreed], at_s: float
         return False
     shown_s = record.shown_at_s(deal.hashlock)
     is_public = shown_s is not None and shown_s < at_s + ROUNDED_S
-    if is_public or at_s > deal.participant_leg.timelock.seconds - FUND_S - READ_S:
+    if is_public or at_s > deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).fund_s - READ_S:
         return False
     theirs = [lock for lock in locks if lock.terms == deal.initiator_leg]
     if _has_proven(record, deal, before):

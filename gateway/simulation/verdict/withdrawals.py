@@ -10,7 +10,7 @@ from gateway.simulation.chains import Payment
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import all_locks, lock_at
-from gateway.simulation.verdict.gates import FUND_S
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Ordered, Record
 from gateway.simulation.wire import Sent
@@ -156,7 +156,7 @@ def _to_fund(record: Record, sent: Sent, asset: AssetId) -> Iterator[Agreed]:
             for terms in one.body.locks
         )
         is_held = deal.agreed_at_s + SIGNED_S < sent.at_s <= deal.lock_deadline_s
-        if signed or left_s <= FUND_S or not (is_held or _was_final(record, deal, sent)):
+        if signed or left_s <= needed_by(record.plan, deal).fund_s or not (is_held or _was_final(record, deal, sent)):
             continue
         if record.was_away(sent.party, sent.at_s - READ_S - POLICY.lock_s, sent.at_s) or record.has_forgotten(deal):
             continue
