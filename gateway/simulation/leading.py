@@ -138,6 +138,11 @@ class LedRelayer(Seat):
     async def prepare(self) -> None:
         """The database was made before either process."""
 
+    @property
+    def began(self) -> list[float]:
+        """A process that stands by works once it leads."""
+        return [lead.since_s for lead in self.leads]
+
     # --- who answers at the relayer's address ---
 
     def front(self, number: int, service: RelayerService) -> None:

@@ -96,6 +96,7 @@ class Process(ABC):
         self.replacement: InlineDatabase | None = None
         """The database of the next life, if it is another."""
         self.lives = 0
+        self._began: list[float] = []
         self.away = [(one.at_s, one.at_s + one.lasts_s + COME_BACK_S) for one in party.outages]
         """When the process, or its database, was down: from, until, in seconds of the story."""
         self.ends: list[str] = []
@@ -130,6 +131,11 @@ class Process(ABC):
                 one.cancel()
             await asyncio.gather(*self._paused, return_exceptions=True)
 
+    @property
+    def began(self) -> list[float]:
+        """When each life began that works, seconds of the story."""
+        return self._began
+
     def came_back(self, down_s: float) -> None:
         """The process starts again, down since then."""
         self.away.append((down_s, self.world.seconds))
@@ -140,6 +146,7 @@ class Process(ABC):
         if self.replacement is not None:
             self.database, self.replacement = self.replacement, None
         self.lives += 1
+        self._began.append(self.world.seconds)
         self._awake = awake = asyncio.Event()
         awake.set()
         fuse = Fuse(death, self._die)

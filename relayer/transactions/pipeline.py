@@ -125,11 +125,14 @@ class Pipeline(Sending):
             raise failures[0]
 
     async def _held(self, records: Sequence[TransactionRecord]) -> dict[int, TransactionRecord]:
-        """Locks of an earlier process that wait to be checked again. What stands before an exit goes out with it, and
-        what is over is called off like any other."""
+        """Locks of an earlier process that wait to be checked again: none that makes way for an exit. What is over is
+        called off like any other."""
         waiting = [one for one in records if self._inherited.waits(one)]
         behind = urgencies(records) if waiting else {}
-        return {one.id: one for one in waiting if not behind[one.id].exits and not await self._over(one, in_time=True)}
+        for one in waiting:
+            if behind[one.id].exits:
+                self._inherited.make_way(one)
+        return {one.id: one for one in waiting if not await self._over(one, in_time=True)}
 
     async def _view(self, failures: list[RetryableError]) -> SequenceView | None:
         try:
@@ -210,7 +213,7 @@ class Pipeline(Sending):
             return False
         if dropped:  # nodes forget what they took, and blocks that held it are replaced
             if over := await self._over(record, in_time=True):
-                if record.newest.fee is not None:
+                if record.newest.fee is not None or urgency.exits:
                     await self._take_out(record, over, urgency)
                 return False
             self._metrics.rebroadcasts.labels(self.chain).inc()
@@ -301,13 +304,15 @@ class Pipeline(Sending):
             await self._note(record, TransactionStatus.EXPIRED, reason=reason)
 
     async def _calls_off(self, record: TransactionRecord, urgency: Urgency) -> bool:
-        """On chains with fees: cancel what is too late, is not wanted any more, or stands unpaid before an exit."""
-        if record.newest.fee is None or record.cancelling:
+        """Cancel what is too late, is not wanted any more, or stands unpaid before an exit. On chains without fees
+        nothing outbids it, and it expires: only what stands before an exit is cancelled, which cannot wait for that."""
+        if record.cancelling or (record.newest.fee is None and not urgency.exits):
             return False
         if over := await self._over(record, in_time=False):
             await self._take_out(record, over, urgency)
             return True
-        return urgency.exits and await self._cannot_pay(record) and await self._cancel(record, urgency)
+        unpaid = record.newest.fee is not None and urgency.exits and await self._cannot_pay(record)
+        return unpaid and await self._cancel(record, urgency)
 
     async def _over(self, record: TransactionRecord, in_time: bool) -> frozenset[int]:
         """The numbers of its effects, of those in its newest form, that must not happen any more: their deadline has
@@ -330,7 +335,7 @@ class Pipeline(Sending):
         over |= await self._over(record, in_time=True)
         left = len(over) < len(record.carried) and len(record.attempts) < records.MAX_ATTEMPTS
         bid = await self._bid_for(record, urgency, must=True) if left else None
-        if bid is not None:
+        if left and (bid is not None or record.newest.fee is None):
             _log.warning("taken out of a batch", chain=self.chain, effect=record.effect_key, items=sorted(over))
             if await self._sign_again(record, bid, without=record.newest.without | over):
                 return True
@@ -344,10 +349,11 @@ class Pipeline(Sending):
         return purse is not None and await self._hand.lacks(record, cost, purse)
 
     async def _cancel(self, record: TransactionRecord, urgency: Urgency) -> bool:
-        """Use its sequence up with a transaction that outbids it and does nothing; true if one was signed."""
+        """Use its sequence up with a transaction that outbids it, where there are fees, and does nothing; true if one
+        was signed."""
         cancellation = await self._sender.cancellation(self.account)
         bid = await self._bid_for(record, urgency, must=True)
-        if cancellation is None or bid is None:
+        if cancellation is None or (bid is None and record.newest.fee is not None):
             return False
         _log.warning("cancelling", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
         self._metrics.cancellations.labels(self.chain).inc()

@@ -248,9 +248,10 @@ class Signatory:
         if bid is not None and not await self._can_pay(record, cost):
             return None
         async with self._signing:
-            attempt = await self._sign(
-                unsigned, record.sequence, bid, deadline_ns, record.exits, cancels=cancellation is not None
-            )
+            cancels = cancellation is not None
+            # What only uses the sequence up is of use as long as anything stands behind it.
+            lasts = record.exits or cancels
+            attempt = await self._sign(unsigned, record.sequence, bid, deadline_ns, lasts, cancels)
             attempt = replace(attempt, without=without)
             if attempt.hash in {known.hash for known in record.attempts}:
                 return None

@@ -99,7 +99,7 @@ class Sending:
         self._sending = asyncio.Lock()
         self._wake = Signal()
         self._unsent: set[int] = set()
-        self._inherited = Inherited(metrics)
+        self._inherited = Inherited(clock, metrics)
         self._refusals: dict[int, tuple[int, float]] = {}
 
     @property

@@ -2,21 +2,27 @@
 
 import asyncio
 
+import pytest
+
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import FeeMarket
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
+from relayer.transactions.inherited import HELD_UP_S
 from relayer.transactions.pipeline import Pipeline
-from relayer.transactions.records import TransactionStatus
+from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.test_exits import MARKET
 from tests.relayer.test_locks_taken_out import Several
 
 LATE_S = 60
+EXIT = "e:1:claim-initiator"
 
 
 class Successor(Several):
     """A process that takes over locks which nobody has heard of. `silent` and `refused`: the locks of which the chains
     say nothing, or that must not happen any more."""
+
+    expiry_blocks = 50
 
     def __init__(self, market: FeeMarket | None, count: int) -> None:
         super().__init__(market, count)
@@ -36,6 +42,10 @@ class Successor(Several):
             raise RetryableError("no answer")
         if key in self.refused:
             raise RejectedError("the token has stopped")
+
+    async def exit(self) -> TransactionRecord:
+        """Behind the locks, as a claim is sent that an hour is left for."""
+        return await self.pipeline.send(EXIT, self.pay(), self.clock.now() + 3_600, simulate=False, watched=True)
 
     async def send_each(self) -> None:
         """One transaction for each lock."""
@@ -112,3 +122,58 @@ async def test_a_check_that_breaks_stops_no_other_lock() -> None:
     await house.beat(3)
     assert house.locked() == [0]
     assert metrics.value("relayer_faults_total", part="transactions")
+
+
+@pytest.mark.parametrize("market", [MARKET, None])
+async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMarket | None) -> None:
+    house = Successor(market, 1)
+    await house.send_each()
+    await house.exit()
+    house.silent = {*house.keys}
+    await house.restart()
+    await house.beat(round(HELD_UP_S) - 2)
+    assert (house.locked(), await house.received()) == ([], 0), "the exit waits for the check"
+    house.silent.clear()
+    await house.beat(4)
+    assert (house.locked(), await house.received()) == ([0], 1)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("market", [MARKET, None])
+async def test_an_exit_takes_the_place_of_a_lock_that_is_not_checked_or_refused(
+    market: FeeMarket | None, refused: bool
+) -> None:
+    """Whatever the chain asks for, something else uses the lock's sequence up, and in time."""
+    house = Successor(market, 1)
+    await house.send_each()
+    await house.exit()
+    house.silent, house.refused = (set(), {*house.keys}) if refused else ({*house.keys}, set())
+    await house.restart()
+    await house.beat(3 if refused else round(HELD_UP_S) + 3)
+    assert (house.locked(), await house.received()) == ([], 1)
+    assert (await house.record()).newest.cancels
+    await house.beat(6)
+    assert (await house.record()).status is TransactionStatus.SUPERSEDED
+
+
+async def test_a_new_exit_does_not_wait_for_a_lock_that_nobody_could_check() -> None:
+    house = Successor(None, 1)
+    await house.send_each()
+    house.silent = {*house.keys}
+    await house.restart()
+    await house.beat(round(HELD_UP_S) + 2)
+    assert house.chain.pending() == (), "it waits as long as nothing stands behind it"
+    await house.exit()
+    await house.beat(3)
+    assert (house.locked(), await house.received()) == ([], 1)
+
+
+@pytest.mark.parametrize("market", [MARKET, None])
+async def test_locks_that_may_go_out_stay_in_a_batch_before_an_exit(market: FeeMarket | None) -> None:
+    house = Successor(market, 2)
+    await house.begin([LATE_S, LATE_S])
+    await house.exit()
+    house.refused = {house.keys[0]}
+    await house.restart()
+    await house.beat(5)
+    assert (house.locked(), await house.received()) == ([1], 1)

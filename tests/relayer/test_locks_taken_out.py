@@ -46,6 +46,8 @@ STEPS = st.lists(
 class Several(House):
     """Locks of one account, sent as one transaction; each has a deadline, and a gate that the test closes."""
 
+    expiry_blocks = 4
+
     def __init__(self, market: FeeMarket | None, count: int) -> None:
         super().__init__(market)
         self.keys = [f"s{number}:1:fund-participant" for number in range(count)]
@@ -78,7 +80,7 @@ class Several(House):
         self.deadlines = dict(zip(self.keys, at_s, strict=True))
 
     async def restart(self) -> Pipeline:
-        pipeline = await self.start(expiry_blocks=4, fees=FeePolicy(patience_s=2.0))
+        pipeline = await self.start(expiry_blocks=self.expiry_blocks, fees=FeePolicy(patience_s=2.0))
         pipeline.closed_gate = self._closed
         pipeline.compose = self._composed
         return pipeline

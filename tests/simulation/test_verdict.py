@@ -751,11 +751,34 @@ async def signed_before_an_outage(stage: Stage, exit_behind: bool) -> None:
 
 
 @pytest.mark.parametrize("exit_behind", [False, True])
-def test_lock_of_a_process_that_died_leaves_before_an_exit(exit_behind: Any) -> None:
+def test_lock_of_a_process_that_died_is_checked_again_whatever_stands_behind_it(exit_behind: Any) -> None:
     async def story(stage: Stage) -> None:
         await signed_before_an_outage(stage, exit_behind)
 
-    assert (Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}) is not exit_behind
+    assert Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}
+
+
+async def bid_up_while_blocked(stage: Stage, begins_again: bool) -> None:
+    """A lock that has left is signed once more, when its counterpart pays nobody any more."""
+    agreed = await stage.open()
+    await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg)
+    now_s = stage.world.clock.now()
+    first, again = [await stage.sign(stage.relayer, unsigned, 0, expiry=Height(height)) for height in (40, 50)]
+    stage.note(stage.relayer, B, first)
+    stage.world.blocked.append((COIN[A], stage.relayer.accounts[A], now_s + 0.5, now_s + 60))
+    if begins_again:
+        stage.relayer.began.append(stage.world.seconds + 3)
+    await stage.pass_to(now_s + 4)
+    stage.note(stage.relayer, B, again)
+
+
+@pytest.mark.parametrize("begins_again", [False, True])
+def test_lock_that_has_left_is_bid_up_by_the_same_process_only(begins_again: Any) -> None:
+    async def story(stage: Stage) -> None:
+        await bid_up_while_blocked(stage, begins_again)
+
+    assert (Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}) is begins_again
 
 
 def test_every_kind_of_problem_has_its_planted_violation() -> None:

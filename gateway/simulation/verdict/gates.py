@@ -7,7 +7,7 @@ here.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 from typing import Final
 
 from core.model.facts import LockStatus
@@ -145,7 +145,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
             yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
     public_s = _public_at(record, sent, deal)
-    if public_s is not None and public_s < sent.at_s and not _another_form(record, sent, terms, public_s):
+    if public_s is not None and public_s < sent.at_s and not _left_in_this_life(record, sent, terms, public_s):
         yield Problem(Kind.LOCKED_ON_PUBLIC_PREIMAGE, f"{who} locks under a hashlock whose preimage is public")
 
 
@@ -249,24 +249,15 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
     )
 
 
+def _left_in_this_life(record: Record, sent: Sent, terms: LockTerms, before_s: float) -> bool:
+    """Return true if the lock had left by then in another form, of a process that has lived on since."""
+    lived_on = not record.began_again(sent.party, before_s, sent.at_s)
+    return lived_on and _another_form(record, sent, terms, before_s)
+
+
 def _was_ready(record: Record, sent: Sent, terms: LockTerms, before_s: float) -> bool:
-    """Return true if the lock had left by then in another form, or was signed by then in a life that lasts; or by a
-    process that is gone, if an exit of the account stands behind it: what an exit waits for goes out with it."""
-    if _another_form(record, sent, terms, before_s) or record.was_signed_by(sent, before_s):
-        return True
-    return record.signed_s.get(sent.raw, inf) <= before_s and _holds_up_an_exit(record, sent)
-
-
-def _holds_up_an_exit(record: Record, sent: Sent) -> bool:
-    """Return true if an exit was signed by then under a later sequence of the account: no block takes it before."""
-    return any(
-        (one.party, one.chain, one.body.sender) == (sent.party, sent.chain, sent.body.sender)
-        and one.body.sequence > sent.body.sequence
-        and bool(one.body.settles)
-        and not one.body.locks
-        and record.signed_s.get(one.raw, inf) <= sent.at_s
-        for one in record.world.wire.firsts()
-    )
+    """Return true if the lock had left by then in another form, or was signed by then, in a life that lasts."""
+    return _left_in_this_life(record, sent, terms, before_s) or record.was_signed_by(sent, before_s)
 
 
 def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:

@@ -164,6 +164,12 @@ class Record:
         began_s = self.world.clock.now() - self.world.seconds
         return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
 
+    def began_again(self, party: str, since_s: float, until_s: float) -> bool:
+        """True if the party's process began a life between these (Unix seconds): what an earlier one signed, or sent,
+        it checks again before any form of it leaves."""
+        story_s = self.world.clock.now() - self.world.seconds
+        return any(since_s < story_s + began_s < until_s for began_s in self.process(party).began)
+
     def was_signed_by(self, sent: Sent, at_s: float) -> bool:
         """True if these bytes were signed by then, and their process lives since; also if nobody knows any more."""
         signed_s = self.signed_s.get(sent.raw)

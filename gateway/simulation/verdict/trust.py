@@ -73,29 +73,33 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
 
 def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     """Its own clock and its chains contradict each other by more than both may be off: which is right, it cannot say.
-    Another form of earlier bytes is not a new act."""
-    if sent.party != record.plan.clock_of or _is_again(record, sent):
+    Another form of earlier bytes is not a new act, but of a process that has begun since."""
+    if sent.party != record.plan.clock_of:
         return
     wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
     lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
     on_the_way_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
-    if sent.at_s > wrong_s + on_the_way_s:
+    if sent.at_s > wrong_s + on_the_way_s and not _is_again(record, sent, wrong_s + on_the_way_s):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its clock is {record.plan.clock_off_s} s off"
         yield Problem(Kind.ACTED_BY_WRONG_CLOCK, text)
 
 
 def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
-    """Nobody has acknowledged it in a story without a lost database. Another form of earlier bytes is not a new act."""
-    if record.plan.rough & FORGETFUL or _is_again(record, sent):
+    """Nobody has acknowledged it in a story without a lost database. Another form of earlier bytes is not a new act,
+    but of a process that has begun since."""
+    if record.plan.rough & FORGETFUL:
         return
-    if any(party == sent.party and at_s + FOREIGN_S < sent.at_s for party, at_s in record.foreign):
+    known = [at_s + FOREIGN_S for party, at_s in record.foreign if party == sent.party]
+    if any(known_s < sent.at_s and not _is_again(record, sent, known_s) for known_s in known):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its account was used by somebody else"
         yield Problem(Kind.ACTED_UNACKNOWLEDGED, text)
 
 
-def _is_again(record: Record, sent: Sent) -> bool:
+def _is_again(record: Record, sent: Sent, known_s: float) -> bool:
+    """Return true for another form of earlier bytes, by a process that lives since what speaks against it was known."""
     place = sent.party, sent.chain, sent.body.sequence
-    return any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
+    lives = not record.began_again(sent.party, known_s, sent.at_s)
+    return lives and any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
 
 
 def _before(record: Record, sent: Sent) -> Iterator[Sent]:
