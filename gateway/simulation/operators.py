@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Coroutine, Mapping
+from math import inf
 from typing import Any, Final
 
 from core.model.transactions import FeeBid
@@ -56,7 +57,7 @@ async def _restore(record: Record) -> None:
     await world.clock.sleep(world.plan.at_s[Rough.RESTORED])
     older, copied_s = relayer.database.copy(), world.clock.now()
     await world.clock.sleep(OLDER_S)
-    await _start_with(record, relayer, older)
+    await _start_with(record, relayer, older, copied_s)
     record.forgotten.append((relayer.name, copied_s, world.clock.now()))
     world.faults["restored"] += 1
 
@@ -69,9 +70,9 @@ async def _switch_back(record: Record) -> None:
     await world.clock.sleep(OLDER_S)
     newer = relayer.database
     switched_s = world.clock.now()
-    await _start_with(record, relayer, older)
+    await _start_with(record, relayer, older, copied_s)
     await world.clock.sleep(ON_THE_COPY_S)
-    await _start_with(record, relayer, newer)
+    await _start_with(record, relayer, newer, switched_s)
     record.copies.append((relayer.name, copied_s, switched_s, world.clock.now()))
     record.forgotten.append((relayer.name, switched_s, world.clock.now()))
     world.faults["switched-back"] += 1
@@ -90,12 +91,12 @@ async def _empty(record: Record) -> None:
         for chain, account in relayer.accounts.items()
     }
     emptied_s = world.clock.now()
-    await _start_with(record, relayer, empty)
+    await _start_with(record, relayer, empty, emptied_s)
+    if any(used.values()):
+        record.unadopted[relayer.name] = emptied_s, inf
     record.forgotten.append((relayer.name, 0.0, world.clock.now()))
     world.faults["emptied"] += 1
     await world.clock.sleep(ADOPT_S)
-    if any(used.values()):
-        record.unadopted[relayer.name] = emptied_s, world.clock.now()
     await _adopt(record, relayer)
 
 
@@ -110,7 +111,7 @@ async def _restore_from_chain(record: Record) -> None:
         database, copied_s = memory_database(), 0.0
         await database.write(create_schema)
     relayer.restores = True
-    await _start_with(record, relayer, database)
+    await _start_with(record, relayer, database, copied_s or world.clock.now())
     record.forgotten.append((relayer.name, copied_s, world.clock.now()))
     lost_s = world.clock.now()
     if not await hands.until(world, lambda: not relayer.restores, lost_s + LONG_S):
@@ -134,7 +135,7 @@ async def _restore_store(record: Record) -> None:
     if not await hands.until(world, lambda: _has_locked(record, dapp), copied_s + LONG_S):
         return
     await world.clock.sleep(world.plan.at_s[Rough.STORE_RESTORED])
-    await _start_with(record, dapp, older)
+    await _start_with(record, dapp, older, copied_s)
     record.forgotten.append((dapp.name, copied_s, world.clock.now()))
     world.faults["store-restored"] += 1
 
@@ -143,15 +144,26 @@ def _has_locked(record: Record, process: Process) -> bool:
     return any(one.party == process.name and one.body.locks for one in record.world.wire.sent)
 
 
-async def _start_with(record: Record, relayer: Process, database: InlineDatabase) -> None:
-    """Whatever it is doing, also if it is down already: its next life has the other database."""
+async def _start_with(record: Record, relayer: Process, database: InlineDatabase, copied_s: float) -> None:
+    """Whatever it is doing, also if it is down already: its next life has the other database, which was made, or
+    copied, then (Unix seconds)."""
     relayer.replacement = database
     relayer.kill(RESTORE_S)
     await hands.until(record.world, lambda: relayer.database is database, record.world.clock.now() + LONG_S)
+    emptied_s, _ = record.unadopted.get(relayer.name, (0.0, 0.0))
+    if copied_s < emptied_s:  # a copy from before the loss knows the accounts
+        _end_unadopted(record, relayer)
+
+
+def _end_unadopted(record: Record, process: Process) -> None:
+    if process.name in record.unadopted:
+        since_s, until_s = record.unadopted[process.name]
+        record.unadopted[process.name] = since_s, min(until_s, record.world.clock.now())
 
 
 async def _adopt(record: Record, relayer: Relayer) -> None:
     """`causeway relayer adopt`: whatever waits for the operator is acknowledged."""
+    _end_unadopted(record, relayer)
     now_ns = record.world.clock.now_ns()
     record.world.faults["adopted"] += await relayer.database.write(
         lambda c: accounts.acknowledge(c, accounts.unacknowledged(c), now_ns)

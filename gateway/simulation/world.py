@@ -306,11 +306,11 @@ class World:
         self._base_fees[chain.chain].append((self.clock.now(), base_fee))
         return FeeMarket(base_fee, self.aims.tip(chain.chain))
 
-    def lowest_base_fee(self, chain: ChainId, since_s: float) -> int:
-        """Return the lowest base fee that held at any time since then (Unix seconds), 0 without fees."""
+    def lowest_base_fee(self, chain: ChainId, since_s: float, until_s: float = inf) -> int:
+        """Return the lowest base fee that held at any time between these (Unix seconds), 0 without fees."""
         fees = self._base_fees.get(chain, [])
         before = [fee for at_s, fee in fees if at_s <= since_s][-1:]
-        return min([*before, *(fee for at_s, fee in fees if at_s > since_s)], default=0)
+        return min([*before, *(fee for at_s, fee in fees if since_s < at_s < until_s)], default=0)
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed,
@@ -372,6 +372,7 @@ class World:
             self.ledger.halted = True
             self.faults["finality-stall"] += 1
             self.faults["ledger-halt"] += 1
+            self.stalled.append((B, self.clock.now(), self.clock.now() + self._stall_s))
             await self.clock.sleep(self._stall_s)
             self.ledger.halted = False
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from adapters.memory.transactions import transaction_hash
 from core.model.types import AccountId, ChainId
+from gateway.simulation.aims import CALM_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -25,6 +26,8 @@ SILENCE_S: Final = 9.0
 """How much longer it may take next to an endpoint that hangs."""
 MOST_FORMS: Final = 16
 """Forms after which a bid is near its ceiling."""
+MARKET_TIMES: Final = 16
+"""Nobody bids more than so many times what the market asks, base fee and tip."""
 UNBID: Final = frozenset({*FORGETFUL, Rough.SHORT_PURSE, Rough.TWO_PROCESSES, Rough.USED_ELSEWHERE})
 """In these a party may not know what it bid, or cannot pay for more."""
 UNRAISED: Final = UNBID | {Rough.DATABASE_AWAY, Rough.DEEP_REORG, Rough.CLOCK_WRONG, Rough.PROVIDER_VANISHES}
@@ -66,10 +69,12 @@ def _raised_late(record: Record) -> Iterator[Problem]:
         if not locks or next(one.moody for one in record.plan.parties if one.name == party):
             continue
         until_s = _over_s(record, those, locks)
-        times = [sent.at_s for sent in those[:MOST_FORMS] if sent.at_s < until_s]
+        waiting = [sent for sent in those[:MOST_FORMS] if sent.at_s < until_s]
+        times = [sent.at_s for sent in waiting]
         ends = [*times, *([until_s] if len(times) < MOST_FORMS else [])]
-        for since_s, next_s in pairwise(ends):
-            if next_s - since_s > _patience_s(record, party, locks, since_s) and _is_up(record, party, since_s, next_s):
+        for last, (since_s, next_s) in zip(waiting, pairwise(ends), strict=False):
+            late = next_s - since_s > _patience_s(record, party, locks, since_s)
+            if late and _is_up(record, party, since_s, next_s) and not _is_dear(record, last, next_s):
                 text = f"{party} leaves its exit under sequence {sequence} of {chain} with one bid"
                 yield Problem(Kind.RAISED_LATE, f"{text} for {next_s - since_s:.0f} s")
                 break
@@ -105,6 +110,12 @@ def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: f
     ]
     soon_s = [IMPATIENCE * one_s for one_s in left_s if one_s > 0]
     return min(PATIENCE_S, max(soon_s, default=PATIENCE_S)) + LOOK_S + (SILENCE_S if lie is Lie.HANGS else 0.0)
+
+
+def _is_dear(record: Record, sent: Sent, until_s: float) -> bool:
+    """Return true if a bid that is an eighth higher is more than a party offers: the market came down since."""
+    asked = record.world.lowest_base_fee(sent.chain, sent.at_s, until_s) + CALM_TIP
+    return sent.body.max_fee * 9 > 8 * MARKET_TIMES * asked
 
 
 def _is_up(record: Record, party: str, since_s: float, until_s: float) -> bool:

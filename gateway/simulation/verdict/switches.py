@@ -8,7 +8,7 @@ from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import POLICY, TIMING, Rough
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
-from gateway.simulation.verdict.trust import NOTICE_S, has_never_seen
+from gateway.simulation.verdict.trust import NOTICE_S, has_never_seen, knows_no_better
 from relayer.switches import Cause, Switch, scope_of_chain
 
 LOOKS_S: Final = 6.0
@@ -40,7 +40,7 @@ def _offered(record: Record, deal: Agreed) -> Iterator[Problem]:
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
         for chain in chains & record.world.deep.keys():
             reorg = record.world.deep[chain]
-            unknown = _knows_no_better(record, deal.relayer, reorg.at_s) or has_never_seen(record, deal.relayer, reorg)
+            unknown = knows_no_better(record, deal.relayer, reorg) or has_never_seen(record, deal.relayer, reorg)
             if quoted_s > reorg.at_s + NOTICE_S + LOOKS_S and not unknown:
                 text = f"{who} quotes though {chain} has replaced a finalized block"
                 yield Problem(Kind.OFFERED_ON_TROUBLE, text)
@@ -48,11 +48,6 @@ def _offered(record: Record, deal: Agreed) -> Iterator[Problem]:
         wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
         if deal.agreed_at_s > wrong_s + LOOKS_S + LASTS_S / 2:
             yield Problem(Kind.OFFERED_ON_TROUBLE, f"{who} agrees though its clock contradicts both chains")
-
-
-def _knows_no_better(record: Record, relayer: str, reorg_s: float) -> bool:
-    """True if its database was lost after a final block had been replaced: what it has read since was there then."""
-    return any(name == relayer and since_s <= reorg_s <= until_s for name, since_s, until_s in record.forgotten)
 
 
 def _stuck(record: Record) -> Iterator[Problem]:
@@ -70,13 +65,13 @@ def _stuck(record: Record) -> Iterator[Problem]:
 def _holds(record: Record, name: str, switch: Switch, now_s: float) -> bool:
     """The reason is still there, or was until a while ago."""
     match switch.cause:
-        case Cause.FINALITY_STALL:
+        case Cause.CLOCK_SKEW if name == record.plan.clock_of:
+            return True
+        case Cause.FINALITY_STALL | Cause.CLOCK_SKEW:  # what is final at once stands still as a whole: its time, too
             return any(
                 scope_of_chain(chain) == switch.scope and now_s < until + LASTS_S
                 for chain, _, until in record.world.stalled
             )
-        case Cause.CLOCK_SKEW:
-            return name == record.plan.clock_of or bool(record.world.stalled)
         case Cause.DEEP_REORG:
             return any(scope_of_chain(chain) == switch.scope for chain in record.world.deep)
         case _:  # what endpoints say, and what gas costs, may change at any time

@@ -61,7 +61,7 @@ def _of_empty(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     for chain in (leg.chain for leg in deal.legs):
         reorg = record.world.deep.get(chain)
-        if reorg is None or has_never_seen(record, sent.party, reorg):
+        if reorg is None or has_never_seen(record, sent.party, reorg) or knows_no_better(record, sent.party, reorg):
             continue
         if sent.at_s > reorg.at_s + NOTICE_S:
             late_s = sent.at_s - reorg.at_s
@@ -113,3 +113,9 @@ def has_never_seen(record: Record, party: str, reorg: DeepReorg) -> bool:
         began_s + since <= reorg.final_s + NOTICE_S and reorg.at_s <= began_s + until
         for since, until in record.process(party).away
     )
+
+
+def knows_no_better(record: Record, party: str, reorg: DeepReorg) -> bool:
+    """True if the party's database was lost after the final block had been replaced: what it has read since was there
+    then."""
+    return any(name == party and since_s <= reorg.at_s <= until_s for name, since_s, until_s in record.forgotten)
