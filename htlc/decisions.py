@@ -48,8 +48,14 @@ _REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
 GIVEN_UP: Final = "watch-given-up"
 """Why a watched swap ended whose parties still have to settle it themselves."""
 MAX_WATCH_TRIES: Final = 4
-"""Claims and refunds of a watched swap that may fail, in all, but for claims that are refused before anything is
-signed: those are tried ever more seldom, up to their timelock. In our own swaps nothing is given up."""
+"""Claims and refunds of a watched swap that may fail, in all, but for those that are refused before anything is signed:
+claims are then tried ever more seldom up to their timelock, and refunds for `WATCH_REFUNDS_S`. In our own swaps nothing
+is given up."""
+WATCH_REFUNDS_S: Final = 24 * 3600
+"""How long after both timelocks a watched refund is tried that is refused, as of a token that is paused: whoever asks
+for a watch pays nothing for it, and another may want its place."""
+WATCH_WAIT_MOST_S: Final = 3_600
+"""The longest that a watched refund waits for its next try."""
 WATCH_WAIT_SHARE: Final = 4
 """A watched claim waits for its next try at most for this part of the time that it has left (a quarter)."""
 
@@ -232,12 +238,23 @@ def _with_tries_counted(state: SwapState) -> SwapState:
         return state
     if not all(_head_is_beyond(state, kind, attempt) for kind, attempt in state.attempts.items()):
         return state
-    return close(state, GIVEN_UP, f"{MAX_WATCH_TRIES} claims and refunds failed: the parties have to send their own")
+    return close(
+        state, GIVEN_UP, "its claims and refunds failed too often, or too long: the parties have to send their own"
+    )
 
 
 def _is_spent(state: SwapState) -> bool:
-    failed = (one for one in state.attempts.values() if one.status is AttemptStatus.FAILED)
-    return sum(one.tries - one.refusals for one in failed) >= MAX_WATCH_TRIES
+    failed = {kind: one for kind, one in state.attempts.items() if one.status is AttemptStatus.FAILED}
+    costly = sum(one.tries - one.refusals for one in failed.values())
+    return costly >= MAX_WATCH_TRIES or any(_is_overdue(state, kind) for kind in failed)
+
+
+def _is_overdue(state: SwapState, kind: str) -> bool:
+    """Return true for a watched refund that still fails long after both timelocks."""
+    leg = leg_of(kind)
+    clock, last_s = state.clock(leg), max(state.agreement.terms(one).timelock.seconds for one in Leg)
+    refunds = kind == leg_kind(RefundLeg, leg)
+    return refunds and clock is not None and clock.head.seconds >= last_s + WATCH_REFUNDS_S
 
 
 def _head_is_beyond(state: SwapState, kind: str, attempt: Attempt) -> bool:
@@ -392,7 +409,7 @@ def _may_ask(state: SwapState, kind: str, leg: Leg) -> bool:
 
 def _watch_waited(state: SwapState, kind: str, attempt: Attempt, head_s: int) -> bool:
     """Twice as long after each failure: two blocks, four, eight; for a claim that has time left at most a share of
-    that, so that what has passed before its timelock is noticed in time."""
+    that, so that what has passed before its timelock is noticed in time, and for a refund an hour at most."""
     if attempt.failed_at_s is None:
         return True
     leg = leg_of(kind)
@@ -401,6 +418,8 @@ def _watch_waited(state: SwapState, kind: str, attempt: Attempt, head_s: int) ->
     left_s = state.agreement.terms(leg).timelock.seconds - attempt.failed_at_s
     if kind == leg_kind(ClaimLeg, leg) and left_s > 0:
         wait_s = min(wait_s, max(block_s, left_s // WATCH_WAIT_SHARE))
+    else:
+        wait_s = min(wait_s, WATCH_WAIT_MOST_S)
     return head_s > attempt.failed_at_s + wait_s
 
 

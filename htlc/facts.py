@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from core.model.types import LockId, LockTerms, PublicPreimage, opens
 from htlc import events
-from htlc.effects import ClaimLeg, FundLeg, RevealAndClaim, VerifyLock, leg_kind
+from htlc.effects import FundLeg, RevealAndClaim, VerifyLock, leg_kind
 from htlc.model import (
     Attempt,
     AttemptStatus,
@@ -29,7 +29,6 @@ Recorded = tuple[SwapState, tuple[Reason, ...]]
 _FUND: Final = {leg: leg_kind(FundLeg, leg) for leg in Leg}
 _VERIFY: Final = {leg: leg_kind(VerifyLock, leg) for leg in Leg}
 _REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
-_CLAIMS: Final = frozenset(leg_kind(ClaimLeg, leg) for leg in Leg)
 
 
 def record(state: SwapState, event: events.SwapEvent) -> Recorded:
@@ -290,14 +289,14 @@ def _refused(state: SwapState, kind: str, attempt: Attempt, code: str, message: 
     contradicted = kind in _FUND.values() and state.leg(leg_of(kind)).lock_id is not None
     if not deciding or contradicted or attempt.status is not AttemptStatus.ASKED:
         failed = _failed(state, kind, attempt, void=False)
-        return with_attempt(state, kind, replace(failed, refusals=attempt.refusals + _costs_no_try(state, kind)))
+        return with_attempt(state, kind, replace(failed, refusals=attempt.refusals + _costs_no_try(state)))
     return close(with_attempt(state, kind, replace(attempt, status=AttemptStatus.REFUSED)), code, message)
 
 
-def _costs_no_try(state: SwapState, kind: str) -> bool:
-    """True for a watched claim: what keeps it from being sent may pass before its timelock. Refunds have no deadline
-    that a watch could miss."""
-    return state.agreement.role is Role.WATCHTOWER and kind in _CLAIMS
+def _costs_no_try(state: SwapState) -> bool:
+    """True for a watched swap: what keeps an exit from being sent, as a pause of its token, may pass, and the other leg
+    waits for its own exit all the same."""
+    return state.agreement.role is Role.WATCHTOWER
 
 
 def leg_of(kind: str) -> Leg:

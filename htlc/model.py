@@ -231,8 +231,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The latest effect of one kind that we asked for, and whether it was the first.
 
     `failed_at_s` is its chain's head time when it failed. `tries` counts a watched swap's effects of this kind, this
-    one included, and `refusals` those claims of them that were refused before anything was signed; in our own swaps,
-    if nothing is counted, they are 1 and 0.
+    one included, and `refusals` those of them that were refused before anything was signed; in our own swaps, if
+    nothing is counted, they are 1 and 0.
     """
 
     sequence: int

@@ -83,7 +83,8 @@ class WatchPolicy:
     claim or refund may cost, by native asset; while the market asks for more it waits. It is also left to the parties
     while it would use what our own swaps keep for their exits, and given up after
     `htlc.decisions.MAX_WATCH_TRIES` failures that cost something. So a watch costs at most that many times
-    `max_exit_cost`; claims that a node's simulation refuses cost calls, ever more seldom, up to the timelock.
+    `max_exit_cost`; what a node's simulation refuses costs calls, ever more seldom: claims up to the timelock,
+    refunds up to a day after both.
     """
 
     enabled: bool = False

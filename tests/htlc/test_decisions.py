@@ -414,6 +414,36 @@ def test_watched_refund_waits_longer_though_time_was_left() -> None:
         assert (("RefundLeg", False) in asked(state)) is again
 
 
+def refused_refund(at: int, failed_at: int) -> SwapState:
+    """Refused very often, last at that time; the heads show `at`, both in seconds from now."""
+    failed = tried(FAILED, failed_at_s=NOW + failed_at, tries=30, refusals=30)
+    return replace(watched(failed, at), attempts={REFUND: failed}, participant_leg=locked(SECOND))
+
+
+def test_watched_refund_waits_an_hour_at_most() -> None:
+    t_b = timelock(agreement(), SECOND)
+    for wait_s, again in ((decisions.WATCH_WAIT_MOST_S, False), (decisions.WATCH_WAIT_MOST_S + 1, True)):
+        state = refused_refund(t_b + wait_s, t_b)
+        assert decisions.with_gates(state, POLICY).closed is None
+        assert (("RefundLeg", False) in asked(state)) is again
+
+
+def test_watched_refund_that_is_refused_is_given_up_a_day_after_both_timelocks() -> None:
+    over = timelock(agreement(), FIRST) + decisions.WATCH_REFUNDS_S
+    for late_s, given_up in ((-1, False), (0, True)):
+        state = refused_refund(over + late_s, over - 5_000)
+        assert (("RefundLeg", False) in asked(state)) is not given_up
+        closed = decisions.with_gates(state, POLICY).closed
+        assert (closed is not None) is given_up
+        assert closed is None or closed.code == decisions.GIVEN_UP
+
+
+def test_watched_claim_is_not_given_up_by_time() -> None:
+    long_ago = timelock(agreement(), FIRST) + decisions.WATCH_REFUNDS_S
+    failed = tried(FAILED, failed_at_s=NOW + 1, tries=1)
+    assert decisions.with_gates(watched(failed, long_ago), POLICY).closed is None
+
+
 def test_watch_that_failed_before_any_head_asks_again() -> None:
     assert asked(watched(tried(FAILED), 1)) == [("ClaimLeg", False)]
 

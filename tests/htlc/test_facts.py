@@ -326,9 +326,9 @@ def test_refusal_that_is_contradicted_is_not_believed() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "refusals"),
-    [(leg_kind(ClaimLeg, FIRST), 3), (leg_kind(ClaimLeg, SECOND), 3), (leg_kind(RefundLeg, SECOND), 2)],
+    [(leg_kind(ClaimLeg, FIRST), 3), (leg_kind(ClaimLeg, SECOND), 3), (leg_kind(RefundLeg, SECOND), 3)],
 )
-def test_refused_claims_of_a_watch_are_counted_apart(kind: str, refusals: int) -> None:
+def test_refused_exits_of_a_watch_are_counted_apart(kind: str, refusals: int) -> None:
     after = refuse(kind, tried(ASKED, tries=4, refusals=2), role=Role.WATCHTOWER)
     assert (after.attempts[kind].tries, after.attempts[kind].refusals) == (4, refusals)
 

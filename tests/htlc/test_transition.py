@@ -491,7 +491,6 @@ def failing_watch(watchtower: SwapState, kind: str) -> SwapState:
     [
         ("claim", events.EffectReverted),
         ("claim", events.EffectDropped),
-        ("refund", events.EffectRefused),
         ("refund", events.EffectReverted),
         ("refund", events.EffectDropped),
     ],
@@ -504,9 +503,7 @@ def test_a_watch_gives_up_after_so_many_failures(watchtower: SwapState, kind: st
         for name, attempt in state.attempts.items():
             if attempt.status is AttemptStatus.ASKED:
                 failure = (
-                    how(name, attempt.sequence, "code", "the payee refuses")
-                    if how is events.EffectRefused
-                    else how(name, attempt.sequence, "no", True)
+                    how(name, attempt.sequence, "no", True)
                     if how is events.EffectReverted
                     else how(name, attempt.sequence)
                 )
