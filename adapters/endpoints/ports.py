@@ -74,7 +74,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         legs=FailoverLegBuilder(voters),
         transactions=BroadcastTransactionSender(voters),
         batches=first.batches,
-        consents=FailoverConsentBuilder(voters, first.consents) if first.consents is not None else None,
+        consents=QuorumConsentBuilder(voters, first.consents) if first.consents is not None else None,
         openings=QuorumOpeningProofs(voters, first.openings) if first.openings is not None else None,
         records=FailoverRecordReader(voters) if first.records is not None else None,
         transfers=FailoverTransferBuilder(voters) if first.transfers is not None else None,
@@ -186,7 +186,8 @@ class QuorumLockReader:
 
 
 class FailoverLegBuilder:
-    """`LegBuilder`: building asks nobody, looking for a free place asks the healthiest member."""
+    """`LegBuilder`: building asks nobody, looking for a free place asks the healthiest member. What a lock needs before
+    it is what a quorum says: one endpoint that lags, or lies, would have a transaction sent for nothing, or none."""
 
     def __init__(self, voters: Voters) -> None:
         self._voters = voters
@@ -196,7 +197,9 @@ class FailoverLegBuilder:
         return await self._voters.first(lambda member: member.access.legs.lock_id(terms, taken))
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
-        return await self._voters.first(lambda member: member.access.legs.prepare(terms))
+        return await self._voters.agreed(
+            lambda member: member.access.legs.prepare(terms), f"what a lock of {terms.asset} needs before it"
+        )
 
     def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction:
         return self._builder.lock(terms, lock_id)
@@ -225,8 +228,8 @@ class FailoverTransferBuilder:
         return await self._voters.first(ask)
 
 
-class FailoverConsentBuilder:
-    """`ConsentBuilder`: the healthiest member is asked what an asset takes."""
+class QuorumConsentBuilder:
+    """`ConsentBuilder`: a quorum says what an asset takes, since what is signed for another nonce locks nothing."""
 
     def __init__(self, voters: Voters, builder: ConsentBuilder) -> None:
         self._voters = voters
@@ -237,7 +240,7 @@ class FailoverConsentBuilder:
             consents = member.access.consents
             return None if consents is None else await consents.lock(terms, lock_id, until)
 
-        return await self._voters.first(ask)
+        return await self._voters.agreed(ask, f"what a signed lock of {terms.asset} takes")
 
     def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
         return self._builder.refund(terms, lock_id, until)

@@ -9,6 +9,7 @@ import pytest
 from adapters.endpoints import Member, combine
 from adapters.endpoints.voting import PATIENCE_S, UNDECIDED_S
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
+from adapters.memory.ledger import Allowances
 from adapters.memory.ports import MemoryLockReader
 from core.model.errors import (
     ConflictError,
@@ -195,6 +196,29 @@ def test_reads_fail_over_and_come_back() -> None:
             await w.access.state.balance(w.sender.account, GOLD)
         w.endpoints[0].down = False
         assert await w.access.state.balance(w.sender.account, GOLD) == 1000
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 2])
+def test_what_a_lock_needs_before_it_is_what_a_quorum_shows(behind: int) -> None:
+    """One member does not know yet that the allowance is there; two do."""
+
+    async def scenario(w: World) -> None:
+        w.chain.rules = replace(w.chain.rules, allowances=Allowances(frozenset({GOLD})))
+        terms, _, _ = await w.signed_lock()
+        allowance = await w.access.legs.prepare(terms)
+        assert allowance is not None
+        transactions = w.access.transactions
+        sequence = (await transactions.sequences(w.sender.account)).latest
+        request = transactions.assemble(allowance, sequence, None, None)
+        await transactions.submit(transactions.attach(request, await w.sender.sign(request)))
+        w.endpoints[behind].lag_blocks = 3
+        w.chain.mine()
+        assert await w.access.legs.prepare(terms) is None
+        w.endpoints[(behind + 1) % 3].down = True
+        with pytest.raises(DisagreementError):
+            await w.access.legs.prepare(terms)
 
     play(scenario)
 
