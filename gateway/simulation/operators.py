@@ -182,6 +182,8 @@ async def _pause(record: Record) -> None:
     """`causeway relayer pause`, in the midst of swaps: everything, or one chain; and `resume` after a while."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.OPERATOR_PAUSES])
+    if any(one.sending == "lock" for one in relayer.party.deaths):
+        await hands.until(world, lambda: relayer.service is None, world.clock.now() + STORY_S)
     scope = random.Random(f"scope/{world.plan.seed}").choice([EVERYTHING, *map(scope_of_chain, CHAINS)])
     now_ns = world.clock.now_ns()
     await relayer.database.write(

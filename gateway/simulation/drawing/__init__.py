@@ -126,7 +126,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("ledger", faults.on_ledger),
     ("small", small.in_a_small_town),
     ("withdrawals", operators.with_withdrawals),
-    ("a withdrawal that waits", operators.with_a_withdrawal_that_waits),
+    ("in a hurry", operators.with_a_withdrawal_that_waits),
     ("watchful", operators.with_watchful_guards),
     ("pricing", operators.with_a_price),
     ("gang", deals.with_a_gang),
@@ -134,10 +134,11 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("latecomers", deals.with_latecomers),
     ("leading", operators.with_two_processes),
     ("a store", operators.with_restored_store),
+    ("four at one moment", deals.with_a_batch_that_waits),
     ("doubts", deals.with_doubts),
     ("at a jump", deals.with_somebody_at_a_jump),
-    ("lies about transactions", parties.with_lies_about_transactions),
-    ("an index that lags", parties.with_lagging_endpoints),
+    ("never heard", parties.with_lies_about_transactions),
+    ("late index", parties.with_lagging_endpoints),
     ("uneven", faults.with_uneven_chains),
 )
 """The same of what changes a plan once all parties are there."""

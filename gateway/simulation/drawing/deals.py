@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.simulation.feeds import MAX_AGE_S
-from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, Act, Aim, Deal, Doubt, Plan, Rough, Style, Trouble
+from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, A, Act, Aim, Deal, Doubt, Plan, Rough, Style, Trouble
 
 MIN_DEALS, MAX_DEALS = 14, 24
 """The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
@@ -33,6 +33,8 @@ transaction; in some of them that transaction waits, and one of its locks is ove
 TOGETHER: Final = 4
 HELD_UP_S: Final = (6.0, 25.0)
 """How long it waits: the gates of the others are still open then, or closed."""
+BATCH_SHARE: Final = 0.12
+"""Of small towns in which nothing rough comes and something is slow, those that are about such a transaction alone."""
 NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
 """Trouble that stops a relayer's offers by itself."""
 LATECOMERS: Final = 3
@@ -122,6 +124,39 @@ def with_some_together(source: random.Random, plan: Plan) -> Plan:
         deals[0] = replace(cheat, blabs=True)
     aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.choice(HELD_UP_S)),) if held_up else ()
     return replace(plan, deals=(*deals, *plan.deals[TOGETHER:]), aims=(*aims, *plan.aims))
+
+
+def with_a_batch_that_waits(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns four swaps at one moment and nothing else, the provider's locks in one transaction of a
+    chain with fees, which blocks leave lying; the preimage of one of them becomes public meanwhile."""
+    if source.random() >= BATCH_SHARE or not plan.small or plan.rough or plan.leading or plan.is_calm:
+        return plan
+    second = A if plan.ledger else source.choice(CHAINS)
+    first = next(chain for chain in CHAINS if chain != second)
+    model = replace(plain(plan.deals[0]), first=first, coin=True, start_s=1.0, style=Style.HONEST)
+    honest = [replace(model, number=number, amount=source.randint(1_000, 15_000)) for number in range(1, TOGETHER)]
+    cheat = replace(model, number=0, style=Style.VANISHES, blabs=True, amount=source.randint(1_000, 15_000))
+    relayer, dapp = (
+        replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0)
+        for one in (plan.relayers[0], plan.dapps[0])
+    )
+    return replace(
+        plan,
+        deals=(cheat, *honest),
+        relayers=(relayer,),
+        dapps=(dapp,),
+        fees=plan.fees | {second},
+        expiries=plan.expiries - {second},
+        batches=plan.batches | {second},
+        reorgs=(),
+        spikes=(),
+        bending=False,
+        narrow=False,
+        pricing=None,
+        withdrawals=(),
+        strangers=frozenset(),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*HELD_UP_S)),),
+    )
 
 
 def with_latecomers(source: random.Random, plan: Plan) -> Plan:

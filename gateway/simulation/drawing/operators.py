@@ -12,6 +12,7 @@ from gateway.simulation.plan import (
     STORY_S,
     Act,
     Aim,
+    Death,
     Fall,
     Leading,
     Plan,
@@ -55,6 +56,8 @@ AIMED_FALL_SHARE: Final = 0.5
 FALLEN_S: Final = (3.0, 30.0)
 FROM_CHAIN_SHARE: Final = 0.05
 PAUSED_SHARE: Final = 0.03
+SMALL_PAUSED_SHARE: Final = 0.07
+SIGNED_AND_DOWN_S: Final = (4.0, 8.0)
 STORE_SHARE: Final = 0.06
 
 
@@ -107,10 +110,17 @@ def with_restored_store(source: random.Random, plan: Plan) -> Plan:
 
 
 def with_a_pause(source: random.Random, plan: Plan) -> Plan:
-    """In some towns the same story, and the operator pauses the first relayer for a while."""
-    if source.random() >= PAUSED_SHARE or plan.rough & FORGETFUL:
+    """In some towns the same story, and the operator pauses the first relayer for a while: in some small ones while it
+    is down, and has a lock that was signed and never left."""
+    share = source.random()
+    if share >= (SMALL_PAUSED_SHARE if plan.small else PAUSED_SHARE) or plan.rough & FORGETFUL:
         return plan
-    return also(plan, Rough.OPERATOR_PAUSES, source.uniform(5, STORY_S))
+    at_s = source.uniform(5, STORY_S)
+    if share < PAUSED_SHARE:
+        return also(plan, Rough.OPERATOR_PAUSES, at_s)
+    death = Death(source.uniform(*SIGNED_AND_DOWN_S), sending="lock", after=False)
+    relayer = replace(plan.relayers[0], deaths=(death,), outages=(), locked=0.0)
+    return also(plan, Rough.OPERATOR_PAUSES, 0.0, relayers=(relayer, *plan.relayers[1:]))
 
 
 def with_a_restore_from_the_chains(source: random.Random, plan: Plan) -> Plan:

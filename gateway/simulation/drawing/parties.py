@@ -31,10 +31,10 @@ OF_BALANCES_SHARE: Final = 0.5
 """Of narrow relayers with several endpoints, those one of which lies about balances."""
 LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.DROPPED))
 OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
-OF_TRANSACTIONS_SHARE: Final = 0.08
+OF_TRANSACTIONS_SHARE: Final = 0.1
 """Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about
 transactions."""
-LAGGING_SHARE: Final = 0.06
+LAGGING_SHARE: Final = 0.1
 """Of the same, those whose endpoints know of a transaction a little later than they count it."""
 LAGS_S: Final = 0.4
 """Less than it takes to look as often as somebody else's use of a sequence needs."""

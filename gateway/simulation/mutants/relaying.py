@@ -112,7 +112,7 @@ CHECKING: Final = (
             Edit(
                 INVENTORY,
                 "            found[asset] += times * cost\n",
-                "            pass\n",
+                "            found[asset] += 0\n",
             ),
         ),
     ),

@@ -5,7 +5,6 @@ from typing import Final
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
 PIPELINE, SIGNING = "relayer/transactions/pipeline.py", "relayer/transactions/signing.py"
-LOCKS = "relayer/pump/locks.py"
 FEES, ORDERS = "relayer/transactions/fees.py", "relayer/transactions/orders.py"
 
 SENDING: Final = (
@@ -114,14 +113,6 @@ SENDING: Final = (
         PIPELINE,
         "    reasons |= dict.fromkeys(attempt.without, TAKEN_OUT)\n",
         "    reasons |= dict.fromkeys(range(len(record.items)), TAKEN_OUT)\n",
-    ),
-    Mutant(
-        "locks-together-ask-no-gate",
-        "Locks that share a transaction are signed whatever their gates say by then.",
-        (
-            Edit(LOCKS, "            one.gate(connection)\n", "            pass\n"),
-            Edit(LOCKS, "[one for one in ready if one.is_open(c)]", "[*ready]"),
-        ),
     ),
     plant(
         "all-of-it-stays-in-the-batch",

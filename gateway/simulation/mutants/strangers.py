@@ -110,13 +110,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "max(row.epoch, 1)",
     ),
     plant(
-        "tower-forgets-the-revealed",
-        "A watchtower that hears of a swap late does not learn what was revealed before.",
-        "relayer/watchtower.py",
-        "    if preimage is not None:\n        found.append",
-        "    if preimage is not None and not connection:\n        found.append",
-    ),
-    plant(
         "watches-pay-for-one-lock-each",
         "Every watch that names a lock sends its own exit.",
         "relayer/pump/neighbours.py",
