@@ -23,6 +23,9 @@ OLDER_S: Final = 12.0
 RESTORE_S: Final = 2.0
 COPY_SHARE: Final = 0.4
 """Of databases that are lost, those of which there is an older copy, when the chains are read as well."""
+HALF_CLAIMED_SHARE: Final = 0.5
+LOOKED_FOR_S: Final = 8.0
+"""How long a relayer is down until its disk is given up: what is read then has its locks."""
 LONG_S: Final = 60.0
 ON_THE_COPY_S: Final = 15.0
 """How long a relayer runs on an older copy before the newer one is found."""
@@ -101,17 +104,24 @@ async def _empty(record: Record) -> None:
 
 
 async def _restore_from_chain(record: Record) -> None:
-    """The disk is lost, and there is no copy, or an older one: open locks are found again from the chains."""
+    """The disk is lost, and there is no copy, or an older one: open locks are found again from the chains. In some of
+    the small towns it is lost as an initiator reveals: one leg is claimed by then, and the other one stands."""
     world, relayer = record.world, record.relayers[0]
-    await world.clock.sleep(world.plan.at_s[Rough.FROM_CHAIN])
-    if random.Random(f"a copy/{world.plan.seed}").random() < COPY_SHARE:
+    reveals = world.plan.small and random.Random(f"half claimed/{world.plan.seed}").random() < HALF_CLAIMED_SHARE
+    down_s = RESTORE_S
+    if reveals and await hands.until(world, lambda: _has_revealed(record), world.clock.now() + STORY_S):
+        world.faults["lost-at-a-reveal"] += 1
+        down_s = LOOKED_FOR_S
+    elif not reveals:
+        await world.clock.sleep(world.plan.at_s[Rough.FROM_CHAIN])
+    if not reveals and random.Random(f"a copy/{world.plan.seed}").random() < COPY_SHARE:
         database, copied_s = relayer.database.copy(), world.clock.now()
         await world.clock.sleep(OLDER_S)
     else:
         database, copied_s = memory_database(), 0.0
         await database.write(create_schema)
     relayer.restores = True
-    await _start_with(record, relayer, database, copied_s or world.clock.now())
+    await _start_with(record, relayer, database, copied_s or world.clock.now(), down_s)
     record.forgotten.append((relayer.name, copied_s, world.clock.now()))
     lost_s = world.clock.now()
     if not await hands.until(world, lambda: not relayer.restores, lost_s + LONG_S):
@@ -140,15 +150,22 @@ async def _restore_store(record: Record) -> None:
     world.faults["store-restored"] += 1
 
 
+def _has_revealed(record: Record) -> bool:
+    """Return true once an honest initiator of the first relayer has sent its claim."""
+    return any(one.party == record.dapps[0].name and one.body.preimages for one in record.world.wire.sent)
+
+
 def _has_locked(record: Record, process: Process) -> bool:
     return any(one.party == process.name and one.body.locks for one in record.world.wire.sent)
 
 
-async def _start_with(record: Record, relayer: Process, database: InlineDatabase, copied_s: float) -> None:
+async def _start_with(
+    record: Record, relayer: Process, database: InlineDatabase, copied_s: float, down_s: float = RESTORE_S
+) -> None:
     """Whatever it is doing, also if it is down already: its next life has the other database, which was made, or
     copied, then (Unix seconds)."""
     relayer.replacement = database
-    relayer.kill(RESTORE_S)
+    relayer.kill(down_s)
     await hands.until(record.world, lambda: relayer.database is database, record.world.clock.now() + LONG_S)
     emptied_s, _ = record.unadopted.get(relayer.name, (0.0, 0.0))
     if copied_s < emptied_s:  # a copy from before the loss knows the accounts

@@ -264,6 +264,8 @@ class Deal:
     """The cheat locks under the same terms once more, when the provider has locked; a reorg takes that lock out."""
     blabs: bool = False
     """The cheat publishes its preimage once the provider's lock has left, together with others."""
+    blabs_late: bool = False
+    """And not before the provider's gate has closed."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
     gives_as: int | None = None

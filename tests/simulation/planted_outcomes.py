@@ -1,6 +1,8 @@
 """Planted violations about signed forms, prices, and what a database says became of its transactions."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import sqlalchemy as sa
 
@@ -9,7 +11,7 @@ from core.runtime import journal
 from gateway.simulation.plan import A, B, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.verdict import gates
-from gateway.simulation.verdict.record import Refusal
+from gateway.simulation.verdict.record import Agreed, Refusal
 from htlc import events
 from htlc.model import Leg, Role
 from relayer.pump import swaps
@@ -133,17 +135,38 @@ async def voided_too_early(stage: Stage) -> None:
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     unsigned, _ = stage.lock_of(agreed.participant_leg)
     stage.note(stage.relayer, B, await stage.sign(stage.relayer, unsigned, 0))
+    await _hears_of_its_lock(stage, agreed, events.EffectVoided)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def failed_and_there(stage: Stage) -> None:
+    """The provider's machine hears that its lock failed for good, and a block holds it."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await _hears_of_its_lock(stage, agreed, partial(events.EffectReverted, reason="left out", final=True), shown=2)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+    await stage.told(stage.relayer, agreed, *stage.history(agreed))
+    await stage.relayer.database.write(lambda c: c.execute(sa.update(journal.outbox).values(status="done")))
+
+
+async def _hears_of_its_lock(
+    stage: Stage, agreed: Agreed, outcome: Callable[[str, int], events.EffectOutcome], shown: int = 0
+) -> None:
+    """The provider is asked to lock, does so, and its machine is told this outcome; nothing is asked of it any more.
+    Before that it hears of so many things more that the chains show."""
     await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
-    seen, final = stage.history(agreed)
+    seen, final, *more = stage.history(agreed)
     verified = events.LockVerified(Leg.INITIATOR, seen.lock_id, seen.block, int(agreed.agreed_at_s) + 3)
     await stage.told(stage.relayer, agreed, seen, final, verified)
     state = await stage.relayer.database.read(lambda c: swaps.load(c, agreed.swap_id))
     asked = state.attempts["fund-participant"].sequence
     await stage.told(stage.relayer, agreed, events.EffectSubmitted("fund-participant", asked, b"\1" * 32))
-    await stage.told(stage.relayer, agreed, events.EffectVoided("fund-participant", asked))
+    await stage.told(stage.relayer, agreed, *more[:shown], outcome("fund-participant", asked))
     await stage.relayer.database.write(lambda c: c.execute(sa.update(journal.outbox).values(status="done")))
-    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
-    await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
 async def refused_freely(stage: Stage) -> None:

@@ -679,6 +679,7 @@ ALSO = {
     ("story", "kind"),
     [
         (planted_outcomes.tower_asleep, Kind.EXIT_SENT_LATE),
+        (planted_outcomes.failed_and_there, Kind.OUTCOME_OFF_CHAIN),
         (planted_outcomes.exposed_under_two_names, Kind.EXPOSURE_TO_ONE),
         (planted_outcomes.funded_in_the_second_of_the_gate, Kind.FUNDED_TOO_LATE),
     ],

@@ -35,6 +35,9 @@ HELD_UP_S: Final = (6.0, 25.0)
 """How long it waits: the gates of the others are still open then, or closed."""
 BATCH_SHARE: Final = 0.12
 """Of small towns in which nothing rough comes and something is slow, those that are about such a transaction alone."""
+LATE_WORD_SHARE: Final = 0.4
+"""Of these, the ones in which the preimage becomes public when the gates of the others have closed."""
+HELD_UP_LONG_S: Final = (28.0, 34.0)
 NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
 """Trouble that stops a relayer's offers by itself."""
 LATECOMERS: Final = 3
@@ -135,7 +138,10 @@ def with_a_batch_that_waits(source: random.Random, plan: Plan) -> Plan:
     first = next(chain for chain in CHAINS if chain != second)
     model = replace(plain(plan.deals[0]), first=first, coin=True, start_s=1.0, style=Style.HONEST)
     honest = [replace(model, number=number, amount=source.randint(1_000, 15_000)) for number in range(1, TOGETHER)]
-    cheat = replace(model, number=0, style=Style.VANISHES, blabs=True, amount=source.randint(1_000, 15_000))
+    late = source.random() < LATE_WORD_SHARE
+    cheat = replace(
+        model, number=0, style=Style.VANISHES, blabs=True, blabs_late=late, amount=source.randint(1_000, 15_000)
+    )
     relayer, dapp = (
         replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0)
         for one in (plan.relayers[0], plan.dapps[0])
@@ -155,7 +161,7 @@ def with_a_batch_that_waits(source: random.Random, plan: Plan) -> Plan:
         pricing=None,
         withdrawals=(),
         strangers=frozenset(),
-        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*HELD_UP_S)),),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*(HELD_UP_LONG_S if late else HELD_UP_S))),),
     )
 
 

@@ -87,13 +87,6 @@ OPERATING: Final[tuple[Mutant, ...]] = (
         "            if ours.status is not LockStatus.LOCKED:",
     ),
     plant(
-        "restore-reads-no-past",
-        "What is restored from the chains hears of nothing that has happened before.",
-        RECOVERY,
-        "    swaps.take(connection, one.swap_id, past_events(connection, agreement), now_ns=now_ns)",
-        "    past_events(connection, agreement)",
-    ),
-    plant(
         "guard-sets-nothing",
         "Relayers offer as before, whatever their guard sees.",
         GUARD,

@@ -12,7 +12,7 @@ from core.runtime import journal
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import FORGETFUL, Rough
 from gateway.simulation.process import Process
-from gateway.simulation.verdict.chains import events_of
+from gateway.simulation.verdict.chains import all_locks, events_of
 from gateway.simulation.verdict.forms import locks_of, may_be_mined
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
@@ -90,6 +90,8 @@ def _journal(
                     yield Problem(Kind.FINAL_TOO_EARLY, text)
             case events.EffectVoided(kind=kind) if kind in FUND_KINDS and not forgets:
                 yield from _voided(record, party, who, state.agreement.terms(leg_of(kind)), entry.recorded_ns)
+            case events.EffectReverted(kind=kind, final=True) if kind in FUND_KINDS and not forgets:
+                yield from _failed(record, who, state.agreement.terms(leg_of(kind)))
         if isinstance(event, events.EffectFinal) and not _is_shown(event, state, shown):
             yield Problem(Kind.OUTCOME_OFF_CHAIN, f"{who}: {event.kind} is done, and its block shows nothing of it")
 
@@ -99,6 +101,12 @@ def _voided(record: Record, party: str, who: str, terms: LockTerms, at_ns: int) 
     forms = locks_of(record, party, terms, at_ns / NS_PER_S)
     if any(may_be_mined(record, one, final) for one in forms if one.raw in record.world.wire.accepted):
         yield Problem(Kind.VOIDED_TOO_EARLY, f"{who} calls its lock impossible, and a block may still hold it")
+
+
+def _failed(record: Record, who: str, terms: LockTerms) -> Iterator[Problem]:
+    """A lock is asked for once: what failed for good is in no block."""
+    if any(lock.terms == terms for lock in all_locks(record.world.chains[terms.chain])):
+        yield Problem(Kind.OUTCOME_OFF_CHAIN, f"{who} says that its lock failed in a final block, and it stands")
 
 
 def _is_shown(event: events.EffectFinal, state: SwapState, shown: dict[ChainId, list[LoggedEvent]]) -> bool:
