@@ -91,7 +91,9 @@ class Consent:
 
 
 class Draft(Protocol):
-    """A transaction that waits for a consent."""
+    """A transaction that waits for a consent. Two of the same are equal: a quorum compares them."""
+
+    def __hash__(self) -> int: ...
 
     @property
     def consent(self) -> Consent: ...
