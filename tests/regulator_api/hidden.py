@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.runtime.clock import ManualClock
 from core.runtime.database import Database
-from regulator_api.knowledge.store import parsed_entity, state_entity, state_own
+from regulator_api.knowledge.store import import_list, parsed_entity, state_entity, state_own
 from regulator_api.knowledge.tags import Statement
 from regulator_api.service import SupervisedChain
 from tests.indexer.world import A, B, World
@@ -36,10 +36,12 @@ async def hiding(database: Database, members: int) -> AsyncIterator[tuple[Api, l
 
         def write(connection: Connection) -> None:
             said = {"sha256": bytes(32), "who": "a test", "now_ns": world.clock.now_ns()}
-            for number in range(members):
-                for country in ("CH", "FR"):
-                    subject, entity = f"{A}:{country.lower()}{number:06x}", f"{country.lower()}-{number % 20}"
-                    state_own(connection, statement(subject, country, entity), **said)  # type: ignore[arg-type]
+            crowd = [
+                statement(f"{A}:{country.lower()}{number:06x}", country, f"{country.lower()}-{number % 20}")
+                for number in range(members)
+                for country in ("CH", "FR")
+            ]
+            import_list(connection, "crowd", "tags", crowd, published_s=0, **said)  # type: ignore[arg-type]
             for party in sorted(parties):
                 state_own(connection, statement(party, "FR", "hidden"), **said)  # type: ignore[arg-type]
             state_entity(connection, parsed_entity("hidden", "Hidden", "FR", None), **said)  # type: ignore[arg-type]
