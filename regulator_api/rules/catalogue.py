@@ -68,13 +68,13 @@ class Typology:
 _ALL: Final = (
     Typology(
         "structuring",
-        1,
+        2,
         "Payments kept just below a threshold",
         StructuringParameters,
         lambda p, *_: Structuring(p),
     ),
     Typology("velocity", 1, "A day far above the usual", VelocityParameters, lambda p, *_: Velocity(p)),
-    Typology("pass_through", 1, "A large sum in and out again", PassThroughParameters, lambda p, *_: PassThrough(p)),
+    Typology("pass_through", 2, "A large sum in and out again", PassThroughParameters, lambda p, *_: PassThrough(p)),
     Typology(
         "accumulation",
         2,
@@ -106,11 +106,11 @@ _ALL: Final = (
         IndirectSanctionsParameters,
         judge=paths.indirect_sanctions,
     ),
-    Typology("peel_chain", 1, "A sum handed on and on", PeelChainParameters, judge=paths.peel_chain),
+    Typology("peel_chain", 2, "A sum handed on and on", PeelChainParameters, judge=paths.peel_chain),
     Typology(
         "chain_hopping", 1, "A sum carried over several chains", ChainHoppingParameters, judge=paths.chain_hopping
     ),
-    Typology("round_trip", 1, "A sum comes back to its origin", RoundTripParameters, judge=paths.round_trip),
+    Typology("round_trip", 2, "A sum comes back to its origin", RoundTripParameters, judge=paths.round_trip),
 )
 TYPOLOGIES: Final[Mapping[str, Typology]] = {typology.name: typology for typology in _ALL}
 

@@ -5,7 +5,7 @@ compared again. So the state at a move depends on a fixed span of moves before i
 """
 
 from collections import deque
-from typing import Final
+from typing import Final, NamedTuple
 
 from regulator_api.rules.history import DAY_S, HOUR_S, OUT, Kind, Place, Seen, chain_of
 from regulator_api.rules.observation import Link, Reference, shown
@@ -20,65 +20,103 @@ LINK_FLOOR: Final = 1_000
 MAX_LOTS: Final = 16
 """Payments in within `LINK_S`; of an account with more nobody can say which of them left, so it makes no links."""
 HOPPING_S: Final = HOUR_S
+HELD_H: Final = 72
 MAX_WINDOW: Final = 1_000
 """Moves of 72 hours that gathering rules look at; an account with more raises none of theirs until it has fewer."""
+
+
+class _Lot(NamedTuple):
+    """A large payment in. `came_before`, `left_before`: what had come and left before it. `empty`: the account had kept
+    little of that."""
+
+    time_s: int
+    value: int
+    came_before: int
+    left_before: int
+    move: Reference
+    sender: str
+    empty: bool
 
 
 class PassThrough:
     """A payment in of at least `floor`, after which `out_pm` to `over_pm` of all that came in since has left again, by
     at most `max_outs` payments within `within_h` hours.
 
-    Not judged while more than `max_lots` such payments are open. If the payments out cross to three chains or more
-    within an hour, `chains` says so.
+    Not if more than `held_pm` of the payment in was there already, of what had come in the `HELD_H` hours before: an
+    account that holds others' money, as a pool does, now and then pays out by chance what has just come. Not judged
+    while more than `max_lots` such payments are open. If the payments out cross to three chains or more within an
+    hour, `chains` says so.
     """
 
-    __slots__ = ("_in", "_lots", "_out", "_outs", "_p")
+    __slots__ = ("_held", "_hours", "_in", "_lots", "_out", "_outs", "_p")
 
     def __init__(self, parameters: PassThroughParameters) -> None:
         self._p = parameters
         self._in = self._out = 0
-        self._lots: deque[tuple[int, int, int, int, Reference, str]] = deque(maxlen=parameters.max_lots + 1)
+        self._hours: deque[list[int]] = deque()
+        self._held = 0
+        self._lots: deque[_Lot] = deque(maxlen=parameters.max_lots + 1)
         self._outs: deque[tuple[int, int, Reference, str]] = deque(maxlen=parameters.max_outs + 1)
 
     def step(self, m: Seen, found: list[Finding]) -> None:
         time_s, value, p = m.time_s, m.value, self._p
         lots = self._lots
-        while lots and lots[0][0] < time_s - p.within_h * HOUR_S:
+        while lots and lots[0].time_s < time_s - p.within_h * HOUR_S:
             lots.popleft()
         if value < 0:
             return
         if m.direction != OUT:
             if value >= p.floor:
-                lots.append((time_s, value, self._in, self._out, Reference(Place(*m[:5]), m.account), m.other))
+                empty = self._held_before(time_s) * 1_000 <= p.held_pm * value
+                lots.append(
+                    _Lot(time_s, value, self._in, self._out, Reference(Place(*m[:5]), m.account), m.other, empty)
+                )
             self._in += value
+            self._hold(time_s, value)
             return
         self._out += value
+        self._hold(time_s, -value)
         reached = chain_of(m.other) if m.kind == Kind.CROSSING else ""
         self._outs.append((time_s, value, Reference(Place(*m[:5]), m.account), reached))
         if not lots or len(lots) > p.max_lots:
             return
         for lot in lots:
-            came, left = self._in - lot[2], self._out - lot[3]
-            if p.out_pm * came <= left * 1_000 <= p.over_pm * came:
+            came, left = self._in - lot.came_before, self._out - lot.left_before
+            if lot.empty and p.out_pm * came <= left * 1_000 <= p.over_pm * came:
                 self._find(m, lot, came, left, found)
 
-    def _find(
-        self, m: Seen, lot: tuple[int, int, int, int, Reference, str], came: int, left: int, found: list[Finding]
-    ) -> None:
-        outs = [one for one in self._outs if one[2].place > lot[4].place]
+    def _hold(self, time_s: int, value: int) -> None:
+        hour, hours = time_s // HOUR_S, self._hours
+        self._held += value
+        if hours and hours[-1][0] == hour:
+            hours[-1][1] += value
+            return
+        hours.append([hour, value])
+        while hours[0][0] < hour - HELD_H:
+            self._held -= hours.popleft()[1]
+
+    def _held_before(self, time_s: int) -> int:
+        """Return what the account kept of the payments of the hours before, the one of `time_s` included."""
+        hour, hours = time_s // HOUR_S, self._hours
+        while hours and hours[0][0] < hour - HELD_H:
+            self._held -= hours.popleft()[1]
+        return self._held
+
+    def _find(self, m: Seen, lot: _Lot, came: int, left: int, found: list[Finding]) -> None:
+        outs = [one for one in self._outs if one[2].place > lot.move.place]
         if len(outs) > self._p.max_outs:
             return
-        reached = {one[3] for one in outs if one[3] and one[0] <= lot[0] + HOPPING_S}
+        reached = {one[3] for one in outs if one[3] and one[0] <= lot.time_s + HOPPING_S}
         figures = (
-            ("value_in", lot[1]),
+            ("value_in", lot.value),
             ("came", came),
             ("left", left),
             ("floor", self._p.floor),
-            ("hours", (m.time_s - lot[0]) // HOUR_S),
+            ("hours", (m.time_s - lot.time_s) // HOUR_S),
             ("chains", len(reached)),
         )
-        anchor = "/".join(map(str, lot[4].place))
-        found.append((anchor, lot[0], shown((lot[4], *(one[2] for one in outs))), (lot[5],), figures))
+        anchor = "/".join(map(str, lot.move.place))
+        found.append((anchor, lot.time_s, shown((lot.move, *(one[2] for one in outs))), (lot.sender,), figures))
 
 
 class Links:

@@ -35,6 +35,7 @@ class StructuringParameters(Parameters, frozen=True, kw_only=True, forbid_unknow
     """Payments just below `threshold`: at least `near_pm` of it, and not all of it.
 
     `more`: how many payments more than `min_count` it takes over a week, and as many again over a month.
+    `standing_days`: equal payments to one receiver that come at least so far apart count once.
     """
 
     history_s: ClassVar[int] = 31 * 86_400
@@ -43,6 +44,7 @@ class StructuringParameters(Parameters, frozen=True, kw_only=True, forbid_unknow
     min_count: Count = 3
     more: Annotated[int, msgspec.Meta(ge=0, le=100)] = 1
     share_pm: Share = 500
+    standing_days: Days = 5
 
 
 class VelocityParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,15 +59,17 @@ class VelocityParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_f
 
 
 class PassThroughParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A large payment in, and its value out again."""
+    """A large payment in, and its value out again. `held_pm`: how much, of the payment in, the account may have kept of
+    what came in the three days before."""
 
-    history_s: ClassVar[int] = 4 * 86_400
+    history_s: ClassVar[int] = 7 * 86_400
     floor: Money = 1_000_000
     out_pm: Share = 900
     over_pm: Annotated[int, msgspec.Meta(ge=1_000, le=10_000)] = 1_100
     within_h: Hours = 24
     max_lots: Count = 16
     max_outs: Count = 10
+    held_pm: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 500
 
 
 class _BurstParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -163,7 +167,7 @@ class RoundTripParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_
 
     min_transfers: Annotated[int, msgspec.Meta(ge=2, le=15)] = 3
     max_transfers: Annotated[int, msgspec.Meta(ge=2, le=15)] = 8
-    keep_pm: Share = 950
+    keep_pm: Share = 900
     within_days: Days = 30
     floor: Money = 100_000
 

@@ -42,15 +42,16 @@ def path_to(last: Link, before: LookUp) -> list[Link]:
 
 
 def peel_chain(rule: str, p: PeelChainParameters, path: Path, _: NameOf) -> Iterable[Observation]:
-    """`min_hops` accounts in a row each hand on `keep_pm` or more of what came, within a day, to another one."""
-    part = list(path)
-    for at in range(len(path) - 1, -1, -1):
-        link = path[at]
+    """`min_hops` different accounts in a row each hand on `keep_pm` or more of what came, within a day, to another
+    one. The row begins behind the last account that is in it twice."""
+    part: list[Link] = []
+    for link in reversed(path):
         slow = link.left.time_s - link.arrived.time_s > HOP_S
-        if slow or link.value_out * 1_000 < p.keep_pm * link.value_in or link.to == link.account:
-            part = list(path[at + 1 :])
+        again = any(one.account == link.account for one in part)
+        if slow or again or link.value_out * 1_000 < p.keep_pm * link.value_in or link.to == link.account:
             break
-    if len(part) >= p.min_hops and part[0].value_in >= p.floor and len({link.account for link in part}) == len(part):
+        part.insert(0, link)
+    if len(part) >= p.min_hops and part[0].value_in >= p.floor:
         yield _observed(rule, part, part[0].subject, (("hops", len(part)), ("min_hops", p.min_hops)))
 
 

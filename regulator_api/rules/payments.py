@@ -27,7 +27,8 @@ class Structuring:
     """Payments in [near_pm · threshold, threshold) out of one subject, over all chains together.
 
     Found at a payment if within 1, 7 or 30 days at least `min_count` of these (`more` of them for each longer span) sum
-    to the threshold or more, and are at least `share_pm` of all the payments of that span.
+    to the threshold or more, and are at least `share_pm` of all the payments of that span. A standing order counts
+    once: payments of exactly one amount to one receiver, each `standing_days` or more after the one before.
     """
 
     __slots__ = ("_days", "_low", "_near", "_p")
@@ -35,7 +36,7 @@ class Structuring:
     def __init__(self, parameters: StructuringParameters) -> None:
         self._p = parameters
         self._low = -(-parameters.threshold * parameters.near_pm // 1_000)
-        self._near: deque[tuple[int, int, Reference]] = deque(maxlen=MAX_NEAR)
+        self._near: deque[tuple[int, int, Reference, tuple[str, str, int]]] = deque(maxlen=MAX_NEAR)
         self._days: deque[list[int]] = deque()
 
     def step(self, m: Seen, found: list[Finding]) -> None:
@@ -53,17 +54,19 @@ class Structuring:
         if not self._low <= value < self._p.threshold:
             return
         near = self._near
-        near.append((time_s, value, Reference(Place(*m[:5]), m.account)))
+        near.append((time_s, value, Reference(Place(*m[:5]), m.account), (m.other, m.asset, m.amount)))
         while near[0][0] <= time_s - 30 * DAY_S:
             near.popleft()
         if len(near) >= self._p.min_count:
             self._judge(time_s, found)
 
     def _judge(self, time_s: int, found: list[Finding]) -> None:
-        p = self._p
+        p, single = self._p, self._without_standing_orders()
+        if len(single) < p.min_count:
+            return
         for longer, span in enumerate(SPANS_DAYS):
             least = p.min_count + longer * p.more
-            counted = [one for one in self._near if one[0] > time_s - span * DAY_S]
+            counted = [one for one in single if one[0] > time_s - span * DAY_S]
             if len(counted) < least:
                 continue
             total = sum(one[1] for one in counted)
@@ -82,6 +85,16 @@ class Structuring:
             )
             found.append(("", counted[0][0], shown(one[2] for one in counted), (), figures))
             return
+
+    def _without_standing_orders(self) -> list[tuple[int, int, Reference]]:
+        last_s: dict[tuple[str, str, int], int] = {}
+        single = []
+        for time_s, value, move, order in self._near:
+            before_s = last_s.get(order)
+            if before_s is None or time_s - before_s < self._p.standing_days * DAY_S:
+                single.append((time_s, value, move))
+            last_s[order] = time_s
+        return single
 
 
 class Velocity:

@@ -1,5 +1,7 @@
 """Each typology on the story that it is about, and on the nearest honest one."""
 
+from itertools import pairwise
+
 import pytest
 
 from core.model.errors import RejectedError
@@ -55,6 +57,21 @@ def test_near_payments_among_many_others_pass() -> None:
     assert story.found("structuring") == []
 
 
+@pytest.mark.parametrize(("days", "cents", "found"), [(7, 0, False), (4, 0, True), (7, 1, True)])
+def test_standing_order_below_the_threshold_counts_once(days: int, cents: int, found: bool) -> None:
+    story = Story()
+    for number in range(6):
+        story.pay(T0 + number * days * DAY, "ann", "landlord", 95_000 + number * cents)
+    assert bool(story.found("structuring")) is found
+
+
+def test_equal_payments_within_hours_are_no_standing_order() -> None:
+    story = Story()
+    for number in range(3):
+        story.pay(T0 + number * HOUR, "ann", "shop", 95_000)
+    assert len(story.found("structuring")) == 1
+
+
 def test_one_account_without_an_entity_is_judged_alone() -> None:
     story = Story()
     for hour, chain in enumerate((A, B, C)):
@@ -96,6 +113,33 @@ def test_pass_through_needs_nearly_all_of_it_in_a_day(outs: tuple[int, ...], hou
     assert bool(alerts) is found
     if alerts:
         assert _figures(alerts[0])["left"] == sum(outs)
+
+
+@pytest.mark.parametrize(("before", "found"), [(0, True), (500_000, True), (500_001, False)])
+def test_pass_through_is_of_an_account_that_held_little(before: int, found: bool) -> None:
+    story = Story()
+    if before:
+        story.pay(T0 - 72 * HOUR, "other", "cy", before)
+    story.pay(T0, "payer", "cy", 1_000_000)
+    story.pay(T0 + HOUR, "cy", "onward", 1_000_000)
+    assert bool([one for one in story.found("pass_through") if one.subject == on(A, "cy")]) is found
+
+
+def test_what_came_long_before_and_stayed_does_not_count() -> None:
+    story = Story()
+    story.pay(T0 - 74 * HOUR, "other", "cy", 9_000_000)
+    story.pay(T0, "payer", "cy", 1_000_000)
+    story.pay(T0 + HOUR, "cy", "onward", 1_000_000)
+    assert [one.subject for one in story.found("pass_through")] == [on(A, "cy")]
+
+
+def test_pool_that_holds_the_money_of_many_passes_none_through() -> None:
+    story = Story()
+    for number in range(12):
+        story.pay(T0 + number * 2 * HOUR, f"in{number}", "pool", 1_000_000)
+        if number > 3:
+            story.pay(T0 + number * 2 * HOUR + 600, "pool", f"out{number}", 997_000)
+    assert [one for one in story.found("pass_through") if one.subject == on(A, "pool")] == []
 
 
 def test_labelled_exchange_may_pass_money_through() -> None:
@@ -189,6 +233,17 @@ def test_four_relays_are_not_a_peel_chain_yet() -> None:
     assert story.found("peel_chain") == []
 
 
+def test_peel_chain_begins_behind_an_account_passed_twice() -> None:
+    story, cents = Story(), 2_000_000
+    path = ["source", "p0", "p1", "p0", "p2", "p3", "p4", "p5", "exit"]
+    for hop, (payer, payee) in enumerate(pairwise(path)):
+        story.pay(T0 + hop * 2 * HOUR, payer, payee, cents)
+        cents = cents * 98 // 100
+    found = story.found("peel_chain")
+    assert max(_figures(one)["hops"] for one in found) == 6
+    assert on(A, "p1") in {one.subject for one in found}
+
+
 def test_chain_hopping_follows_joined_swaps() -> None:
     story = Story()
     story.pay(T0, "source", "hal", 1_000_000, A)
@@ -209,6 +264,16 @@ def test_swap_that_nothing_joins_breaks_the_path() -> None:
     story.swap(T0 + 3 * HOUR, "hal", "maker", B, C, 995_000, 2)
     story.pay(T0 + 4 * HOUR, "hal", "exit", 994_000, C)
     assert story.found("chain_hopping") == []
+
+
+@pytest.mark.parametrize(("lost", "found"), [(1, 1), (2, 0)])
+def test_round_trip_of_eight_may_lose_a_tenth(lost: int, found: int) -> None:
+    story, cents = Story(), 500_000
+    path = ["origin", *(f"r{hop}" for hop in range(7)), "origin"]
+    for hop, (payer, payee) in enumerate(pairwise(path)):
+        story.pay(T0 + hop * HOUR, payer, payee, cents)
+        cents = cents * (100 - lost) // 100
+    assert len(story.found("round_trip")) == found
 
 
 @pytest.mark.parametrize(("transfers", "found"), [(2, 0), (3, 1), (6, 1), (9, 0)])
@@ -311,7 +376,7 @@ def test_move_without_a_rate_raises_no_alert_of_value() -> None:
 def test_parameters_of_a_jurisdiction_go_before_the_default() -> None:
     rules = RuleSet([*default_rules(), with_rule("structuring", {"threshold": 300_000}, "JP", from_s=T0)])
     ours = rules.rules[[rule.rule_id for rule in rules.rules].index("structuring-test")]
-    default = next(rule for rule in rules.rules if rule.rule_id == "structuring-1")
+    default = next(rule for rule in rules.rules if rule.rule_id == "structuring-2")
     assert rules.applies(ours, "JP", T0)
     assert not rules.applies(default, "JP", T0)
     assert rules.applies(default, "JP", T0 - 1)
