@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from core.model.consortium import ADDRESS_BYTES, caip_account, decode_leaf
+from core.model.consortium import ADDRESS_BYTES, address, caip_account, decode_leaf, decode_transaction
 from core.model.consortium_orders import HELD, HeldLeaf, held_key
 from core.model.errors import RejectedError
 from core.model.questions import (
@@ -24,6 +24,8 @@ from core.model.questions import (
     RecordQuestion,
     StorageAnswer,
     StorageQuestion,
+    TransactionAnswer,
+    TransactionQuestion,
 )
 from core.model.uris import print_uri
 from core.proofs.evidence import ETHEREUM_LOG, ETHEREUM_TOKEN, Trusted, Verified
@@ -108,6 +110,8 @@ def about(question: Question) -> str:
             return f"lane {question.lane} of {question.sender} in {question.holder}"
         case LogQuestion():
             return f"log {question.index} of transaction 0x{question.transaction.hex()} on {question.chain}"
+        case TransactionQuestion():
+            return f"transaction {question.transaction.hex()} on {question.chain}"
 
 
 def what(answer: Answer) -> str:
@@ -139,6 +143,8 @@ def what(answer: Answer) -> str:
             return (
                 f"the transaction {_outcome(answer)}; {answer.log.contract} logged {topics}: {_text(answer.log.data)}"
             )
+        case TransactionAnswer():
+            return _transaction(answer)
         case StorageAnswer():
             return f"0x{answer.word:064x}, which is {answer.word}; code {answer.code_hash.hex()}"
 
@@ -148,10 +154,10 @@ def _hold(proven: Verified) -> str:
     question, answer = proven.question, proven.answer
     if not isinstance(question, LeafQuestion) or not isinstance(answer, LeafAnswer):
         return ""
-    address = question.key.removeprefix(HELD)
-    if question.key != held_key(address) or len(address) != ADDRESS_BYTES:
+    raw = question.key.removeprefix(HELD)
+    if question.key != held_key(raw) or len(raw) != ADDRESS_BYTES:
         return ""
-    account = caip_account(question.chain, address)
+    account = caip_account(question.chain, raw)
     if answer.value is None:
         return f"no order holds {account}"
     try:
@@ -218,6 +224,18 @@ def _span(seconds: int) -> str:
 
 def _outcome(answer: LogAnswer) -> str:
     return "succeeded" if answer.succeeded else "was reverted"
+
+
+def _transaction(answer: TransactionAnswer) -> str:
+    """Who signed it, what it asks for, and if it took effect. A block may have bytes that nobody can read."""
+    ended = "it took effect" if not answer.code else f"it failed with code {answer.code}, and nothing of it took effect"
+    try:
+        body = decode_transaction(answer.raw).body
+        who = address(body.public_key).hex()
+        said = [str(one.__struct_config__.tag) for one in body.messages]
+    except RejectedError:
+        return f"{len(answer.raw)} bytes that nobody can read; {ended}"
+    return f"signed by {who}: {', '.join(said[:MAX_SHOWN_ENTRIES])} ({len(said)} messages); {ended}"
 
 
 def _text(raw: bytes) -> str:

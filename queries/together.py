@@ -10,7 +10,7 @@ from typing import Final
 
 from core.model.errors import CausewayError, RejectedError
 from core.model.ports import Prover
-from core.model.questions import Evidence, LogQuestion
+from core.model.questions import LASTING, Evidence
 from core.model.types import ChainId, Height
 from core.model.uris import Asked
 
@@ -70,7 +70,7 @@ def check_together(asked: Sequence[Asked]) -> Mapping[ChainId, Height]:
 
 
 def _has_own_height(asked: Asked) -> bool:
-    return isinstance(asked.question, LogQuestion)
+    return isinstance(asked.question, LASTING)
 
 
 async def _prove(prover: Prover, asked: Asked, at: Height | None, trusted: Height | None) -> Answered:

@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from adapters.consortium.rpc import CometRpc, count_of, parsed
+from adapters.consortium.raw_blocks import RawBlock, fetch_block
+from adapters.consortium.results import BlockResults
+from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, count_of, parsed
 from adapters.consortium.state import query
 from core.model.consortium import (
     attested_header_key,
@@ -18,10 +20,13 @@ from core.model.consortium import (
     attested_latest_key,
     sequence_count_key,
     sequence_key,
+    transaction_hash,
 )
 from core.model.errors import CausewayError, NotFoundError, NotYetFinalError, RejectedError, RetryableError
-from core.model.questions import Anchor, Evidence, Question
+from core.model.questions import Anchor, Evidence, Question, TransactionQuestion
 from core.model.types import ChainId, Height, Seconds
+from core.proofs import merkle
+from core.proofs.cometbft.encoding import encode_tx_result
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import (
     integer_from_json,
@@ -31,9 +36,17 @@ from core.proofs.cometbft.json import (
     validator_from_json,
 )
 from core.proofs.cometbft.light_client import TWO_THIRDS, verify_commit_trusting, verify_light_block
-from core.proofs.cometbft.types import MAX_VALIDATORS, Header, LightBlock, SignedHeader, ValidatorSet
+from core.proofs.cometbft.types import MAX_VALIDATORS, Header, LightBlock, SignedHeader, TxResult, ValidatorSet
 from core.proofs.errors import NotEnoughTrustError, ProofError
-from core.proofs.evidence import ConsortiumProof, StateEntry, Trail, consortium_evidence, needed_keys
+from core.proofs.evidence import (
+    ConsortiumProof,
+    StateEntry,
+    Trail,
+    TransactionProof,
+    consortium_evidence,
+    needed_keys,
+    transaction_evidence,
+)
 from core.proofs.evidence.trail import MAX_LINKS, MAX_STEPS
 from core.proofs.smt import decode_proof
 
@@ -42,6 +55,8 @@ MAX_TRAILS: Final = 8
 """Headers to which the way is kept, and heights of which leaves are."""
 MAX_KEPT: Final = 64
 """Leaves of one height."""
+MAX_BLOCKS: Final = 2
+"""Blocks of which entries and results are kept: an answer often shows several transactions of one block."""
 DEFAULT_TRUSTING_PERIOD_S: Final = Seconds(14 * 86_400)
 
 
@@ -55,10 +70,14 @@ class ConsortiumProver:
         self._trusted_height = trusted_height
         self._trails: dict[tuple[Height, Height], Trail] = {}
         self._proven: dict[Height, dict[bytes, StateEntry]] = {}
+        self._results = BlockResults(rpc)
+        self._blocks: dict[Height, _Block] = {}
 
     async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         if question.chain != self._chain:
             raise RejectedError(f"this prover answers for {self._chain}, not for {question.chain}")
+        if isinstance(question, TransactionQuestion):
+            return await self._prove_transaction(question, at, trusted)
         height = await self.provable_height(at)
         known = self._proven.get(height, {}).copy()
         while True:
@@ -75,6 +94,51 @@ class ConsortiumProver:
         )
         self._keep(height, {key: known[key] for key in keys})
         return evidence
+
+    # --- transactions ----------------------------------------------------------------------------------------------
+
+    async def _prove_transaction(
+        self, question: TransactionQuestion, at: Height | None, trusted: Height | None
+    ) -> Evidence:
+        """`at` can only be the height of the transaction's block; None asks the node's index for it."""
+        height = await self._height_of(question.transaction) if at is None else at
+        await self.provable_height(height)
+        block = self._blocks.get(height)
+        if block is None:
+            block = self._blocks[height] = await self._block(height)
+            while len(self._blocks) > MAX_BLOCKS:
+                self._blocks.pop(next(iter(self._blocks)))
+        index = block.places.get(question.transaction)
+        if index is None:
+            raise NotFoundError(f"block {height} of {self._chain} has no transaction {question.transaction.hex()}")
+        trail = await self.trail(Height(height + 1), trusted)
+        proof = TransactionProof(
+            trail,
+            block.raw.header,
+            len(block.raw.entries),
+            index,
+            block.raw.entries[index],
+            block.entries.prove(index).aunts,
+            block.raw.entries[0],
+            block.entries.prove(0).aunts,
+            block.results[index],
+            block.outcomes.prove(index).aunts,
+        )
+        return parsed(lambda: transaction_evidence(question, proof))
+
+    async def _height_of(self, transaction: bytes) -> Height:
+        """Raise `NotFoundError`, also if the node keeps no index of transactions."""
+        found = await self._rpc.call("tx", hash=base64_of(transaction), prove=False)
+        if parsed(lambda: transaction_hash(bytes_of(found.get("tx")))) != transaction:
+            raise RetryableError(f"{self._rpc.origin} answers with another transaction than it was asked for")
+        return Height(parsed(lambda: integer_from_json(found.get("height"))))
+
+    async def _block(self, height: Height) -> "_Block":
+        raw = await fetch_block(self._rpc, self._chain, height)
+        outcomes = await self._results.of(raw)
+        return parsed(lambda: _Block(raw, [_result(one) for one in outcomes]))
+
+    # --- leaves ----------------------------------------------------------------------------------------------------
 
     def _keep(self, height: Height, entries: Mapping[bytes, StateEntry]) -> None:
         """Keep leaves that were proven: many questions as of one height need the same ones, the clock above all."""
@@ -226,6 +290,34 @@ class ConsortiumProver:
             if len(members) >= parsed(lambda: integer_from_json(answer.get("total"))) or not listed:  # noqa: B023
                 break
         return parsed(lambda: ValidatorSet.of(members))
+
+
+class _Block:
+    """A block's entries by hash, and the trees of its entries and of their results."""
+
+    __slots__ = ("entries", "outcomes", "places", "raw", "results")
+
+    def __init__(self, raw: RawBlock, results: list[TxResult]) -> None:
+        hashes = [transaction_hash(one) for one in raw.entries]
+        self.raw, self.results = raw, results
+        self.places: dict[bytes, int] = {}
+        for index, one in enumerate(hashes):
+            # The same bytes may stand in a block more than once: what took effect did so once.
+            if one not in self.places or not results[index].code:
+                self.places[one] = index
+        self.entries = merkle.Tree(hashes)
+        self.outcomes = merkle.Tree([encode_tx_result(one) for one in results])
+
+
+def _result(value: Mapping[str, Any]) -> TxResult:
+    """The part of an ExecTxResult that the next header commits to."""
+    data = value.get("data")
+    return TxResult(
+        integer_from_json(value.get("code") or 0),
+        b"" if data is None else bytes_of(data),
+        integer_from_json(value.get("gas_wanted") or 0),
+        integer_from_json(value.get("gas_used") or 0),
+    )
 
 
 def _needed(question: Question, values: Mapping[bytes, bytes | None]) -> tuple[bytes, ...]:

@@ -146,6 +146,22 @@ class LogQuestion:
             raise RejectedError(f"a log's index is a number from 0 to {MAX_LOG_INDEX}")
 
 
+@dataclass(frozen=True, slots=True)
+class TransactionQuestion:
+    """Asks for a transaction of a consortium ledger by its hash (SHA-256 of its bytes), and how it ended.
+
+    Its answer never changes, so it is as of the transaction's own block. One that failed before it used up its sequence
+    may stand in a later block again.
+    """
+
+    chain: ChainId
+    transaction: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.transaction) != TRANSACTION_HASH_BYTES:
+            raise RejectedError(f"a transaction hash has {TRANSACTION_HASH_BYTES} bytes, not {len(self.transaction)}")
+
+
 Question = (
     RecordQuestion
     | LockQuestion
@@ -155,7 +171,10 @@ Question = (
     | StorageQuestion
     | LaneQuestion
     | LogQuestion
+    | TransactionQuestion
 )
+LASTING: Final = (LogQuestion, TransactionQuestion)
+"""Questions about what happened once: answered as of its own block, at whichever height others are asked."""
 
 
 def _require_chain(chain: ChainId, account: AccountId) -> None:
@@ -237,7 +256,25 @@ class LogAnswer:
     log: EventLog | None
 
 
-Answer = RecordAnswer | LockAnswer | BalanceAnswer | LeafAnswer | ListAnswer | StorageAnswer | LaneAnswer | LogAnswer
+@dataclass(frozen=True, slots=True)
+class TransactionAnswer:
+    """`code`: how the transaction ended, 0 if all its messages took effect, otherwise none did. `raw`: its bytes."""
+
+    code: int
+    raw: bytes
+
+
+Answer = (
+    RecordAnswer
+    | LockAnswer
+    | BalanceAnswer
+    | LeafAnswer
+    | ListAnswer
+    | StorageAnswer
+    | LaneAnswer
+    | LogAnswer
+    | TransactionAnswer
+)
 
 
 @dataclass(frozen=True, slots=True)

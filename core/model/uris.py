@@ -8,6 +8,7 @@
 | `causeway:devnet-1/htlc/{lock id}?amount=&asset=&receiver=&timelock=` | a lock under exactly these terms |
 | `causeway:devnet-1/holds/{account}` | the order that holds an account |
 | `causeway:devnet-1/state/{key}` | the leaf at a state key, in hex |
+| `causeway:devnet-1/tx/{hash}` | a transaction of the ledger, and how it ended |
 | `eip155:31337/storage/{contract}/{slot}` | a storage word |
 | `eip155:31337/erc20:{token}/balanceOf/{holder}` | a token's balance, for reviewed layouts |
 | `eip155:31337/slip44:60/balanceOf/{account}` | a balance of the native coin |
@@ -45,6 +46,7 @@ from core.model.questions import (
     Question,
     RecordQuestion,
     StorageQuestion,
+    TransactionQuestion,
 )
 from core.model.types import (
     MAX_BASE_UNITS,
@@ -166,10 +168,12 @@ def _read_consortium(chain: ChainId, segments: list[str], parameters: _Parameter
             return LeafQuestion(chain, held_key(bytes.fromhex(address_of(_account(chain, account)))))
         case ["state", key]:
             return LeafQuestion(chain, _hex(key, "a state key"))
+        case ["tx", transaction]:
+            return TransactionQuestion(chain, _hex(transaction, "a transaction hash"))
     raise _unknown(
         segments,
         "records/{namespace}/{key}, bank/balance/{account}/{symbol}, lists/{name}, htlc/{sender}/{hashlock}, "
-        "holds/{account} or state/{key}",
+        "holds/{account}, state/{key} or tx/{hash}",
     )
 
 
@@ -265,6 +269,8 @@ def _printed(question: Question) -> tuple[str, dict[str, str]]:
         return f"storage/{address_of(question.contract)}/{question.slot:#x}", {}
     if isinstance(question, LaneQuestion):
         return f"htlc/{address_of(question.holder)}/{address_of(question.sender)}/{question.lane}", {}
+    if isinstance(question, TransactionQuestion):
+        return f"tx/{question.transaction.hex()}", {}
     if isinstance(question, LogQuestion):
         return f"tx/0x{question.transaction.hex()}/log/{question.index}", {}
     if isinstance(question, LockQuestion):

@@ -12,11 +12,19 @@ from typing import Final
 from core.model.consortium import (
     CLOCK_KEY,
     AssetLeaf,
+    Burn,
+    Issue,
+    Message,
     RecordLeaf,
+    Transfer,
+    WriteRecord,
+    address,
     asset_key,
     asset_symbol,
     caip_account,
+    caip_asset,
     decode_leaf,
+    decode_transaction,
     raw_address,
     record_key,
     sequence_key,
@@ -44,9 +52,12 @@ from core.model.questions import (
     RecordQuestion,
     StorageAnswer,
     StorageQuestion,
+    TransactionAnswer,
+    TransactionQuestion,
 )
 from core.model.types import (
     AccountId,
+    AssetId,
     BaseUnits,
     ChainId,
     ChainTime,
@@ -71,9 +82,6 @@ NOBODY: Final = bytes(20)
 NO_CODE: Final = keccak256(b"")
 TRANSFER_TOPIC: Final = keccak256(b"Transfer(address,address,uint256)")
 
-NO_LIST_OF_TRANSFERS: Final = (
-    "a ledger's state has no list of transfers: what they come to is proven by the balances of the accounts"
-)
 NO_LOG: Final = "a payment of a native coin writes no log"
 NO_PROVER: Final = "chains of this kind prove nothing"
 OF_THE_LOCK: Final = "the swap that the lock belongs to proves it: ask for /v1/swaps with evidence"
@@ -83,9 +91,9 @@ TOO_LONG: Final = f"a list of more than {MAX_LIST_ENTRIES} entries is proven pie
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One claim. `at` is a JSON pointer (RFC 6901) into the answer. `height` is the block that the answer is as of,
-    None if the claim holds for ever. `whole`: that nothing is left out, which is asked for callers who see all.
-    Without questions, `reason` says why nothing proves it."""
+    """One claim. `at` is a JSON pointer (RFC 6901) into the answer. `height` is the block that the answer is as of, or
+    in which it happened, None if the claim holds for ever. `whole`: that nothing is left out, which is asked for
+    callers who see all. Without questions, `reason` says why nothing proves it."""
 
     at: str
     chain: ChainId
@@ -187,9 +195,11 @@ def place_of(placed: bodies.PlacedView) -> Where:
 def transfer_claim(
     at: str, chain: str, amount: bodies.AmountView, sender: str | None, receiver: str | None, placed: Where
 ) -> Claim:
-    """A transaction moved that amount. For tokens on Ethereum its log shows it."""
+    """A transaction moved that amount. For tokens on Ethereum its log shows it, on a ledger its message."""
+    if chain.startswith(LEDGER):
+        return _ledger_transfer_claim(at, parse_chain(chain), amount, sender, receiver, placed)
     if not chain.startswith(ETHEREUM):
-        return unproven(at, chain, NO_LIST_OF_TRANSFERS if chain.startswith(LEDGER) else NO_PROVER)
+        return unproven(at, chain, NO_PROVER)
     if TOKEN not in amount.asset:
         return unproven(at, chain, NO_LOG)
     token = amount.asset.partition(TOKEN)[2].lower()
@@ -207,6 +217,67 @@ def transfer_claim(
 
     known = parse_chain(chain)
     return Claim(at, known, (LogQuestion(known, raw_hash(placed.tx_hash), 0),), fault)
+
+
+def _ledger_transfer_claim(
+    at: str, chain: ChainId, amount: bodies.AmountView, sender: str | None, receiver: str | None, placed: Where
+) -> Claim:
+    said = parse_asset(amount.asset), amount_of(amount.base_units), sender, receiver
+
+    def found(signer: bytes, message: Message) -> bool:
+        return _moved(chain, signer, message) == said
+
+    return _message_claim(at, chain, placed, found, "the transaction makes no such transfer")
+
+
+def _moved(chain: ChainId, signer: bytes, message: Message) -> tuple[AssetId, int, str | None, str | None] | None:
+    """Asset, amount, sender and receiver of a message that moves value outright, None for any other."""
+    match message:
+        case Issue():
+            parties: tuple[bytes | None, bytes | None] = (None, message.receiver)
+        case Transfer():
+            parties = signer, message.receiver
+        case Burn():
+            parties = signer, None
+        case _:
+            return None
+    out, into = (None if one is None else caip_account(chain, one) for one in parties)
+    return caip_asset(chain, message.asset), value_of(message.amount), out, into
+
+
+def written_claim(at: str, record: tuple[str, str, str], author: str, digest: str, placed: Where) -> Claim:
+    """A transaction wrote a document of this digest at a record. `record`: chain, namespace, key."""
+    name, namespace, key = record
+    if not name.startswith(LEDGER):
+        return unproven(at, name, NO_PROVER)
+    chain = parse_chain(name)
+
+    def found(signer: bytes, message: Message) -> bool:
+        if not isinstance(message, WriteRecord) or caip_account(chain, signer) != author:
+            return False
+        written = message.namespace, message.key, hashlib.sha256(message.document).hexdigest()
+        return written == (namespace, key, digest)
+
+    return _message_claim(at, chain, placed, found, "the transaction writes no such version")
+
+
+def _message_claim(
+    at: str, chain: ChainId, placed: Where, found: Callable[[bytes, Message], bool], otherwise: str
+) -> Claim:
+    """A transaction of a ledger took effect in this block, and `found` knows one of its messages by it and its
+    signer."""
+
+    def fault(_: Question, answer: Answer, as_of: AsOf) -> str:
+        if not isinstance(answer, TransactionAnswer) or answer.code:
+            return "the transaction took no effect"
+        if as_of.block.height != placed.height or placed.block_hash not in ("", as_of.block.hash.hex()):
+            return "the transaction stands in another block"
+        body = decode_transaction(answer.raw).body
+        signer = address(body.public_key)
+        return "" if any(found(signer, message) for message in body.messages) else otherwise
+
+    question = TransactionQuestion(chain, raw_hash(placed.tx_hash))
+    return Claim(at, chain, (question,), fault, Height(placed.height))
 
 
 def _word(party: str | None) -> bytes:

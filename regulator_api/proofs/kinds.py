@@ -45,6 +45,7 @@ from regulator_api.proofs.claims import (
     transfer_claim,
     unproven,
     version_claim,
+    written_claim,
 )
 from regulator_api.proofs.sums import Rows
 from regulator_api.reading import bodies as reading
@@ -232,6 +233,8 @@ def _versions(asked: Asked, answer: reading.RecordsPage, _: Rows) -> Iterator[Cl
             raise RejectedError(f"the item at {place} is of another record")
         said = one.author, one.digest, one.placed.block.time_s
         yield version_claim(f"/items/{place}", (chain, namespace, key), one.version, said, pieces)
+        where = place_of(one.placed)
+        yield written_claim(f"/items/{place}/placed", (chain, namespace, key), one.author, one.digest, where)
 
 
 def _assets(asked: Asked, answer: bodies.AssetsPage, _: Rows) -> Iterator[Claim]:

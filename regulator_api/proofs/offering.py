@@ -23,6 +23,7 @@ from regulator_api.proofs import answers
 from regulator_api.proofs.answers import MAX_QUESTIONS, MAX_REASON_CHARS, ProofView
 from regulator_api.proofs.claims import Claim
 from regulator_api.proofs.kinds import KINDS, Asked, Kind, parse_path, read_answer
+from regulator_api.proofs.proving import require_seen
 from regulator_api.proofs.sums import MAX_ROWS, Row
 from regulator_api.reading.common import Reading
 from regulator_api.view import View, inputs
@@ -208,13 +209,13 @@ class Offering:
                 if isinstance(question, ListQuestion) and not scope.unrestricted:
                     continue
                 try:
-                    return await self._ask(prover, claim, question, found)
+                    return await self._ask(scope, prover, claim, question, found)
                 except (CausewayError, TimeoutError) as error:
                     reason = error.message if isinstance(error, CausewayError) else "the chain gives no proof in time"
         return reason
 
-    async def _ask(self, prover: Prover, claim: Claim, question: Question, found: _Found) -> bytes:
-        """Raise `RejectedError` if the chain proves something else than the claim."""
+    async def _ask(self, scope: Scope, prover: Prover, claim: Claim, question: Question, found: _Found) -> bytes:
+        """Raise `RejectedError` if the chain proves something else than the claim, or more than the caller may see."""
         if isinstance(question, LockQuestion):
             question = replace(question, holder=self._keepers.get(question.chain))
         evidence = await self._at(prover, question, claim.height, found)
@@ -227,6 +228,7 @@ class Offering:
                 fault = answers.holds(claim, evidence.question, evidence.answer, evidence.as_of)
         if fault:
             raise RejectedError(fault)
+        require_seen(scope, evidence.answer)
         return encode_evidence(evidence)
 
     async def _at(self, prover: Prover, question: Question, height: Height | None, found: _Found) -> Evidence:

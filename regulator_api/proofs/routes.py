@@ -1,4 +1,5 @@
-"""Proofs of what reading shows: balances, records, lists that prove that nothing is missing, and logs of Ethereum.
+"""Proofs of what reading shows: balances, records, lists that prove that nothing is missing, logs of Ethereum, and
+transactions of a ledger.
 
 Each answer is an evidence file, byte for byte as `causeway verify` reads it: a proof under a finalized block, or an
 error; there is nothing in between. A list of a consortium ledger carries its proven length, so that an answer from the
@@ -20,11 +21,13 @@ from core.model.questions import (
     ListQuestion,
     LogQuestion,
     Question,
+    TransactionQuestion,
 )
 from core.model.types import AccountId, ChainId, address_of, chain_of
 from core.runtime.web import Route, read_query
-from regulator_api.access.scope import SCOPE
+from regulator_api.access.scope import SCOPE, Scope
 from regulator_api.bodies import EvidenceFile
+from regulator_api.proofs.claims import LEDGER
 from regulator_api.proofs.proving import evidence_file
 from regulator_api.reading.common import Reading
 from regulator_api.reading.questions import parse_hash
@@ -53,8 +56,8 @@ class ListProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     last: Annotated[int, _PLACE] = MAX_LIST_ENTRIES
 
 
-class LogProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`log` counts the transaction's logs from 0."""
+class TransactionProofQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`log` counts the logs of a transaction on Ethereum from 0. On a ledger all of the transaction is proven."""
 
     chain: Identifier
     tx: Hash32
@@ -98,9 +101,9 @@ def routes(reading: Reading, provers: Mapping[ChainId, Prover | None]) -> list[R
         Route(
             "GET",
             "/v1/transfers/evidence",
-            proofs.log,
-            "Proof of a log of an Ethereum transaction",
-            query=LogProofQuery,
+            proofs.transaction,
+            "Proof of a log of an Ethereum transaction, or of a ledger's transaction",
+            query=TransactionProofQuery,
             **shared,
         ),
     ]
@@ -140,13 +143,17 @@ class Proofs:
             raise NotFoundError("there is no such record", chain=chain)
         return await self._prove(_list(chain, f"records/{namespace}/{key}", query))
 
-    async def log(self, request: web.Request) -> web.Response:
-        query = read_query(request, LogProofQuery)
+    async def transaction(self, request: web.Request) -> web.Response:
+        query = read_query(request, TransactionProofQuery)
         chain, tx_hash = self._reading.chain(query.chain), parse_hash(query.tx, "tx")
         chains, _ = await self._reading.read(request, (None, None), lambda view: transactions(view, tx_hash))
         if chain not in chains:
             raise NotFoundError(f"no event of this transaction is indexed on {chain}")
-        return await self._prove(LogQuestion(chain, tx_hash, query.log))
+        if not chain.startswith(LEDGER):
+            return await self._prove(LogQuestion(chain, tx_hash, query.log))
+        if query.log:
+            raise RejectedError(f"a transaction on {chain} has no logs: leave out log")
+        return await self._prove(TransactionQuestion(chain, tx_hash), request[SCOPE])
 
     async def _seen(self, request: web.Request, account: AccountId) -> None:
         """Raise `NotFoundError` for an account that this caller has no row of, or may not see by itself."""
@@ -158,8 +165,8 @@ class Proofs:
         if not seen:
             raise NotFoundError("no movement of this account is indexed", account=account)
 
-    async def _prove(self, question: Question) -> web.Response:
-        raw = await evidence_file(self._provers.get(question.chain), question)
+    async def _prove(self, question: Question, scope: Scope | None = None) -> web.Response:
+        raw = await evidence_file(self._provers.get(question.chain), question, scope)
         return web.Response(body=raw, content_type="application/json")
 
 

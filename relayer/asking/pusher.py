@@ -13,7 +13,7 @@ from typing import Final
 
 from core.model.errors import CausewayError, RejectedError
 from core.model.ports import Prover
-from core.model.questions import Evidence, LogQuestion
+from core.model.questions import LASTING, Evidence
 from core.model.types import ChainId, Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.evidence import encode_evidence
@@ -100,7 +100,7 @@ class Pusher:
         Raise `TooManyError` if too much is followed, `RejectedError` for a question whose answer never changes.
         """
         for one in asked:
-            if one.at is not None or isinstance(one.question, LogQuestion):
+            if one.at is not None or isinstance(one.question, LASTING):
                 raise RejectedError(f"the answer to {print_uri(one.question, one.at)} never changes: ask it once")
         now_ns = self._clock.now_ns()
         uris = [print_uri(one.question) for one in asked]

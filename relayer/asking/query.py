@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from core.model.errors import CausewayError, RejectedError, RetryableError
-from core.model.questions import Evidence, LogQuestion
+from core.model.questions import LASTING, Evidence
 from core.model.types import ChainId, Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.evidence import encode_evidence
@@ -97,14 +97,14 @@ def wanted(parts: Sequence[Part]) -> list[tuple[int, Asked]]:
     for place, part in enumerate(parts):
         if part.standing is Standing.WAITING:
             asked = parse_uri(part.uri)
-            if asked.at is None and not isinstance(asked.question, LogQuestion):
+            if asked.at is None and not isinstance(asked.question, LASTING):
                 asked = replace(asked, at=heights.get(asked.question.chain))
             found.append((place, asked))
     return found
 
 
 def _has_own_height(part: Part) -> bool:
-    return isinstance(parse_uri(part.uri).question, LogQuestion)
+    return isinstance(parse_uri(part.uri).question, LASTING)
 
 
 def answer(part: Part, found: Answered, now_s: int, room_bytes: int) -> Part:

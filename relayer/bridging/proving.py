@@ -13,7 +13,7 @@ from core.model.boards import QueryBoard
 from core.model.errors import FatalError, GateClosedError, NotYetFinalError, RejectedError, RetryableError
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming, Prover
-from core.model.questions import Evidence, LogQuestion
+from core.model.questions import LASTING, Evidence
 from core.model.types import ChainId, Height
 from core.model.uris import parse_uri
 from core.proofs.evidence import encode_evidence
@@ -49,8 +49,8 @@ class Proving:
         own, by_chain = list[_Wanted](), dict[ChainId, list[_Wanted]]()
         for one in await self._queue.paying(due):
             request = one[2].state.request
-            if isinstance(parse_uri(request.uri).question, LogQuestion):
-                own.append(one)  # logs are proven up to a height of their own
+            if isinstance(parse_uri(request.uri).question, LASTING):
+                own.append(one)  # what happened once is proven at a height of its own
             else:
                 by_chain.setdefault(request.answering, []).append(one)
         lines = asyncio.Semaphore(AT_ONCE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.errors import CausewayError, NotYetFinalError, RejectedError
-from core.model.questions import Evidence, LogQuestion, Question
+from core.model.questions import LASTING, Evidence, Question
 from core.model.types import BlockRef, ChainId, Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.errors import InvalidProofError
@@ -153,7 +153,7 @@ class ProvenQueries:
         if evidence.question != asked.question or asked.at not in (None, evidence.as_of.block.height):
             raise RejectedError("the evidence answers another question than was asked")
         age_s = self._clock.now() - evidence.as_of.time.seconds
-        if asked.at is None and not isinstance(asked.question, LogQuestion) and age_s > self._max_age_s:
+        if asked.at is None and not isinstance(asked.question, LASTING) and age_s > self._max_age_s:
             raise RejectedError(
                 f"the answer is as of block {evidence.as_of.block.height}, {age_s:.0f} s ago: older than the "
                 f"{self._max_age_s:.0f} s that are allowed, so ask somebody else, or allow more"
@@ -183,8 +183,8 @@ async def _generator(found: AsyncIterator[Placed]) -> AsyncGenerator[Placed, Non
 
 
 def _require_one_block(one: Proven | CausewayError, blocks: dict[ChainId, BlockRef]) -> None:
-    """Hold an answer against the blocks of its chain's others. A log is as of its own block, whichever that is."""
-    if isinstance(one, CausewayError) or isinstance(one.verified.question, LogQuestion):
+    """Hold an answer against the blocks of its chain's others. What happened once is as of its own block."""
+    if isinstance(one, CausewayError) or isinstance(one.verified.question, LASTING):
         return
     block = one.verified.as_of.block
     if blocks.setdefault(block.chain, block) != block:

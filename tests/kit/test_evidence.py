@@ -41,6 +41,7 @@ from tests.core.proofs import synced as vouched
 from tests.core.proofs import test_ethereum_evidence as ethereum
 from tests.core.proofs import test_question_evidence as questions
 from tests.core.proofs import test_synced_evidence as synced
+from tests.core.proofs import test_transaction_evidence as transactions
 from tests.core.proofs.forgery import ODD_VALUES, flip, redigested, replanted
 from tests.core.proofs.worlds import BALANCE, CHAIN, LOCK, RECORD, World
 
@@ -128,6 +129,16 @@ def right_files() -> Iterator[Case]:
         if name.endswith("both"):
             yield Case(data, encode_anchor(world.anchor()), world.now_s, encode_beacon_anchor(synced.BEACON_ANCHOR))
     yield from beacon_files()
+    yield from transaction_files()
+
+
+def transaction_files() -> Iterator[Case]:
+    """Transactions of blocks of several sizes, the last of which fails, and of a block before the anchor."""
+    for ledger in (transactions.LEDGER, transactions.Ledger(1), transactions.Ledger(12, KeyKind.SECP256K1_ETH)):
+        for index in (1, len(ledger.entries) // 2, len(ledger.entries) - 1):
+            yield Case(encode_evidence(ledger.evidence(index)), encode_anchor(ledger.anchor()), ledger.now_s)
+        linked = ledger.evidence(1, ledger.trail(6, 4))
+        yield Case(encode_evidence(linked), encode_anchor(ledger.anchor(6)), ledger.now_s)
 
 
 def beacon_files() -> Iterator[Case]:
@@ -197,6 +208,7 @@ CHANGES: list[Callable[[Anchor], Anchor]] = [
     lambda one: replace(one, trusted_height=Height(one.trusted_height + 1)),
     lambda one: replace(one, trusted_hash=bytes(32)),
     lambda one: replace(one, trusting_period_s=Seconds(1)),
+    lambda one: replace(one, trusting_period_s=Seconds(one.trusting_period_s + 3_600)),  # changes no verdict
 ]
 
 

@@ -14,6 +14,11 @@ from core.proofs.evidence.beacon_anchors import (
     joined_anchors,
 )
 from core.proofs.evidence.codec import decode_anchor, decode_evidence, encode_anchor, encode_evidence
+from core.proofs.evidence.consortium_transaction import (
+    CONSORTIUM_TRANSACTION,
+    TransactionProof,
+    transaction_evidence,
+)
 from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, LogProof, log_evidence
 from core.proofs.evidence.ethereum_state import (
     ETHEREUM_STATE,
@@ -46,6 +51,7 @@ from core.proofs.evidence.verification import (
 __all__ = [
     "BUILT_IN_VERIFIERS",
     "CONSORTIUM_STATE",
+    "CONSORTIUM_TRANSACTION",
     "ETHEREUM_LOG",
     "ETHEREUM_STATE",
     "ETHEREUM_TOKEN",
@@ -61,6 +67,7 @@ __all__ = [
     "TokenLayout",
     "TokenProof",
     "Trail",
+    "TransactionProof",
     "Trusted",
     "Verified",
     "Verifier",
@@ -84,6 +91,7 @@ __all__ = [
     "proven_address",
     "storage_slot",
     "token_evidence",
+    "transaction_evidence",
     "verify",
     "verify_trail",
 ]

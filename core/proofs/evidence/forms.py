@@ -4,6 +4,7 @@ words decimal strings."""
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from core.model.consortium import MAX_TRANSACTION_BYTES
 from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.identifiers import parse_account, parse_asset, parse_chain
@@ -32,6 +33,8 @@ from core.model.questions import (
     RecordQuestion,
     StorageAnswer,
     StorageQuestion,
+    TransactionAnswer,
+    TransactionQuestion,
 )
 from core.model.types import (
     MAX_BASE_UNITS,
@@ -55,6 +58,7 @@ from core.proofs.lanes import COMMITMENT_SIZE, MAX_GENERATION
 HASH_SIZE: Final = 32
 MAX_TOPICS: Final = 4
 MAX_LOGS: Final = MAX_LOG_INDEX + 1
+MAX_CODE: Final = 2**32 - 1
 
 Json = dict[str, Any]
 
@@ -80,6 +84,8 @@ def question_to_json(question: Question) -> Json:
             body = {"type": "lane", "holder": question.holder, "sender": question.sender, "lane": question.lane}
         case LogQuestion():
             body = {"type": "log", "transaction": question.transaction.hex(), "index": question.index}
+        case TransactionQuestion():
+            body = {"type": "transaction", "transaction": question.transaction.hex()}
     return {**body, "chain": question.chain}
 
 
@@ -131,6 +137,8 @@ def answer_to_json(answer: Answer) -> Json:
         case LogAnswer():
             log = None if answer.log is None else _log_to_json(answer.log)
             return {"type": "log", "succeeded": answer.succeeded, "count": answer.count, "log": log}
+        case TransactionAnswer():
+            return {"type": "transaction", "code": answer.code, "raw": answer.raw.hex()}
 
 
 def answer_from_json(value: Any) -> Answer:
@@ -215,6 +223,10 @@ _QUESTIONS: Final[Mapping[str, tuple[tuple[str, ...], _ReadQuestion]]] = {
             chain, canonical.hex_bytes(of["transaction"], HASH_SIZE), canonical.integer(of["index"], MAX_LOG_INDEX)
         ),
     ),
+    "transaction": (
+        ("transaction",),
+        lambda chain, of: TransactionQuestion(chain, canonical.hex_bytes(of["transaction"], HASH_SIZE)),
+    ),
 }
 """By type: the members next to `type` and `chain`, and what reads them."""
 
@@ -298,6 +310,12 @@ _ANSWERS: Final[Mapping[str, tuple[tuple[str, ...], _ReadAnswer]]] = {
     ),
     "lane": (("status", "generation", "commitment", "code_hash"), _lane_answer),
     "log": (("succeeded", "count", "log"), _log_answer),
+    "transaction": (
+        ("code", "raw"),
+        lambda of: TransactionAnswer(
+            canonical.integer(of["code"], MAX_CODE), canonical.hex_bytes(of["raw"], MAX_TRANSACTION_BYTES)
+        ),
+    ),
 }
 """By type: the members next to `type`, and what reads them."""
 

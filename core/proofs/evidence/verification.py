@@ -1,9 +1,10 @@
 """Verifiers by kind of trust, and `verify`, which decides whether an evidence file is believed.
 
-    consortium-state    a ledger's state, under commits of its validators
-    ethereum-state      an account and a storage word, under a header that the ledger attests, or sync committees
-    ethereum-token      a token's balance, for reviewed layouts
-    ethereum-log        a log of a transaction
+    consortium-state        a ledger's state, under commits of its validators
+    consortium-transaction  a transaction of a ledger, and how it ended
+    ethereum-state          an account and a storage word, under a header that the ledger attests, or sync committees
+    ethereum-token          a token's balance, for reviewed layouts
+    ethereum-log            a log of a transaction
 
 Third parties add theirs under the entry point group `causeway.verifiers`, named by kind: a function
 `(evidence, trusted, now_s) -> Verified` that recomputes question, answer and as-of from the proof alone.
@@ -18,6 +19,7 @@ from core.model.questions import Answer, AsOf, Evidence, Question
 from core.model.types import BlockRef, Height
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
+from core.proofs.evidence.consortium_transaction import CONSORTIUM_TRANSACTION, verify_consortium_transaction
 from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, verify_ethereum_log
 from core.proofs.evidence.ethereum_state import ETHEREUM_STATE, verify_ethereum_state
 from core.proofs.evidence.ethereum_token import ETHEREUM_TOKEN, TokenVerifier
@@ -126,6 +128,7 @@ def decode_consortium_proof(data: bytes) -> ConsortiumProof:
 
 BUILT_IN_VERIFIERS: Final[Mapping[str, Verifier]] = {
     CONSORTIUM_STATE: verify_consortium_state,
+    CONSORTIUM_TRANSACTION: verify_consortium_transaction,
     ETHEREUM_STATE: verify_ethereum_state,
     ETHEREUM_TOKEN: TokenVerifier(REVIEWED_LAYOUTS),
     ETHEREUM_LOG: verify_ethereum_log,

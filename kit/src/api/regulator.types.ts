@@ -948,7 +948,7 @@ export interface paths {
             readonly path?: never;
             readonly cookie?: never;
         };
-        /** Proof of a log of an Ethereum transaction */
+        /** Proof of a log of an Ethereum transaction, or of a ledger's transaction */
         readonly get: operations["get_v1_transfers_evidence"];
         readonly put?: never;
         readonly post?: never;

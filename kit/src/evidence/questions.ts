@@ -13,6 +13,8 @@ const MAX_LANE = 2n ** 32n - 1n;
 const MAX_GENERATION = 2n ** 16n - 1n;
 const MAX_LOG_INDEX = 2n ** 16n - 1n;
 const MAX_TOPICS = 4;
+export const MAX_CODE = 2n ** 32n - 1n;
+export const MAX_TRANSACTION_BYTES = 64 * 1024;
 const COMMITMENT_BYTES = 28;
 const STATUSES = ["absent", "locked", "claimed", "refunded", "superseded"] as const;
 
@@ -35,7 +37,8 @@ export type Question =
   | { readonly type: "list"; readonly chain: string; readonly name: string; readonly first: bigint; readonly last: bigint }
   | { readonly type: "storage"; readonly chain: string; readonly contract: string; readonly slot: bigint }
   | { readonly type: "lane"; readonly chain: string; readonly holder: string; readonly sender: string; readonly lane: bigint }
-  | { readonly type: "log"; readonly chain: string; readonly transaction: string; readonly index: bigint };
+  | { readonly type: "log"; readonly chain: string; readonly transaction: string; readonly index: bigint }
+  | { readonly type: "transaction"; readonly chain: string; readonly transaction: string };
 
 export interface EventLog {
   readonly contract: string;
@@ -43,7 +46,10 @@ export interface EventLog {
   readonly data: string;
 }
 
-/** A record's version 0 with no author and an empty document says: proven absent. */
+/**
+ * A record's version 0 with no author and an empty document says: proven absent. A transaction of a ledger has the code
+ * 0 if all its messages took effect, otherwise none did; `raw` are its bytes.
+ */
 export type Answer =
   | { readonly type: "record"; readonly version: bigint; readonly author: string | null; readonly document: string }
   | { readonly type: "lock"; readonly status: LockStatus; readonly termsMatch: boolean; readonly codeHash: string }
@@ -58,7 +64,8 @@ export type Answer =
       readonly commitment: string;
       readonly codeHash: string;
     }
-  | { readonly type: "log"; readonly succeeded: boolean; readonly count: bigint; readonly log: EventLog | null };
+  | { readonly type: "log"; readonly succeeded: boolean; readonly count: bigint; readonly log: EventLog | null }
+  | { readonly type: "transaction"; readonly code: bigint; readonly raw: string };
 
 /** The block whose state answers; `time` is its own chain's, in Unix seconds. */
 export interface AsOf {
@@ -138,6 +145,10 @@ export function readQuestion(value: Json): Question {
         index: integer(fields.index, MAX_LOG_INDEX),
       };
     }
+    case "transaction": {
+      const fields = members(value, "type", "chain", "transaction");
+      return { type: "transaction", chain: chain(name(fields.chain)), transaction: hash(fields.transaction) };
+    }
     default:
       throw malformed("question has an unknown type");
   }
@@ -209,6 +220,10 @@ export function readAnswer(value: Json): Answer {
       const [succeeded, count] = [boolean(fields.succeeded), integer(fields.count, MAX_LOG_INDEX + 1n)];
       return { type: "log", succeeded, count, log: optional(fields.log, readLog) };
     }
+    case "transaction": {
+      const fields = members(value, "type", "code", "raw");
+      return { type: "transaction", code: integer(fields.code, MAX_CODE), raw: hex(fields.raw, MAX_TRANSACTION_BYTES) };
+    }
     default:
       throw malformed("answer has an unknown type");
   }
@@ -271,6 +286,8 @@ export function writeAnswer(answer: Answer): JsonObject {
       const log = answer.log === null ? null : { ...answer.log, topics: [...answer.log.topics] };
       return { type: "log", succeeded: answer.succeeded, count: answer.count, log };
     }
+    case "transaction":
+      return { type: "transaction", code: answer.code, raw: answer.raw };
   }
 }
 

@@ -25,6 +25,22 @@ export function merkleRoot(leaves: readonly Bytes[]): Bytes {
   return level[0] as Bytes;
 }
 
+/** Prove that `item` is leaf `index` of a tree of `total` leaves under `root`; `aunts` go from the leaf upwards. */
+export function verifyMerkle(root: Bytes, item: Bytes, total: bigint, index: bigint, aunts: readonly Bytes[]): void {
+  if (index >= total) throw malformed("leaf index is outside the tree");
+  if (aunts.some((aunt) => aunt.length !== HASH_SIZE)) throw malformed("sibling hashes have the wrong shape");
+  let computed = sha256(LEAF, item);
+  let used = 0;
+  for (let place = index, last = total - 1n; last > 0n; place /= 2n, last /= 2n) {
+    if (place % 2n === 0n && place === last) continue;
+    const aunt = aunts[used++];
+    if (aunt === undefined) throw malformed("too few sibling hashes");
+    computed = place % 2n ? sha256(INNER, aunt, computed) : sha256(INNER, computed, aunt);
+  }
+  if (used !== aunts.length) throw malformed("too many sibling hashes");
+  if (!equal(computed, root)) throw invalid("Merkle proof leads to another root");
+}
+
 /** Sibling hashes from the root downwards; `otherLeaf` only in proofs of absence that end at one. */
 export interface SparseProof {
   readonly siblings: readonly Bytes[];

@@ -9,6 +9,7 @@ import { chain, MAX_IDENTIFIER_CHARS } from "./identifiers.js";
 import { REVIEWED_LAYOUTS, type TokenLayout } from "./layouts.js";
 import { verifyLedger } from "./ledger.js";
 import type { Anchor } from "./light.js";
+import { verifyTransaction } from "./transactions.js";
 import { type Question, readAnswer, readAsOf, readQuestion, type Verified, writeAnswer, writeAsOf } from "./questions.js";
 
 const VERSION = 1n;
@@ -76,6 +77,8 @@ async function proveBy(
   switch (kind) {
     case "consortium-state":
       return verifyLedger(question, proof, ground, now);
+    case "consortium-transaction":
+      return verifyTransaction(question, proof, ground, now);
     case "ethereum-state":
       return verifyState(question, proof, ground, now);
     case "ethereum-token":

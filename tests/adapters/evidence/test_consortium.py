@@ -10,7 +10,7 @@ from adapters.conformance.harness import Leg, claim, lock, send
 from adapters.consortium import connect, write_record
 from adapters.consortium.prover import ConsortiumProver
 from core.model.consortium import APP_VERSION
-from core.model.errors import NotYetFinalError, RejectedError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import (
     BalanceAnswer,
@@ -21,6 +21,8 @@ from core.model.questions import (
     Question,
     RecordAnswer,
     RecordQuestion,
+    TransactionAnswer,
+    TransactionQuestion,
 )
 from core.model.types import BaseUnits, ChainId, Height, LockId
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, ProofError, TrustExpiredError
@@ -88,6 +90,38 @@ async def test_a_balance(harness: ConsortiumHarness) -> None:
     account = (await harness.account()).account
     _, verified = await proven(harness, BalanceQuestion(CHAIN, account, CNYD))
     assert verified.answer == BalanceAnswer(BaseUnits(PURSE))
+
+
+async def test_a_transaction_in_its_block(harness: ConsortiumHarness) -> None:
+    author = await harness.account()
+    sent = [
+        await harness.send(author, write_record(author.account, "provenance", name, DOCUMENT)) for name in ("a", "b")
+    ]
+    evidence, verified = await proven(harness, TransactionQuestion(CHAIN, sent[0].hash))
+    assert verified.answer == TransactionAnswer(0, sent[0].raw)
+    block = await harness.access.blocks.header(evidence.as_of.block.height)
+    assert (block.ref, block.time) == (evidence.as_of.block, evidence.as_of.time)
+    prover, anchor = harness.chain.prover, await harness.chain.prover.anchor()
+    later, _ = await proven(harness, TransactionQuestion(CHAIN, sent[1].hash))
+    # A node that keeps no index of transactions is asked for the block.
+    at_its_block, _ = await proven(harness, TransactionQuestion(CHAIN, sent[1].hash), later.as_of.block.height)
+    assert at_its_block.answer == later.answer == TransactionAnswer(0, sent[1].raw)
+    for wrong, at in ((sent[1].hash, evidence.as_of.block.height), (bytes(32), None), (bytes(32), Height(2))):
+        with pytest.raises(NotFoundError):
+            await prover.prove(TransactionQuestion(CHAIN, wrong), at)
+    for forged in (TransactionAnswer(0, sent[1].raw), TransactionAnswer(1, sent[0].raw)):
+        with pytest.raises(InvalidProofError):
+            verify(replace(evidence, answer=forged), anchor, now_s(harness))
+
+
+async def test_newest_transaction_waits_for_the_next_header(harness: ConsortiumHarness) -> None:
+    author = await harness.account()
+    sent = await harness.send(author, write_record(author.account, "provenance", "grain-3", DOCUMENT))
+    prover, tip = harness.chain.prover, Height(harness.node.engine.tip.height)
+    with pytest.raises((NotYetFinalError, NotFoundError)):
+        await prover.prove(TransactionQuestion(CHAIN, sent.hash), tip)
+    await harness.advance(2)
+    assert (await prover.prove(TransactionQuestion(CHAIN, sent.hash))).as_of.block.height <= tip
 
 
 async def test_a_tampered_file_is_refused(harness: ConsortiumHarness) -> None:

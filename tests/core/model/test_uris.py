@@ -21,6 +21,7 @@ from core.model.questions import (
     Question,
     RecordQuestion,
     StorageQuestion,
+    TransactionQuestion,
 )
 from core.model.types import (
     AccountId,
@@ -98,6 +99,7 @@ questions: st.SearchStrategy[Question] = (
     | evm_locks()
     | st.builds(StorageQuestion, st.just(ETHEREUM), evm_accounts, st.integers(0, 2**256 - 1))
     | st.builds(LaneQuestion, st.just(ETHEREUM), evm_accounts, evm_accounts, st.integers(0, 2**32 - 1))
+    | st.builds(TransactionQuestion, st.just(LEDGER), st.binary(min_size=32, max_size=32))
     | st.builds(LogQuestion, st.just(ETHEREUM), st.binary(min_size=32, max_size=32), st.integers(0, 2**16 - 1))
 )
 heights = st.none() | st.integers(0, 2**63 - 1).map(Height)

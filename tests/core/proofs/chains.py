@@ -17,6 +17,7 @@ from core.proofs.cometbft.types import (
     LightBlock,
     SignedHeader,
     Timestamp,
+    TxResult,
     Validator,
     ValidatorSet,
 )
@@ -59,12 +60,19 @@ class ToyChain:
     height: int = 0
     last_id: BlockId = NIL_BLOCK_ID
     last_commit: Commit = EMPTY_COMMIT
+    last_results: tuple[TxResult, ...] = ()
 
     def __post_init__(self) -> None:
         self.next_keys = self.keys
 
-    def produce(self, txs: tuple[bytes, ...] = (), signers: int | None = None, nil_voters: int = 0) -> LightBlock:
-        """Make, sign and append a block; its light block is returned."""
+    def produce(
+        self,
+        txs: tuple[bytes, ...] = (),
+        signers: int | None = None,
+        nil_voters: int = 0,
+        results: tuple[TxResult, ...] = (),
+    ) -> LightBlock:
+        """Make, sign and append a block; its light block is returned. The next header commits to `results`."""
         self.height += 1
         validators, following = validator_set(self.keys), validator_set(self.next_keys)
         header = Header(
@@ -78,13 +86,13 @@ class ToyChain:
             next_validators_hash=hashing.validator_set_hash(following),
             consensus_hash=hashing.consensus_hash(1_048_576, -1),
             app_hash=self.app_hash,
-            last_results_hash=hashing.results_hash(()),
+            last_results_hash=hashing.results_hash(self.last_results),
             evidence_hash=hashing.evidence_hash(()),
             proposer_address=validators.validators[0].address,
         )
         block_id = hashing.block_id(Block(header, txs, (), self.last_commit))
         commit = self._commit(block_id, validators, len(self.keys) if signers is None else signers, nil_voters)
-        self.last_id, self.last_commit = block_id, commit
+        self.last_id, self.last_commit, self.last_results = block_id, commit, results
         self.keys = self.next_keys
         return LightBlock(SignedHeader(header, commit), validators, following)
 

@@ -8,13 +8,23 @@ import jsonschema_rs
 import pytest
 
 from core.proofs.evidence import BUILT_IN_VERIFIERS, consortium_evidence, encode_evidence, forms
-from tests.core.proofs import test_ethereum_evidence, test_question_evidence, test_synced_evidence
+from tests.core.proofs import (
+    test_ethereum_evidence,
+    test_question_evidence,
+    test_synced_evidence,
+    test_transaction_evidence,
+)
 from tests.core.proofs.worlds import LOCK, RECORD, World
 
 PATH = Path(__file__).parents[3] / "docs/concepts/evidence.schema.json"
 SCHEMA: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
 VALIDATOR = jsonschema_rs.validator_for(SCHEMA)
-FILES = {**test_ethereum_evidence.FILES, **test_question_evidence.FILES, **test_synced_evidence.FILES}
+FILES = {
+    **test_ethereum_evidence.FILES,
+    **test_question_evidence.FILES,
+    **test_synced_evidence.FILES,
+    **test_transaction_evidence.FILES,
+}
 
 
 def ledger_files() -> dict[str, bytes]:

@@ -1,10 +1,26 @@
 """Claims of answers about Ethereum: what shows a transfer, a lock, a contract, and what does not."""
 
+import hashlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from core.model.consortium import (
+    Burn,
+    Issue,
+    Message,
+    Transaction,
+    TransactionBody,
+    WriteRecord,
+    address,
+    caip_account,
+    encode_transaction,
+    quantity,
+    raw_address,
+)
+from core.model.consortium import Transfer as Payment
+from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import (
     AsOf,
@@ -15,11 +31,21 @@ from core.model.questions import (
     LogQuestion,
     StorageAnswer,
     StorageQuestion,
+    TransactionAnswer,
 )
 from core.model.types import AccountId, BlockRef, ChainId, ChainTime, Height, Preimage
 from regulator_api import bodies
 from regulator_api.proofs import answers
-from regulator_api.proofs.claims import NO_CODE, NO_LOG, TRANSFER_TOPIC, Claim, Where, code_claim, lock_claim
+from regulator_api.proofs.claims import (
+    NO_CODE,
+    NO_LOG,
+    TRANSFER_TOPIC,
+    Claim,
+    Where,
+    code_claim,
+    lock_claim,
+    written_claim,
+)
 from regulator_api.proofs.claims import transfer_claim as claim_of
 
 CHAIN = ChainId("eip155:1")
@@ -77,6 +103,63 @@ def test_another_log_does_not_show_a_transfer(claim: Claim, log: EventLog | None
 def test_native_payment_has_no_proof_and_says_so() -> None:
     claim = transfer(amount=bodies.AmountView(asset=f"{CHAIN}/slip44:60", base_units="5", decimals=18, symbol="ETH"))
     assert (claim.questions, claim.reason) == ((), NO_LOG)
+
+
+LEDGER = ChainId("causeway:test-1")
+KEY = b"\x09" * 32
+SIGNER, OTHER = (caip_account(LEDGER, raw) for raw in (address(KEY), b"\x0b" * 20))
+LEDGER_AS_OF = replace(AS_OF, block=replace(AS_OF.block, chain=LEDGER))
+
+
+def ledger_fault(claim: Claim, *messages: Message, code: int = 0) -> str:
+    body = TransactionBody("test-1", KEY, 1, 9, messages)
+    raw = encode_transaction(Transaction(body, bytes(64)))
+    [asked] = claim.questions
+    return answers.holds(claim, asked, TransactionAnswer(code, raw), LEDGER_AS_OF)
+
+
+def ledger_transfer(sender: str | None, receiver: str | None, amount: int = 500, placed: Where = PLACED) -> Claim:
+    said = bodies.AmountView(asset=f"{LEDGER}/asset:cnyd", base_units=str(amount), decimals=2, symbol="CNYD")
+    placed = replace(placed, block_hash=placed.block_hash.removeprefix("0x"))
+    return claim_of("/items/0", LEDGER, said, sender, receiver, placed)
+
+
+def test_message_that_moves_value_shows_a_transfer() -> None:
+    raw, amount = raw_address(OTHER), quantity(500)
+    moves: list[tuple[Message, str | None, str | None]] = [
+        (Payment("cnyd", raw, amount), SIGNER, OTHER),
+        (Issue("cnyd", raw, amount), None, OTHER),
+        (Burn("cnyd", amount), SIGNER, None),
+    ]
+    noise: list[Message] = [Payment("grain", raw, amount), WriteRecord("notes", "one", b"{}")]
+    for message, sender, receiver in moves:
+        claim = ledger_transfer(sender, receiver)
+        assert ledger_fault(claim, *noise, message) == ""
+        assert ledger_fault(claim, *noise)
+        assert ledger_fault(claim, message, code=5)
+        assert ledger_fault(ledger_transfer(sender, receiver, 501), message)
+        assert ledger_fault(ledger_transfer(receiver, sender), message)
+        assert ledger_fault(ledger_transfer(sender, receiver, placed=replace(PLACED, height=8)), message)
+        assert ledger_fault(ledger_transfer(sender, receiver, placed=replace(PLACED, block_hash="08" * 32)), message)
+
+
+def test_message_that_writes_a_record_shows_who_wrote_what() -> None:
+    record, digest = (str(LEDGER), "notes", "one"), hashlib.sha256(b"{}").hexdigest()
+    placed = replace(PLACED, block_hash="07" * 32)
+    claim = written_claim("/items/0/placed", record, SIGNER, digest, placed)
+    assert ledger_fault(claim, WriteRecord("notes", "one", b"{}")) == ""
+    for message in (WriteRecord("notes", "two", b"{}"), WriteRecord("notes", "one", b"[]"), Burn("cnyd", b"\x01")):
+        assert ledger_fault(claim, message)
+    assert ledger_fault(
+        written_claim("/items/0/placed", record, OTHER, digest, placed), WriteRecord("notes", "one", b"{}")
+    )
+
+
+def test_bytes_that_nobody_can_read_show_nothing() -> None:
+    claim = ledger_transfer(SIGNER, OTHER)
+    [asked] = claim.questions
+    with pytest.raises(RejectedError):
+        answers.holds(claim, asked, TransactionAnswer(0, b"nonsense"), LEDGER_AS_OF)
 
 
 def test_lock_is_shown_whatever_contract_keeps_it() -> None:

@@ -9,9 +9,10 @@ import pytest_asyncio
 from typer.testing import CliRunner
 
 from adapters.consortium.chain import ConsortiumChain
-from core.model.questions import Anchor
+from core.model.consortium import transaction_hash
+from core.model.questions import Anchor, TransactionAnswer
 from core.model.types import Height, Seconds
-from core.proofs.evidence import encode_anchor
+from core.proofs.evidence import decode_evidence, encode_anchor, verify
 from gateway.cli import app, queries  # noqa: F401 (registers the commands)
 from local_chains.consortium.node import ConsortiumNode
 from regulator_api.bundles import Ground
@@ -31,10 +32,12 @@ PROVEN = {
     "/v1/swaps/swap-1": 1,
     "/v1/swaps?account={sender}": 2,
     "/v1/accounts/{sender}": 2,
+    "/v1/accounts/{sender}/moves": 2,
+    "/v1/transfers?chain={chain}": 4,
     "/v1/records": 1,
     "/v1/records?chain={chain}&namespace=notes": 2,
-    "/v1/records/{chain}/notes/one": 3,
-    "/v1/records/{chain}/notes/one?limit=1": 2,
+    "/v1/records/{chain}/notes/one": 5,
+    "/v1/records/{chain}/notes/one?limit=1": 3,
     "/v1/assets?chain={chain}": 3,
     "/v1/assets/{cnyd}/supply": 1,
     "/v1/assets/{cnyd}/concentration": 2,
@@ -86,6 +89,13 @@ async def test_no_proven_claim_can_be_changed(proven: Proven) -> None:
         ("/v1/records/{chain}/notes/one", "/items/0/digest", "00" * 32),
         ("/v1/records/{chain}/notes/one", "/items/1/author", f"{CHAIN}:{'ab' * 20}"),
         ("/v1/records/{chain}/notes/one", "/items/1/placed/block/time_s", 1),
+        ("/v1/records/{chain}/notes/one", "/items/1/placed/tx_hash", "ab" * 32),
+        ("/v1/records/{chain}/notes/one", "/items/1/placed/block/height", 1),
+        ("/v1/transfers?chain={chain}", "/items/0/amount/base_units", "1"),
+        ("/v1/transfers?chain={chain}", "/items/1/receiver", f"{CHAIN}:{'ab' * 20}"),
+        ("/v1/transfers?chain={chain}", "/items/2/sender", f"{CHAIN}:{'ab' * 20}"),
+        ("/v1/transfers?chain={chain}", "/items/3/placed/block/hash", "00" * 32),
+        ("/v1/accounts/{sender}/moves", "/items/1/amount/base_units", "1"),
         ("/v1/records?chain={chain}&namespace=notes", "/items", []),
         ("/v1/swaps?account={sender}", "/items", []),
         ("/v1/assets?chain={chain}", "/items/0/decimals", 18),
@@ -96,6 +106,39 @@ async def test_no_proven_claim_can_be_changed(proven: Proven) -> None:
     # A version that is left out is missed, even if the proof no longer speaks of it.
     short = document_of(await asked(proven, "/v1/records/{chain}/notes/one"))
     assert_not_forged(short, "/items", short["items"][1:], ground)
+
+
+async def test_transaction_of_a_ledger_is_given_by_its_hash(proven: Proven) -> None:
+    ground = ground_of(proven)
+    path = f"/v1/records/{quote(CHAIN)}/notes/one"
+    tx = (await proven.api.get(path))["items"][0]["placed"]["tx_hash"]
+    file = await proven.api.ask(f"/v1/transfers/evidence?chain={quote(CHAIN)}&tx={tx}", "prover")
+    assert file.status == 200, file.body
+    answer = verify(decode_evidence(file.raw), ground.trusted, ground.now_s).answer
+    assert isinstance(answer, TransactionAnswer)
+    assert (answer.code, transaction_hash(answer.raw).hex()) == (0, tx.removeprefix("0x"))
+    for more, status in (("&log=1", 422), (f"&tx={'ab' * 32}", 422)):
+        assert (
+            await proven.api.ask(f"/v1/transfers/evidence?chain={quote(CHAIN)}&tx={tx}{more}", "prover")
+        ).status == status
+    unknown = await proven.api.ask(f"/v1/transfers/evidence?chain={quote(CHAIN)}&tx={'ab' * 32}", "prover")
+    assert unknown.status == 404
+
+
+async def test_transaction_with_other_messages_is_for_the_unlimited(proven: Proven) -> None:
+    tag = {"account": proven.ours.sender, "label": "x", "category": "exchange", "source": "t", "confidence": 9}
+    body = tag | {"valid_from_s": 1, "jurisdiction": "CH"}
+    assert (await proven.api.ask("/v1/tags", "librarian", method="POST", json=body)).status == 201
+    # A grant is one of three messages of its transaction; a record's version stands alone in one.
+    path = f"/v1/transfers?account={quote(proven.ours.sender, safe='')}"
+    answer = await proven.api.ask(f"{path}&evidence=true", "spy")
+    assert answer.status == 200, answer.body
+    assert answer.body["items"]
+    assert {one["evidence"] for one in answer.body["proof"]["claims"]} == {None}
+    assert any("several messages" in one["reason"] for one in answer.body["proof"]["claims"])
+    tx = answer.body["items"][0]["placed"]["tx_hash"]
+    file = await proven.api.ask(f"/v1/transfers/evidence?chain={quote(CHAIN)}&tx={tx}", "spy")
+    assert (file.status, "several messages" in file.body["detail"]) == (422, True)
 
 
 async def test_verify_says_in_words_what_is_proven(proven: Proven, tmp_path: Path) -> None:
@@ -123,7 +166,7 @@ async def test_evidence_is_as_of_the_answers_block(proven: Proven) -> None:
     raw = await asked(proven, f"/v1/records/{{chain}}/notes/one?as_of={CHAIN}@{before}")
     document = document_of(raw)
     assert [one["version"] for one in document["items"]] == [1]
-    assert [one["evidence"] is not None for one in document["proof"]["claims"]] == [True, True]
+    assert [one["evidence"] is not None for one in document["proof"]["claims"]] == [True, True, True]
     assert {one["as_of"]["height"] for one in document["proof"]["evidence"][:1]} == {before}
     assert f"as of the blocks {CHAIN} {before}" in verified(raw, ground_of(proven)).shows
 
