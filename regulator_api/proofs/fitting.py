@@ -88,13 +88,15 @@ def query_fault(query: Query, answer: Any, rows: Any) -> str:
             return f"the item at {place} is not one of {name}={str(text)[:80]}"
     if isinstance(items, list) and "limit" in query and len(items) > _number(query["limit"]):
         return f"there are more than {query['limit'][:20]} items"
-    if isinstance(answer, reading.SeriesAnswer):
+    if isinstance(answer, reading.ActivityAnswer) and answer.jurisdiction != query.get("jurisdiction"):
+        return "the answer is of another jurisdiction"
+    if isinstance(answer, reading.SeriesAnswer | reading.ActivityAnswer):
         said = {"since_s": answer.since_s, "until_s": answer.until_s}
         for name, value in said.items():
             if name in query and _number(query[name]) != value:
                 return f"{name} is {value}, and not {query[name][:20]}"
-        if STEP_S.get(query.get("step", "day")) != answer.step_s:
-            return f"the step is {answer.step_s} s"
+    if isinstance(answer, reading.SeriesAnswer) and STEP_S.get(query.get("step", "day")) != answer.step_s:
+        return f"the step is {answer.step_s} s"
     if isinstance(answer, reading.PartnersAnswer):
         since_s, until_s = (_number(query[name]) if name in query else None for name in ("since_s", "until_s"))
         for row in rows or ():

@@ -57,7 +57,7 @@ STATEMENT: Final = "this is a statement of the supervision, which no chain has: 
 REPORTED: Final = "agreed terms are what a relayer reported; the answer says which"
 LABELS: Final = "entities, tags and alerts are statements of this supervision, of the label version in the answer"
 COUNTED: Final = "these count what is indexed; the lists of the events can be asked for one by one"
-SUMMED: Final = "these sums are those of the series, corridors, swaps and alerts of the same span: ask for these"
+STANDING: Final = "alerts and cases are counted as they stand now: ask for their lists"
 NAMES: Final = "a hit is a name: ask its path with evidence"
 WITHIN: Final = "the rows are what the index has: that none is missing follows from an index of one's own"
 
@@ -393,7 +393,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         reading.SeriesAnswer, fault=sums.velocity_fault, rests_on=nested.series, reasons=(WITHIN,)
     ),
     "/v1/corridors": Kind(reading.CorridorsAnswer, rests_on=nested.corridors, reasons=(REPORTED, WITHIN)),
-    "/v1/activity": Kind(reading.ActivityAnswer, reasons=(SUMMED,)),
+    "/v1/activity": Kind(reading.ActivityAnswer, fault=sums.activity_fault, reasons=(REPORTED, WITHIN, STANDING)),
     "/v1/summary": Kind(bodies.SummaryAnswer, _summary, sums.summary_fault, reasons=(COUNTED, WITHIN)),
     "/v1/traces/{id}": Kind(tracing.TraceAnswer, _flows, rests_on=nested.trace, reasons=(LABELS, WITHIN)),
     "/v1/orders": Kind(orders.OrdersAnswer, _orders),

@@ -285,6 +285,8 @@ def _inputs(route: str, asked: Asked, answer: Any) -> list[tuple[Moment, Callabl
         case "/v1/summary":
             parts = [(_moment(answer), inputs.of_counts)]
             return [*parts, *(_named(one) for one in answer.conservation)]
+        case "/v1/activity":
+            return [(_moment(answer), lambda view: inputs.of_activity(view, answer.since_s, answer.until_s))]
         case "/v1/accounts/{account}/counterparties":
             span = [int(asked.query[name]) if name in asked.query else None for name in ("since_s", "until_s")]
             return [(_moment(answer), lambda view: inputs.of_partners(view, AccountId(answer.account), *span))]

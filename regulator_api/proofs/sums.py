@@ -12,7 +12,10 @@ from indexer.projections.conservation import PARTS, summed
 from regulator_api import audit, bodies
 from regulator_api.proofs.claims import NATIVE, amount_of, differs, raw_hash
 from regulator_api.reading import bodies as reading
-from regulator_api.reading.figures import MILLION, Dealing, added_up
+from regulator_api.reading.figures import MILLION, Crossing, Dealing, corridors
+from regulator_api.reading.figures import added_up as added_up_dealings
+from regulator_api.view.activity import PARTS as WAYS
+from regulator_api.view.activity import Movement, added_up
 
 Row = list[str | int | None]
 Rows = Sequence[Row]
@@ -92,7 +95,7 @@ def partners_fault(answer: reading.PartnersAnswer, rows: Rows) -> str:
         else:
             time_s, direction, other, asset, amount = _texts(row, int, str, str, str, str)
         dealt.append(Dealing(int(time_s), direction, other, asset, amount_of(amount)))
-    found = added_up(dealt)
+    found = added_up_dealings(dealt)
     shown = [
         (one.account, one.asset, one.received, str(one.received_amount), one.sent, str(one.sent_amount), one.first_s,
          one.last_s) for one in found[: len(answer.items)]
@@ -117,6 +120,48 @@ def holdings_fault(answer: reading.HoldingsAnswer, rows: Rows) -> str:
         sums[asset] += amount_of(amount)
     said = {one.amount.asset: one.amount.base_units for one in answer.balances}
     return differs("what the accounts hold", {asset: str(amount) for asset, amount in sums.items()}, said)
+
+
+def activity_fault(answer: reading.ActivityAnswer, rows: Rows) -> str:
+    """Rows: as `regulator_api.view.inputs.of_activity` says, all within the answer's span of time."""
+    moved, crossed, opened = list[Movement](), list[Crossing](), dict[str, str]()
+    for row in rows:
+        match row[0] if row else None:
+            case "crossed":
+                _, given_asset, given, taken_asset, taken, time_s = _texts(row, str, str, str, str, str, int)
+                at_s = int(time_s)
+                crossed.append(Crossing(given_asset, taken_asset, amount_of(given), amount_of(taken), at_s))
+            case "swap":
+                _, name, status = _texts(row, str, str, str)
+                if name in opened:
+                    raise RejectedError("a swap is there twice")
+                opened[name] = status
+                continue
+            case _:
+                part, asset, amount, time_s = _texts(row, str, str, str, int)
+                if part not in WAYS:
+                    raise RejectedError(f"parts of activity are {', '.join(WAYS)}, crossed and swap")
+                at_s = int(time_s)
+                moved.append(Movement(part, asset, amount_of(amount), at_s))
+        if not answer.since_s <= at_s <= answer.until_s:
+            return f"a row of second {at_s} is out of the span"
+    sums = [
+        (asset, *((getattr(of, part).count, getattr(of, part).base_units) for part in WAYS))
+        for asset, of in added_up(moved).items()
+    ]
+    said = [
+        (one.asset, *((getattr(one, part).count, amount_of(getattr(one, part).amount.base_units)) for part in WAYS))
+        for one in answer.assets
+    ]
+    ways = [
+        (one.given.asset, one.taken.asset, one.swaps, amount_of(one.given.base_units), amount_of(one.taken.base_units))
+        for one in answer.corridors
+    ]
+    return (
+        differs("what moved of each asset", sums, said)
+        or differs("the corridors", [tuple(one) for one in corridors(crossed)], ways)
+        or differs("the number of swaps", dict(Counter(opened.values())), answer.swaps)
+    )
 
 
 def velocity_fault(answer: reading.SeriesAnswer, rows: Rows) -> str:

@@ -7,8 +7,9 @@ from indexer.projections.balances import supply_rows
 from indexer.projections.conservation import conservation_rows
 from regulator_api import audit
 from regulator_api.view.accounts import balances_of, dealings
+from regulator_api.view.activity import moved_in, opened_in
 from regulator_api.view.base import View
-from regulator_api.view.figures import height_of, holders
+from regulator_api.view.figures import crossings, height_of, holders
 from regulator_api.view.whole import lock_statuses, swap_statuses
 
 Row = list[str | int | None]
@@ -45,6 +46,17 @@ def of_holdings(view: View, accounts: list[str]) -> list[Row]:
         [account, one.asset, str(one.amount)]
         for account in accounts
         for one in balances_of(view, AccountId(account))[0]
+    ]
+
+
+def of_activity(view: View, since_s: int, until_s: int) -> list[Row]:
+    """A part, asset, base units and time of each movement; `crossed`, both assets with base units, and time of each
+    swap that both claimed; `swap`, name and status of each that was opened."""
+    crossed, _ = crossings(view, since_s, until_s)
+    return [
+        *([one.part, one.asset, str(one.amount), one.time_s] for one in moved_in(view, since_s, until_s)[0]),
+        *(["crossed", one.from_asset, str(one.given), one.to_asset, str(one.taken), one.time_s] for one in crossed),
+        *(["swap", name, status.value] for name, status in opened_in(view, since_s, until_s)),
     ]
 
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from core.model.consortium import Burn, Transaction, TransactionBody, address, encode_transaction
 from core.model.errors import RejectedError
-from core.model.questions import Evidence
+from core.model.questions import Evidence, TransactionAnswer
 from core.proofs.evidence import encode_anchor, encode_beacon_anchor, encode_evidence, encode_layouts
 from gateway import cli, proven
 from gateway.cli import app, verification
-from gateway.proven import uri_of
+from gateway.proven import uri_of, what
 from tests.core.proofs.test_question_evidence import ALL, ANSWERS, EVIDENCE, LAYOUTS
 from tests.core.proofs.test_synced_evidence import BEACON_ANCHOR, DOUBLE, SYNCED
 from tests.core.proofs.worlds import LOCK
@@ -200,6 +201,19 @@ def test_empty_file_is_not_proven(tmp_path: Path) -> None:
     files(tmp_path, [])
     code, said = verify(tmp_path)
     assert (code, said["verified"]) == (2, False)
+
+
+def test_transaction_is_said_in_words() -> None:
+    raw = encode_transaction(
+        Transaction(
+            TransactionBody("test-1", bytes(32), 1, 9, (Burn("cnyd", b"\x01"), Burn("cnyd", b"\x02"))), bytes(64)
+        )
+    )
+    signer = address(bytes(32)).hex()
+    said = f"signed by {signer}: bank/burn, bank/burn (2 messages); it took effect"
+    assert what(TransactionAnswer(0, raw)) == said
+    assert what(TransactionAnswer(7, raw)).endswith("it failed with code 7, and nothing of it took effect")
+    assert what(TransactionAnswer(0, b"x")).startswith("1 bytes that nobody can read")
 
 
 def test_lock_without_a_uri_is_described_by_its_parts() -> None:

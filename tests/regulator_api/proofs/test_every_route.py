@@ -150,6 +150,7 @@ async def test_no_figure_can_be_changed(world: World, api: Api) -> None:
         "/v1/assets/{asset}/concentration",
         "/v1/assets/{asset}/series",
         "/v1/corridors",
+        "/v1/activity",
         "/v1/accounts/{account}/counterparties",
         "/v1/entities/{id}/holdings",
         "/v1/traces/{id}",
@@ -159,6 +160,19 @@ async def test_no_figure_can_be_changed(world: World, api: Api) -> None:
             assert_not_forged(document, at, str(int(amount) + 1))
             changed += 1
     assert changed >= 14
+    activity = document_of((await api.ask(with_evidence(paths["/v1/activity"]), "developer")).raw)
+    assert len(activity["proof"]["rows"]) >= 4
+    for at, value in (
+        ("/assets/0/transferred/count", 77),
+        ("/swaps", {"claimed": 9}),
+        ("/corridors", [*activity["corridors"], *activity["corridors"]] or [{}]),
+        ("/until_s", 1),
+        ("/since_s", 1),
+        ("/jurisdiction", "CH"),
+        ("/proof/rows/0/2", "1"),
+        ("/proof/rows", []),
+    ):
+        assert_not_forged(activity, at, value)
     summary = document_of((await api.ask(with_evidence(paths["/v1/summary"]), "developer")).raw)
     assert_not_forged(summary, "/swaps/claimed", 2)
     assert_not_forged(summary, "/conservation_ok", False)
