@@ -50,7 +50,7 @@ def test_a_blocked_payout_is_no_failure_of_an_endpoint() -> None:
                 await w.access.locks.check_payout(terms)
         asked = [endpoint.counts["lie_head"] for endpoint in w.endpoints]
         w.endpoints[1].down = w.endpoints[2].down = True
-        await w.access.legs.prepare(terms)
+        await w.access.legs.lock_id(terms, ())
         assert asked == [0, 0, 0]
 
     play(scenario)
