@@ -52,12 +52,14 @@ def of_holdings(view: View, accounts: list[str]) -> list[Row]:
 def of_activity(view: View, since_s: int, until_s: int) -> list[Row]:
     """A part, asset, base units and time of each movement; `crossed`, both assets with base units, and time of each
     swap that both claimed; `swap`, name and status of each that was opened."""
+    moved, _ = moved_in(view, since_s, until_s)
     crossed, _ = crossings(view, since_s, until_s)
-    return [
-        *([one.part, one.asset, str(one.amount), one.time_s] for one in moved_in(view, since_s, until_s)[0]),
-        *(["crossed", one.from_asset, str(one.given), one.to_asset, str(one.taken), one.time_s] for one in crossed),
-        *(["swap", name, status.value] for name, status in opened_in(view, since_s, until_s)),
-    ]
+    rows: list[Row] = [[one.part, one.asset, str(one.amount), one.time_s] for one in moved]
+    for swap in crossed:
+        rows.append(["crossed", swap.from_asset, str(swap.given), swap.to_asset, str(swap.taken), swap.time_s])
+    for name, status in opened_in(view, since_s, until_s):
+        rows.append(["swap", name, status.value])
+    return rows
 
 
 def of_velocity(view: View, asset: AssetId) -> list[Row]:
