@@ -1,8 +1,8 @@
 /** CometBFT's headers, commits and validator sets: from the RPC's JSON, and their hashes and sign bytes. */
-import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { type Bytes, compare, concat, fromHex, keccak256, sha256, toHex, utf8 } from "./bytes.js";
 import { type Json, type JsonObject, object } from "./canonical.js";
 import { malformed } from "./errors.js";
+import { secp256k1 } from "./secp.js";
 import { bytesField, delimited, messageField, sfixed64Field, varintField } from "./protobuf.js";
 import { merkleRoot } from "./trees.js";
 
@@ -166,8 +166,9 @@ export function validatorSet(members: readonly Validator[]): ValidatorSet {
 
 function addressOf(kind: KeyKind, key: Bytes): Bytes {
   if (kind === "ed25519") return sha256(key).slice(0, 20);
+  const curve = secp256k1();
   try {
-    return keccak256(secp256k1.Point.fromBytes(key).toBytes(false).slice(1)).slice(-20);
+    return keccak256(curve.Point.fromBytes(key).toBytes(false).slice(1)).slice(-20);
   } catch {
     throw malformed("validator key is not a point on secp256k1");
   }

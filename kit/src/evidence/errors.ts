@@ -1,3 +1,5 @@
+import { CausewayError } from "../errors.js";
+
 /** Why a proof is not accepted. The codes are those of the Python verifier (`core/proofs/errors.py`). */
 export type ProofErrorCode =
   | "invalid-proof"
@@ -9,14 +11,12 @@ export type ProofErrorCode =
   | "rejected";
 
 /** Evidence that is not believed. Trying again does not help: the proof, or the anchor, has to change. */
-export class ProofError extends Error {
+export class ProofError extends CausewayError {
   override readonly name = "ProofError";
+  declare readonly code: ProofErrorCode;
 
-  constructor(
-    readonly code: ProofErrorCode,
-    message: string,
-  ) {
-    super(message);
+  constructor(code: ProofErrorCode, message: string) {
+    super(code, message);
   }
 }
 

@@ -1,6 +1,5 @@
 /** The way from an anchor to a header: light-client steps by more than ⅔ of the trusted power, then hash links back. */
 import { ed25519 } from "@noble/curves/ed25519.js";
-import { secp256k1 } from "@noble/curves/secp256k1.js";
 import { type Bytes, concat, equal, keccak256, toHex } from "./bytes.js";
 import { hexBytes, items, type Json, type JsonObject, members, optional } from "./canonical.js";
 import {
@@ -23,6 +22,7 @@ import {
   writeValidators,
 } from "./cometbft.js";
 import { malformed, ProofError, untrusted } from "./errors.js";
+import { secp256k1 } from "./secp.js";
 
 const MAX_STEPS = 256;
 const MAX_LINKS = 1024;
@@ -176,8 +176,8 @@ function isSigned(chainId: string, commit: Commit, place: number, validator: Val
 function recovers(digest: Bytes, signature: Bytes, key: Bytes): boolean {
   const [compact, v] = [signature.slice(0, 64), signature[64]];
   if (signature.length !== 65 || v === undefined || v > 1) return false;
-  if (secp256k1.Signature.fromBytes(compact, "compact").hasHighS()) return false;
-  const recovered = secp256k1.recoverPublicKey(concat(Uint8Array.of(v), compact), digest, { prehash: false });
+  if (secp256k1().Signature.fromBytes(compact, "compact").hasHighS()) return false;
+  const recovered = secp256k1().recoverPublicKey(concat(Uint8Array.of(v), compact), digest, { prehash: false });
   return equal(recovered, key);
 }
 

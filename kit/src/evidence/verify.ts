@@ -10,6 +10,7 @@ import { REVIEWED_LAYOUTS, type TokenLayout } from "./layouts.js";
 import { verifyLedger } from "./ledger.js";
 import type { Anchor } from "./light.js";
 import { verifyTransaction } from "./transactions.js";
+import { withCurve } from "./secp.js";
 import { type Question, readAnswer, readAsOf, readQuestion, type Verified, writeAnswer, writeAsOf } from "./questions.js";
 
 const VERSION = 1n;
@@ -46,8 +47,9 @@ export function readAnchor(data: Bytes): Anchor | BeaconAnchor {
  * Believe an evidence file or throw a `ProofError`.
  *
  * Nothing is asked of anybody: what is believed follows from the file and the anchors alone. With one of each kind,
- * evidence about Ethereum that carries both ways to its header must hold by both. The package's part for sync
- * committees is loaded when evidence needs it; a `CausewayError` that is retryable if it does not load.
+ * evidence about Ethereum that carries both ways to its header must hold by both. The package's parts for sync
+ * committees and for validators' keys on secp256k1 are loaded when evidence needs them; a `CausewayError` that is
+ * retryable if one does not load.
  */
 export async function verify(evidence: Bytes, trusted: Trusted, options: Options = {}): Promise<Verified> {
   const ground = groundOf(trusted);
@@ -59,7 +61,7 @@ export async function verify(evidence: Bytes, trusted: Trusted, options: Options
   const [answer, asOf] = [readAnswer(fields.answer), readAsOf(fields.as_of)];
   const kind = text(fields.kind, MAX_IDENTIFIER_CHARS);
   const now = options.now ?? BigInt(Math.floor(Date.now() / 1000));
-  const proven = await proveBy(kind, question, fields.proof, ground, now, options.layouts ?? REVIEWED_LAYOUTS);
+  const proven = await withCurve(() => proveBy(kind, question, fields.proof, ground, now, options.layouts ?? REVIEWED_LAYOUTS));
   if (dump(writeAnswer(answer)) !== dump(writeAnswer(proven.answer)) || dump(writeAsOf(asOf)) !== dump(writeAsOf(proven.asOf))) {
     throw invalid("the proof shows another answer than the evidence says");
   }
