@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError
 from core.model.types import AccountId, Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
@@ -25,7 +25,7 @@ from htlc.model import Agreement
 from indexer import tables as indexer_tables
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody
-from relayer.provider.quoting import Quote
+from relayer.provider.quoting import Quote, quote_bytes
 from relayer.pump import set_aside, tables
 from relayer.pump.standing import accounts_in_use
 from relayer.transactions import records as transaction_tables
@@ -128,7 +128,11 @@ class SwapStore:
         self.release()
 
     async def remember(self, quote: Quote, fresh: Preimage, now_ns: int) -> Preimage:
-        """Store a preimage for this quote, durably; answers the one that was stored before if there is one."""
+        """Store a preimage for this quote, durably; answers the one that was stored before if there is one.
+
+        Raise `ConflictError` for another quote of a name that is in the store: the relayer chooses names, and by one
+        that it gave before an older price would be locked.
+        """
         values = {
             "quote_id": quote.id,
             "hashlock": fresh.hashlock(),
@@ -138,9 +142,11 @@ class SwapStore:
         }
 
         def store(connection: Connection) -> Preimage:
-            query = sa.select(client_swaps.c.preimage).where(client_swaps.c.quote_id == quote.id)
-            if (known := connection.execute(query).scalar()) is not None:
-                return Preimage(known)
+            query = sa.select(client_swaps.c.preimage, client_swaps.c.quote).where(client_swaps.c.quote_id == quote.id)
+            if (known := connection.execute(query).one_or_none()) is not None:
+                if quote_bytes(_quote(known.quote)) != quote_bytes(quote):
+                    raise ConflictError("the relayer gave this quote the name of another one: ask for a new quote")
+                return Preimage(known.preimage)
             connection.execute(sa.insert(client_swaps).values(values))
             return fresh
 
@@ -194,9 +200,16 @@ class Preimages:
         return self._known[hashlock]
 
 
-def _swap(row: Any) -> ClientSwap:
+def _quote(stored: bytes) -> Quote:
     try:
-        quote = wire.quote_from(msgspec.json.decode(row.quote, type=QuoteBody))
+        return wire.quote_from(msgspec.json.decode(stored, type=QuoteBody))
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"a stored quote cannot be read: {error}") from error
+
+
+def _swap(row: Any) -> ClientSwap:
+    quote = _quote(row.quote)
+    try:
         return ClientSwap(SwapId(row.swap_id), quote, msgspec.json.decode(row.agreement, type=Agreement))
     except msgspec.MsgspecError as error:
         raise FatalError(f"a stored swap cannot be read: {error}") from error

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from nacl.signing import SigningKey
 
-from core.model.errors import GateClosedError, RejectedError
+from core.model.errors import ConflictError, GateClosedError, RejectedError
 from core.model.types import LockTerms, Seconds
 from htlc.model import Phase, swap_id
 from htlc.timelocks import DEVNET_POLICY
@@ -15,6 +16,7 @@ from relayer.api import wire
 from relayer.api.answers import Answers
 from relayer.api.bodies import LegBody, QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapStep
+from relayer.provider.quoting import sign_quote
 from tests.relayer.client.world import World, play
 from tests.relayer.house import COIN, A, B
 
@@ -84,6 +86,25 @@ def test_answer_that_differs_from_the_quote_is_refused(lie: Callable[[Any], Any]
                 await world.agreed(client)
             assert await client.swaps() == []
         assert (await world.gains())["initiator"] == (0, 0)
+        await world.stop()
+
+    play(story())
+
+
+def test_another_quote_under_a_name_given_before_is_refused() -> None:
+    """Whoever asks for a small swap locks no larger one that the relayer once priced under the same name."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            dear = await world.agreed(client, amount=5000)
+            cheap = await client.quote(COIN[A], COIN[B], initiator_amount=1000)
+            named = sign_quote(changed(cheap, id=dear.quote.id), SigningKey(bytes(32)))
+            with pytest.raises(ConflictError, match="name of another one"):
+                await client.open(named)
+            again = await client.open(dear.quote)
+            assert again.agreement == dear.agreement
         await world.stop()
 
     play(story())
