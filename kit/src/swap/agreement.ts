@@ -1,10 +1,10 @@
 /** What is agreed: made of the quote and our own accounts; the relayer's answer adds two timelocks and is otherwise compared. */
 import type { components } from "../api/relayer.types.js";
 import type { Bytes } from "../evidence/bytes.js";
-import { chainOf } from "../evidence/identifiers.js";
+import { chainOf } from "./identifiers.js";
 import { rejected } from "../errors.js";
 import type { QuoteBody } from "./quote.js";
-import { type Terms, type TermsBody, baseUnits, hex, swapId, termsBody } from "./terms.js";
+import { type Terms, type TermsBody, baseUnits, hex, swapId, termsBody, termsOf } from "./terms.js";
 import { type ChainTiming, type SwapPolicy, checkGap, checkLock } from "./timelocks.js";
 
 /** The relayer's answer to `POST /v1/swaps`. */
@@ -41,6 +41,7 @@ export function agreed(
   nowS: number,
 ): Agreement {
   const [first, second] = [chainOf(quote.initiator_asset), chainOf(quote.participant_asset)];
+  if (first === second) throw rejected("the legs of a swap are on two chains: ask for another quote");
   const [initiator, participant] = [answeredTerms(answer, "initiator"), answeredTerms(answer, "participant")];
   const ours: Terms = {
     chain: first, asset: quote.initiator_asset, amount: baseUnits(quote.initiator_amount), sender,
@@ -52,10 +53,12 @@ export function agreed(
   };
   compare("initiator", termsBody(ours), initiator);
   compare("participant", termsBody(theirs), participant);
+  // A timelock comes from the answer alone, accounts from the quote: a number in words would be added up, one beyond 40 bits read as an earlier one.
+  for (const terms of [initiator, participant]) termsOf(terms);
   const id = swapId(ours, theirs);
   if (answer.id !== id || answer.hashlock !== hex(hashlock)) throw rejected("the relayer's swap id is not the digest of the agreed terms: nothing was locked");
   if (answer.role !== "liquidity-provider" || answer.done) throw rejected(`the relayer does not take part in this swap (${answer.phase}): ask for a new quote`);
-  if (!Number.isSafeInteger(answer.lock_deadline)) throw rejected("the deadline for our lock is not a time");
+  if (!Number.isSafeInteger(answer.lock_deadline) || answer.lock_deadline < 0) throw rejected("the deadline for our lock is not a time");
   notLaterThanQuoted("initiator", ours.timelock - nowS, Math.min(limits.maxLockS, quote.initiator_lock_s + limits.timelockSlackS));
   notLaterThanQuoted("participant", theirs.timelock - nowS, quote.participant_lock_s + limits.timelockSlackS);
   const [a, b] = [timingOf(timings, first), timingOf(timings, second)];

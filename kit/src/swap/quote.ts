@@ -2,7 +2,7 @@
 import { ed25519 } from "@noble/curves/ed25519.js";
 import type { components } from "../api/relayer.types.js";
 import { concat, fromHex, utf8 } from "../evidence/bytes.js";
-import { account, asset, chainOf } from "../evidence/identifiers.js";
+import { account, asset, chainOf } from "./identifiers.js";
 import { type Packed, pack } from "../evidence/msgpack.js";
 import { rejected } from "../errors.js";
 import { baseUnits } from "./terms.js";

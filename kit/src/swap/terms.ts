@@ -1,7 +1,7 @@
 /** What one leg commits to, and the id that both sides compute from both legs. */
 import type { components } from "../api/relayer.types.js";
 import { type Bytes, fromHex, sha256, toHex, utf8 } from "../evidence/bytes.js";
-import { account, asset, chainOf } from "../evidence/identifiers.js";
+import { account, asset, chainOf } from "./identifiers.js";
 import { rejected } from "../errors.js";
 
 /** Terms as they travel: amounts are decimal strings of base units, bytes 0x-hex, times Unix seconds. */

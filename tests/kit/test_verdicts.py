@@ -1,0 +1,31 @@
+"""The kit and the Python client judge alike: quotes, agreements and clocks at random, many at the turning second."""
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.kit import verdicts
+
+COUNT = 400
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_kit_judges_as_the_python_client_does(kit: Path, tmp_path: Path, seed: int) -> None:
+    cases = verdicts.made(seed, COUNT)
+    for kind in ("quotes", "agreements"):
+        seen = Counter(case["verdict"] for case in cases[kind])
+        assert min(seen[verdicts.ACCEPTED], seen[verdicts.REFUSED]) > COUNT / 20, f"{kind} stand on both sides: {seen}"
+    assert {case["verdict"] for case in cases["agreements"]} == {verdicts.ACCEPTED, verdicts.GATE, verdicts.REFUSED}
+    assert {case["verdict"] for case in cases["skews"]} == {verdicts.ACCEPTED, verdicts.SKEW}
+    (tmp_path / "cases.json").write_text(json.dumps(cases), encoding="utf-8")
+    runner = kit.parent / "verdicts.mjs"
+    runner.write_bytes((Path(__file__).parent / "verdicts.mjs").read_bytes())
+    command = ("node", runner, kit, tmp_path / "cases.json")
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    assert found["differs"] == []
+    assert found["held"] == 3 * COUNT
