@@ -1,6 +1,6 @@
 /** What a swap asks a relayer: a price and an agreement. Nothing that it says is believed without the checks. */
 import { type Fetch, postJson, requestJson } from "../chains/endpoints.js";
-import { CausewayError, rejected, unavailable } from "../errors.js";
+import { rejected, unavailable } from "../errors.js";
 import type { paths } from "./relayer.types.js";
 
 type Json<Content> = Content extends { readonly content: { readonly "application/json": infer Value } } ? Value : never;
@@ -43,11 +43,14 @@ export class RelayerApi {
   }
 }
 
+/** Codes of a relayer's that say what to do (docs/dapps/api.md, "Problems"). Every other code that it writes could be one of ours. */
+const TOLD = ["conflict", "gate-closed", "not-found", "paused", "payout-blocked", "rate-limited", "too-many"];
+
 function answer({ status, json }: { status: number; json: unknown }): unknown {
   if (typeof json !== "object" || json === null) throw unavailable("the relayer's answer is no JSON object");
   if (status < 400) return json;
   const { type, detail, title } = json as { type?: unknown; detail?: unknown; title?: unknown };
-  const code = String(type ?? "problem").split(/[:/]/).at(-1) as string;
+  const told = TOLD.find((one) => type === `urn:causeway:problem:${one}`);
   const message = `the relayer refuses: ${String(detail ?? title ?? status).slice(0, 500)}`;
-  throw status === 429 || status >= 500 ? new CausewayError(code, message, true) : rejected(message, code);
+  throw status === 408 || status === 429 || status >= 500 ? unavailable(message, told) : rejected(message, told);
 }

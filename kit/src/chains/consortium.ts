@@ -88,6 +88,17 @@ export class ConsortiumChain implements SwapChain {
     return amount instanceof Uint8Array ? toBigInt(amount) : 0n;
   }
 
+  /** The ledger pays every claim of an asset that it has. */
+  async checkPayout(terms: Terms): Promise<void> {
+    const symbol = symbolOf(terms.asset);
+    if ((await this.leaf(utf8(`bank/asset/${symbol}`), await this.height())) === undefined) throw unavailable(`${this.id} has no asset ${symbol}: no claim of it could pay`, "payout-blocked");
+  }
+
+  /** Transactions cost nothing here. */
+  checkPurse(): Promise<void> {
+    return Promise.resolve();
+  }
+
   prepare(): Promise<undefined> {
     return Promise.resolve(undefined);
   }

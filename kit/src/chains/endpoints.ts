@@ -6,6 +6,8 @@ export type Fetch = (input: string, init: RequestInit) => Promise<Response>;
 const TIMEOUT_MS = 10_000;
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 const MAX_ENDPOINTS = 32;
+/** How long those that have not answered are waited for once a quorum has: one that hangs may not hold up a claim. */
+const PATIENCE_MS = 1_500;
 
 /** A node answers, and refuses this question; or its answer is larger than is read. */
 export class RefusedCall extends CausewayError {
@@ -65,6 +67,8 @@ export class Endpoints {
     private readonly fetcher: Fetch = (input, init) => fetch(input, init),
   ) {
     if (urls.length === 0 || urls.length > MAX_ENDPOINTS) throw rejected(`a chain has 1 to ${MAX_ENDPOINTS} endpoints, not ${urls.length}`);
+    // A node that is named twice would have two votes.
+    if (new Set(urls.map((url) => url.replace(/\/+$/, ""))).size < urls.length) throw rejected("an endpoint is named twice: name each once");
   }
 
   /** How many have to agree. */
@@ -86,25 +90,43 @@ export class Endpoints {
     }
   }
 
-  /** The answers of all that answer; throws with the first reason if fewer than a quorum do. */
-  async all<T>(ask: (url: string) => Promise<T>): Promise<T[]> {
-    const settled = await Promise.allSettled(this.urls.map((url) => this.heard(ask, url)));
-    const found = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
-    if (found.length < this.quorum) throw (settled.find((one) => one.status === "rejected") as PromiseRejectedResult).reason;
-    return found;
+  /**
+   * Ask everybody, and hear the answers as they come. Ends when all have answered, `enough` says so, or those that are late were
+   * waited for since then; throws with the first reason if fewer than a quorum answer.
+   */
+  private async heardBy<T>(ask: (url: string) => Promise<T>, enough: (answers: readonly T[]) => boolean, patienceMs: number): Promise<T[]> {
+    const [found, failed]: [T[], unknown[]] = [[], []];
+    await new Promise<void>((done) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const counted = (): void => {
+        if (found.length + failed.length === this.urls.length) {
+          clearTimeout(timer);
+          done();
+        } else if (timer === undefined && enough(found)) timer = setTimeout(done, patienceMs);
+      };
+      for (const url of this.urls) this.heard(ask, url).then((one) => found.push(one), (error: unknown) => failed.push(error)).then(counted, done);
+    });
+    if (found.length < this.quorum) throw failed[0];
+    return [...found];
   }
 
-  /** What a quorum answers alike. Throws a retryable error if they do not agree. */
+  /** The answers of all that answer, or of those that do soon after a quorum. */
+  all<T>(ask: (url: string) => Promise<T>): Promise<T[]> {
+    return this.heardBy(ask, (found) => found.length >= this.quorum, PATIENCE_MS);
+  }
+
+  /** What a quorum answers alike, as soon as it does. Throws a retryable error if they do not agree. */
   async agreed<T>(ask: (url: string) => Promise<T>): Promise<T> {
-    const counted = new Map<string, { count: number; value: T }>();
-    for (const value of await this.all(ask)) {
-      const key = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? `${one}n` : one));
-      const known = counted.get(key) ?? { count: 0, value };
-      known.count += 1;
-      if (known.count >= this.quorum) return known.value;
-      counted.set(key, known);
-    }
-    throw unavailable(`the endpoints do not agree: at least ${this.quorum} of ${this.urls.length} would have to`, "no-quorum");
+    // Written down where it is heard: what cannot be written, such as lists in lists without end, is that node's fault alone.
+    const spoken = async (url: string): Promise<{ key: string; value: T }> => {
+      const value = await ask(url);
+      return { key: JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? `${one}n` : one)), value };
+    };
+    const said = (answers: readonly { key: string; value: T }[]): { value: T } | undefined =>
+      answers.find((one) => answers.filter(({ key }) => key === one.key).length >= this.quorum);
+    const found = said(await this.heardBy(spoken, (answers) => said(answers) !== undefined, 0));
+    if (found === undefined) throw unavailable(`the endpoints do not agree: at least ${this.quorum} of ${this.urls.length} would have to`, "no-quorum");
+    return found.value;
   }
 
   /** The highest number that a quorum has reached. */

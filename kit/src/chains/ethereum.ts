@@ -37,6 +37,10 @@ const LOCK_TOKEN_GAS = 250_000n;
 const SETTLE_GAS = 150_000n;
 const SETTLE_TOKEN_GAS = 250_000n;
 const APPROVE_GAS = 120_000n;
+/** Of a claim's gas what its payment does not have; a receiver that needs more than the rest counts as one that refuses. */
+const CLAIM_OVERHEAD_GAS = 30_000n;
+/** More wei than there is, and less than any node's overrides take. */
+const RICH = 2n ** 128n;
 /** Lanes that are looked at for a free one. */
 const LANES = 64n;
 const topic = (event: string): string => `0x${toHex(keccak(utf8(event)))}`;
@@ -46,6 +50,12 @@ const CLAIMED_TOPIC = topic("Claimed(bytes32,uint256,bytes32)");
 const REFUNDED_TOPIC = topic("Refunded(bytes32,uint256)");
 /** How long a transaction that no node knows may still be on its way from the wallet. */
 const FORGOTTEN_AFTER_S = 60;
+/** Selector of ERC-20's `transfer(address,uint256)`. */
+const TRANSFER = "0xa9059cbb";
+/** How nodes say that the chain's code refused a call (`adapters/evm/words.py`). */
+const REVERTED = /revert|vm execution error|vm exception/i;
+/** How far fees may rise between a look at the purse and what it has to pay for. */
+const FEES_GROW = 2n;
 const DECLINED = 4001;
 
 interface Block {
@@ -146,6 +156,59 @@ export class EthereumChain implements SwapChain {
     return settled;
   }
 
+  /**
+   * The payment alone, as the contract would make it (`adapters/evm/payouts.py` says what it shows and what it cannot): ether out of
+   * the contract, made rich for the call where a node does that; a token's `transfer`, of what the contract holds, and while that is
+   * less than the amount also from the sender who would lock it.
+   */
+  async checkPayout(terms: Terms): Promise<void> {
+    const token = tokenOf(terms.asset);
+    const receiver = `0x${toHex(evmAddress(terms.receiver))}` as const;
+    const pays = (url: string): Promise<boolean> => (token === undefined ? this.paysNative(url, receiver, terms.amount) : this.paysToken(url, token, receiver, terms));
+    if (!(await this.endpoints.agreed(pays))) throw unavailable(`${terms.receiver} cannot be paid ${terms.amount} of ${terms.asset} now: the chain refuses it`, "payout-blocked");
+  }
+
+  private async paysNative(url: string, to: string, amount: bigint): Promise<boolean> {
+    const call = { from: this.holder, to, gas: quantity(SETTLE_GAS - CLAIM_OVERHEAD_GAS) };
+    try {
+      return await this.goesThrough(url, { ...call, value: quantity(amount) }, { [this.holder]: { balance: quantity(amount > RICH ? amount : RICH) } });
+    } catch {
+      // This node overrides no balances: what the contract holds has to do.
+      const held = numberOf(await this.endpoints.call(url, "eth_getBalance", [this.holder, "latest"]));
+      return this.goesThrough(url, { ...call, value: quantity(held < amount ? held : amount) });
+    }
+  }
+
+  private async paysToken(url: string, token: `0x${string}`, to: `0x${string}`, terms: Terms): Promise<boolean> {
+    const held = async (owner: `0x${string}`): Promise<bigint> =>
+      numberOf(await this.endpoints.call(url, "eth_call", [{ to: token, data: encodeFunctionData({ abi: TOKEN_ABI, functionName: "balanceOf", args: [owner] }) }, "latest"]));
+    const pays = (from: string, amount: bigint): Promise<boolean> =>
+      this.goesThrough(url, { from, to: token, gas: quantity(SETTLE_TOKEN_GAS - CLAIM_OVERHEAD_GAS), data: `${TRANSFER}${to.slice(2).padStart(64, "0")}${amount.toString(16).padStart(64, "0")}` });
+    const inContract = await held(this.holder);
+    if (!(await pays(this.holder, inContract < terms.amount ? inContract : terms.amount))) return false;
+    const sender = `0x${toHex(evmAddress(terms.sender))}` as const;
+    // Who has not got the amount cannot lock it now either; the lock itself will show.
+    return inContract >= terms.amount || (await held(sender)) < terms.amount || pays(sender, terms.amount);
+  }
+
+  /** False if the chain refuses the call, or a token answers it as the contract takes for a refusal (Tokens.sol, `agreed`). */
+  private async goesThrough(url: string, call: object, ...overrides: object[]): Promise<boolean> {
+    try {
+      const answer = await this.endpoints.call(url, "eth_call", [call, "latest", ...overrides]);
+      return answer === "0x" || (typeof answer === "string" && /^0x[0-9a-f]{64}/i.test(answer) && BigInt(answer.slice(0, 66)) === 1n);
+    } catch (error) {
+      if (error instanceof RefusedCall && REVERTED.test(error.message)) return false;
+      throw error;
+    }
+  }
+
+  async checkPurse(terms: Terms): Promise<void> {
+    const gas = tokenOf(terms.asset) === undefined ? SETTLE_GAS : SETTLE_TOKEN_GAS;
+    const price = await this.endpoints.reached(async (url) => Number(numberOf(await this.endpoints.call(url, "eth_gasPrice", []))));
+    const [needed, held] = [FEES_GROW * gas * BigInt(price), await this.balance(`${this.id}/slip44:60`)];
+    if (held < needed) throw unavailable(`${this.account} has ${held} wei, a claim or refund may cost ${needed} wei: send it some`, "unaffordable");
+  }
+
   /** An allowance of exactly what is locked: whatever happens to the contract, it can take no more. */
   async prepare(terms: Terms, besides: bigint): Promise<Allowance | undefined> {
     const token = tokenOf(terms.asset);
@@ -208,7 +271,10 @@ export class EthereumChain implements SwapChain {
     const { height } = await this.block("latest");
     const included = found.filter((one) => typeof one.blockNumber === "string" && Number(one.blockNumber) <= height);
     if (included.length >= this.endpoints.quorum) return false; // the state that a quorum shows says with what effect
-    return found.length > 0 || Date.now() / 1000 - sent.sentAtS < FORGOTTEN_AFTER_S;
+    if (found.length >= this.endpoints.quorum) return true;
+    // Fewer may be right, of what a wallet gave to them alone; but one that lies would hold up a claim for ever.
+    const believedS = found.length > 0 ? Math.max(this.timing.inclusion_s, FORGOTTEN_AFTER_S) : FORGOTTEN_AFTER_S;
+    return Math.abs(Date.now() / 1000 - sent.sentAtS) < believedS;
   }
 
   async proveFunds(quote: QuoteBody, hashlock: Uint8Array, receiver: string): Promise<string> {
@@ -276,7 +342,13 @@ const OPENING = {
   ],
 } as const;
 
-const quantity = (value: number): string => `0x${value.toString(16)}`;
+/** A number as nodes write it, in one word. */
+function numberOf(answer: unknown): bigint {
+  if (typeof answer !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(answer)) throw unavailable("a node's answer is not a number");
+  return BigInt(answer);
+}
+
+const quantity = (value: number | bigint): string => `0x${value.toString(16)}`;
 const bytesOf = (text: string): Uint8Array => unhex(text.slice(2).toLowerCase());
 const evidenceTerms = (terms: Terms) => ({ ...terms, hashlock: toHex(terms.hashlock), timelock: BigInt(terms.timelock) });
 

@@ -51,6 +51,10 @@ export interface SwapChain {
   readLock(terms: Terms, place: string, at: At): Promise<LockFact>;
   /** The lock with these terms as of a final block, or undefined. `since`: a height before which it cannot be. */
   findLock(terms: Terms, since: number): Promise<LockFact | undefined>;
+  /** Throws a retryable error while a claim of these terms could not pay its receiver. No preimage is asked for it. */
+  checkPayout(terms: Terms): Promise<void>;
+  /** Throws a retryable error while our account could not pay for a claim or a refund of these terms. */
+  checkPurse(terms: Terms): Promise<void>;
   /**
    * The allowance that has to go first, or undefined if none has to. `besides`: base units of the same asset that other swaps of ours
    * were allowed and have not locked yet.
