@@ -1,7 +1,7 @@
 /** Swaps in IndexedDB, each record encrypted: what is on the disk shows neither preimages nor terms. */
-import { unavailable } from "../errors.js";
+import { rejected, unavailable } from "../errors.js";
 import type { SwapRecord, SwapStore } from "../swap/record.js";
-import { type Sealed, freshSalt, passkeyKey, passphraseKey, seal, unseal } from "./vault.js";
+import { type Sealed, freshSalt, passkeyKey, passphraseKey, readable, seal, unseal } from "./vault.js";
 
 const [RECORDS, META] = ["swaps", "meta"] as const;
 const CHECK = "check";
@@ -20,17 +20,16 @@ export class IndexedDbStore implements SwapStore {
 
   /** Open the store, or make it. Throws if the passphrase or passkey is not the one that it was made with. */
   static async open(unlock: Unlock, name = "causeway"): Promise<IndexedDbStore> {
+    // Two tabs that act on one swap at once would lock twice, or show a preimage that the other has called off.
+    if (typeof navigator.locks?.request !== "function") throw rejected("this browser cannot keep two tabs from acting on one swap (Web Locks): use a newer one, over https or at localhost", "unsupported");
     const database = await opened(name);
     database.onversionchange = () => database.close();
     try {
       const salt = await saltOf(database);
       const key = "passphrase" in unlock ? await passphraseKey(unlock.passphrase, salt) : await passkeyKey(unlock.passkey, salt);
-      const check = await asked<Sealed | undefined>(database.transaction(META).objectStore(META).get(CHECK));
-      if (check === undefined) {
-        await put(database, META, UNLOCK, "passkey" in unlock ? unlock.passkey : "passphrase");
-        await put(database, META, CHECK, await seal(key, CHECK, CHECK));
-      }
-      else await unseal(key, CHECK, check);
+      const by = "passkey" in unlock ? unlock.passkey : "passphrase";
+      // Of two tabs that make the store at once, the first decides what opens it: what the other kept under its own key would be lost.
+      await unseal(key, CHECK, await first(database, { [CHECK]: await seal(key, CHECK, CHECK), [UNLOCK]: by }));
       // Where a browser lets us ask: do not clear this under pressure of space. Preimages are money.
       await navigator.storage?.persist?.().catch(() => false);
       return new IndexedDbStore(database, key, name);
@@ -44,7 +43,7 @@ export class IndexedDbStore implements SwapStore {
   static async lockedBy(name = "causeway"): Promise<Uint8Array<ArrayBuffer> | "passphrase" | undefined> {
     const database = await opened(name);
     try {
-      const store = database.transaction(META).objectStore(META);
+      const store = within(database, META).objectStore(META);
       const [check, by] = await Promise.all([asked<unknown>(store.get(CHECK)), asked<unknown>(store.get(UNLOCK))]);
       if (check === undefined) return undefined;
       return by instanceof Uint8Array ? new Uint8Array(by) : "passphrase";
@@ -55,20 +54,14 @@ export class IndexedDbStore implements SwapStore {
 
   /** A text that was kept under this name, encrypted as the swaps are. */
   async secret(name: string): Promise<string | undefined> {
-    const sealed = await asked<Sealed | undefined>(this.database.transaction(META).objectStore(META).get(`secret/${name}`));
+    const sealed = await asked<Sealed | undefined>(within(this.database, META).objectStore(META).get(`secret/${name}`));
     return sealed === undefined ? undefined : unseal(this.key, `secret/${name}`, sealed);
   }
 
   /** Keep a text, such as the seed of a key, under a name that has none yet. Returns what is kept there: in two tabs, one of the two. */
   async keep(name: string, text: string): Promise<string> {
     const place = `secret/${name}`;
-    const sealed = await seal(this.key, place, text);
-    const transaction = this.database.transaction(META, "readwrite", { durability: "strict" });
-    const store = transaction.objectStore(META);
-    const known = await asked<Sealed | undefined>(store.get(place));
-    if (known === undefined) store.put(sealed, place);
-    await finished(transaction);
-    return known === undefined ? text : unseal(this.key, place, known);
+    return unseal(this.key, place, await first(this.database, { [place]: await seal(this.key, place, text) }));
   }
 
   close(): void {
@@ -76,14 +69,14 @@ export class IndexedDbStore implements SwapStore {
   }
 
   async get(key: string): Promise<SwapRecord | undefined> {
-    const sealed = await asked<Sealed | undefined>(this.database.transaction(RECORDS).objectStore(RECORDS).get(key));
+    const sealed = await asked<Sealed | undefined>(within(this.database, RECORDS).objectStore(RECORDS).get(key));
     return sealed === undefined ? undefined : (JSON.parse(await unseal(this.key, key, sealed)) as SwapRecord);
   }
 
   async all(): Promise<SwapRecord[]> {
-    const store = this.database.transaction(RECORDS).objectStore(RECORDS);
+    const store = within(this.database, RECORDS).objectStore(RECORDS);
     const [keys, sealed] = await Promise.all([asked(store.getAllKeys()), asked<Sealed[]>(store.getAll())]);
-    return Promise.all(sealed.map(async (one, place) => JSON.parse(await unseal(this.key, String(keys[place]), one)) as SwapRecord));
+    return readable(sealed.map(async (one, place) => JSON.parse(await unseal(this.key, String(keys[place]), one)) as SwapRecord));
   }
 
   async put(record: SwapRecord): Promise<void> {
@@ -91,7 +84,7 @@ export class IndexedDbStore implements SwapStore {
   }
 
   async remove(key: string): Promise<void> {
-    const transaction = this.database.transaction(RECORDS, "readwrite", { durability: "strict" });
+    const transaction = within(this.database, RECORDS, "readwrite");
     transaction.objectStore(RECORDS).delete(key);
     await finished(transaction);
   }
@@ -114,22 +107,31 @@ function opened(name: string): Promise<IDBDatabase> {
   return asked(request);
 }
 
-async function saltOf(database: IDBDatabase): Promise<Uint8Array<ArrayBuffer>> {
-  const known = await asked<Uint8Array<ArrayBuffer> | undefined>(database.transaction(META).objectStore(META).get(SALT));
-  if (known !== undefined) return known;
-  // Two tabs may make the store at once: the first salt counts.
-  const transaction = database.transaction(META, "readwrite", { durability: "strict" });
+const saltOf = (database: IDBDatabase): Promise<Uint8Array<ArrayBuffer>> => first(database, { [SALT]: freshSalt() });
+
+/** Keep these values unless the first of them is there already, in one transaction; returns the first, as it is kept. */
+async function first<T>(database: IDBDatabase, values: Readonly<Record<string, unknown>>): Promise<T> {
+  const [[name, made]] = Object.entries(values) as [[string, T]];
+  const transaction = within(database, META, "readwrite");
   const store = transaction.objectStore(META);
-  const first = await asked<Uint8Array<ArrayBuffer> | undefined>(store.get(SALT));
-  const salt = first ?? freshSalt();
-  if (first === undefined) store.put(salt, SALT);
+  const known = await asked<T | undefined>(store.get(name));
+  if (known === undefined) for (const [key, value] of Object.entries(values)) store.put(value, key);
   await finished(transaction);
-  return salt;
+  return known ?? made;
+}
+
+/** A transaction, strict about the disk. A connection that the browser has closed is a failure like any other. */
+function within(database: IDBDatabase, where: string, mode: IDBTransactionMode = "readonly"): IDBTransaction {
+  try {
+    return database.transaction(where, mode, { durability: "strict" });
+  } catch (error) {
+    throw failed(error);
+  }
 }
 
 /** Returns once it is on the disk (`durability: "strict"`), as far as the browser can know. */
 async function put(database: IDBDatabase, where: string, key: string, value: unknown): Promise<void> {
-  const transaction = database.transaction(where, "readwrite", { durability: "strict" });
+  const transaction = within(database, where, "readwrite");
   transaction.objectStore(where).put(value, key);
   await finished(transaction);
 }
@@ -137,13 +139,15 @@ async function put(database: IDBDatabase, where: string, key: string, value: unk
 function asked<T>(request: IDBRequest<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(unavailable(`the browser's database: ${request.error?.message ?? "no reason"}`, "store"));
+    request.onerror = () => reject(failed(request.error));
   });
 }
 
 function finished(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
     transaction.oncomplete = () => resolve();
-    transaction.onabort = transaction.onerror = () => reject(unavailable(`the browser's database: ${transaction.error?.message ?? "no reason"}`, "store"));
+    transaction.onabort = transaction.onerror = () => reject(failed(transaction.error));
   });
 }
+
+const failed = (error: unknown): Error => unavailable(`the browser's database: ${(error as Error | null)?.message || "no reason"}`, "store");

@@ -1,5 +1,5 @@
 /** Keys under which a browser keeps preimages: of a passphrase, or of a passkey. WebCrypto does the work. */
-import { CausewayError, rejected } from "../errors.js";
+import { CausewayError, rejected, unavailable } from "../errors.js";
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -29,9 +29,9 @@ export async function passphraseKey(passphrase: string, salt: Bytes): Promise<Cr
  */
 export async function passkeyKey(credentialId: Bytes, salt: Bytes): Promise<CryptoKey> {
   const challenge = crypto.getRandomValues(new Uint8Array(32));
-  const found = await navigator.credentials.get({
+  const found = await answered(navigator.credentials.get({
     publicKey: { challenge, allowCredentials: [{ type: "public-key", id: credentialId }], userVerification: "required", extensions: { prf: { eval: { first: salt } } } },
-  });
+  }));
   const result = found instanceof PublicKeyCredential ? found.getClientExtensionResults().prf?.results?.first : undefined;
   if (result === undefined) throw rejected("this passkey derives no keys (WebAuthn's PRF extension): use a passphrase", "no-prf");
   const material = await crypto.subtle.importKey("raw", result, "HKDF", false, ["deriveKey"]);
@@ -41,7 +41,7 @@ export async function passkeyKey(credentialId: Bytes, salt: Bytes): Promise<Cryp
 
 /** Make a passkey whose PRF gives store keys; returns its id. `name` is what the browser shows. */
 export async function createPasskey(name: string): Promise<Bytes> {
-  const made = await navigator.credentials.create({
+  const made = await answered(navigator.credentials.create({
     publicKey: {
       challenge: crypto.getRandomValues(new Uint8Array(32)),
       rp: { name: "Causeway" },
@@ -50,9 +50,19 @@ export async function createPasskey(name: string): Promise<Bytes> {
       authenticatorSelection: { residentKey: "preferred", userVerification: "required" },
       extensions: { prf: {} },
     },
-  });
+  }));
   if (!(made instanceof PublicKeyCredential) || made.getClientExtensionResults().prf?.enabled !== true) throw rejected("this authenticator derives no keys (WebAuthn's PRF extension): use a passphrase", "no-prf");
   return new Uint8Array(made.rawId);
+}
+
+/** A passkey's owner who says no, or nothing, is told from a device that fails (WebAuthn level 3, section 6.3). */
+async function answered<T>(question: Promise<T>): Promise<T> {
+  try {
+    return await question;
+  } catch (error) {
+    const { name, message } = error as Error;
+    throw name === "NotAllowedError" ? new CausewayError("declined", "the passkey was not used: try again", true) : unavailable(`the passkey did not do it: ${message}`, "wallet");
+  }
 }
 
 /** `name` is bound to the ciphertext: a record cannot be put in the place of another. */
@@ -60,6 +70,14 @@ export async function seal(key: CryptoKey, name: string, text: string): Promise<
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES));
   const data = await crypto.subtle.encrypt({ name: "AES-GCM", iv, additionalData: new TextEncoder().encode(name) }, key, new TextEncoder().encode(text));
   return { iv, data: new Uint8Array(data) };
+}
+
+/** What can be read of many records: one that is damaged may not hold up the others. Throws if it is all of them. */
+export async function readable<T>(records: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(records);
+  const found = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+  if (found.length === 0) await Promise.all(records);
+  return found;
 }
 
 export async function unseal(key: CryptoKey, name: string, sealed: Sealed): Promise<string> {

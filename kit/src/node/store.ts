@@ -1,14 +1,16 @@
 /** Swaps in a folder, one encrypted file each, for programs in Node. */
-import { type FileHandle, mkdir, open, readFile, readdir, rename, rm } from "node:fs/promises";
+import { link, mkdir, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { seal, unseal, freshSalt, passphraseKey } from "../browser/vault.js";
-import { rejected, unavailable } from "../errors.js";
+import { freshSalt, passphraseKey, readable, seal, unseal } from "../browser/vault.js";
+import { type CausewayError, rejected, unavailable } from "../errors.js";
 import type { SwapRecord, SwapStore } from "../swap/record.js";
 
 const SALT = "salt";
 const CHECK = "check";
 const RECORD = /^([0-9a-f]{1,64})\.swap$/;
 const KEY = /^[0-9a-f]{1,64}$/;
+const LOCK = /^([0-9a-f]{1,64})\.([1-9][0-9]{0,14})\.lock$/;
+const FREE = "free";
 const IV_BYTES = 12;
 /** Between making the file of a lock and writing who holds it. */
 const WRITTEN_WITHIN_MS = 200;
@@ -23,14 +25,13 @@ export class FileStore implements SwapStore {
 
   /** Open the store in `folder`, or make it, readable by this user alone. Throws for another passphrase. */
   static async open(folder: string, passphrase: string): Promise<FileStore> {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    let salt = await read(join(folder, SALT));
-    if (salt === undefined) {
-      await written(folder, SALT, freshSalt());
-      salt = (await read(join(folder, SALT))) as Uint8Array<ArrayBuffer>;
-    }
+    await done(mkdir(folder, { recursive: true, mode: 0o700 }));
+    // Of two processes that make the store at once, the first decides what opens it: what the other kept under its own key would be lost.
+    if ((await read(join(folder, SALT))) === undefined) await written(folder, SALT, freshSalt(), true);
+    const salt = (await read(join(folder, SALT))) as Uint8Array<ArrayBuffer>;
     const store = new FileStore(folder, await passphraseKey(passphrase, salt));
-    if ((await store.unsealed(CHECK)) === undefined) await store.sealed(CHECK, CHECK);
+    if ((await store.unsealed(CHECK)) === undefined) await store.sealed(CHECK, CHECK, true);
+    await store.unsealed(CHECK);
     return store;
   }
 
@@ -40,8 +41,8 @@ export class FileStore implements SwapStore {
   }
 
   async all(): Promise<SwapRecord[]> {
-    const keys = (await readdir(this.folder)).flatMap((name) => RECORD.exec(name)?.[1] ?? []);
-    return (await Promise.all(keys.map((key) => this.get(key)))).filter((one) => one !== undefined);
+    const keys = (await done(readdir(this.folder))).flatMap((name) => RECORD.exec(name)?.[1] ?? []);
+    return (await readable(keys.map((key) => this.get(key)))).filter((one) => one !== undefined);
   }
 
   put(record: SwapRecord): Promise<void> {
@@ -49,24 +50,23 @@ export class FileStore implements SwapStore {
   }
 
   async remove(key: string): Promise<void> {
-    await rm(join(this.folder, fileOf(key)), { force: true });
+    await done(rm(join(this.folder, fileOf(key)), { force: true }));
   }
 
-  /** By a file that names our process; one that a dead process left is taken over. */
+  /** By a file that names our process; after one that a dead process left, the next is made. */
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const path = join(this.folder, `${checked(key)}.lock`);
-    const held = await taken(path);
+    const path = await taken(this.folder, checked(key));
     try {
       return await work();
     } finally {
-      await held.close();
-      await rm(path, { force: true });
+      // Left as it is, it is ours until this process ends.
+      await writeFile(path, FREE).catch(() => undefined);
     }
   }
 
-  private async sealed(name: string, text: string): Promise<void> {
+  private async sealed(name: string, text: string, once = false): Promise<void> {
     const { iv, data } = await seal(this.key, name, text);
-    await written(this.folder, name, Buffer.concat([iv, data]));
+    await written(this.folder, name, Buffer.concat([iv, data]), once);
   }
 
   private async unsealed(name: string): Promise<string | undefined> {
@@ -82,46 +82,79 @@ function checked(key: string): string {
 
 const fileOf = (key: string): string => `${checked(key)}.swap`;
 
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
+const failed = (error: unknown): CausewayError => unavailable(`the folder of swaps: ${(error as Error).message}`, "store");
+
+/** What the file system does; a full disk, say, is one kind of failure, wherever it shows. */
+async function done<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw failed(error);
+  }
+}
+
 async function read(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
   try {
     return Uint8Array.from(await readFile(path));
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    if (codeOf(error) === "ENOENT") return undefined;
+    throw failed(error);
   }
 }
 
-/** In one step, and on the disk when this returns: the file, and its name in the folder. */
-async function written(folder: string, name: string, data: Uint8Array): Promise<void> {
-  const draft = join(folder, `${name}.${process.pid}.draft`);
-  const file = await open(draft, "w", 0o600);
+/** In one step, and on the disk when this returns: the file, and its name in the folder. `once`: unless it is there already. */
+async function written(folder: string, name: string, data: Uint8Array, once = false): Promise<void> {
+  const [path, draft] = [join(folder, name), join(folder, `${name}.${process.pid}.${drafts++}.draft`)];
   try {
-    await file.writeFile(data);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(draft, "wx", 0o600);
+    try {
+      await file.writeFile(data);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    if (once) await link(draft, path).catch((error: unknown) => codeOf(error) === "EEXIST" || Promise.reject(error as Error)).finally(() => rm(draft, { force: true }));
+    else await rename(draft, path);
+    const listing = await open(folder, "r");
+    await listing.sync().finally(() => listing.close());
+  } catch (error) {
+    throw failed(error);
   }
-  await rename(draft, join(folder, name));
-  const listing = await open(folder, "r");
-  await listing.sync().finally(() => listing.close());
 }
+
+let drafts = 0;
 
 const heldBy = (path: string): Promise<string> => readFile(path, "utf8").catch(() => "");
 
-async function taken(path: string): Promise<FileHandle> {
-  for (let tries = 0; tries < 2; tries++) {
-    try {
-      const file = await open(path, "wx", 0o600);
-      await file.writeFile(`${process.pid} ${begun()}`);
-      return file;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      if (await isAlive(path)) break;
-      await rm(path, { force: true });
+/**
+ * The file by which this process alone works on a swap. Files are numbered: the next number is made by one process only, whoever else
+ * found the last one free, and a number stays until there is a higher one. So nobody takes away what another has just made.
+ */
+async function taken(folder: string, key: string): Promise<string> {
+  const at = (number: number): string => join(folder, `${key}.${number}.lock`);
+  const numbers = async (): Promise<number[]> =>
+    (await readdir(folder)).flatMap((name) => (LOCK.exec(name)?.[1] === key ? Number(LOCK.exec(name)?.[2]) : [])).sort((one, other) => other - one);
+  try {
+    const [last] = await numbers();
+    if (last !== undefined && (await isAlive(at(last)))) throw busy();
+    const own = (last ?? 0) + 1;
+    await writeFile(at(own), `${process.pid} ${begun()}`, { flag: "wx", mode: 0o600 });
+    const [highest, ...older] = await numbers();
+    // It took us so long that we were taken for dead, or that the numbers have gone on.
+    if (highest !== own) {
+      await rm(at(own), { force: true });
+      throw busy();
     }
+    await Promise.all(older.map((one) => rm(at(one), { force: true })));
+    return at(own);
+  } catch (error) {
+    if (codeOf(error) === "busy") throw error;
+    throw codeOf(error) === "EEXIST" ? busy() : failed(error);
   }
-  throw unavailable("this swap is carried on by another process: wait until it has ended", "busy");
 }
+
+const busy = (): CausewayError => unavailable("this swap is carried on by another process: wait until it has ended", "busy");
 
 /** When this process began, in ms of the machine's monotonic clock: in a container the next one has the same id again. */
 const begun = (): number => Math.round(Number(process.hrtime.bigint()) / 1e6 - process.uptime() * 1000);
