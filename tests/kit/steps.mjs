@@ -1,46 +1,17 @@
 // What a swap's steps do at moments that a devnet does not show on demand: `node steps.mjs KIT VECTORS FOLDER`. Prints {name: outcome}.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, writeFileSync } from "node:fs";
 
 const [, , kitFolder, vectors, folder] = process.argv;
-const kit = await import(`${kitFolder}/index.js`);
+const kit = (globalThis.kit = await import(`${kitFolder}/index.js`));
 const { step } = await import(`${kitFolder}/swap/steps.js`);
 const { Endpoints } = await import(`${kitFolder}/chains/endpoints.js`);
 const { FileStore } = await import(`${kitFolder}/node/index.js`);
-const TIMING = { block_time_s: 1, inclusion_s: 1, finality_s: 1, observation_s: 1, lead_s: 1, lag_s: 1 };
-const [NOW, T_A, T_B] = [10_000, 12_000, 11_000];
-const [A, B] = ["causeway:one", "causeway:two"];
-const hashlock = `0x${"ab".repeat(32)}`;
-const leg = (chain, timelock) => ({ chain, asset: `${chain}/asset:x`, amount: "5", sender: `${chain}:${"11".repeat(20)}`, receiver: `${chain}:${"22".repeat(20)}`, hashlock, timelock });
-const record = { version: 1, key: "aa", createdS: NOW, preimage: "cd".repeat(32), ours: leg(A, T_A), theirs: leg(B, T_B), place: "ours", theirPlace: "theirs", quote: { initiator_asset: `${A}/asset:x`, participant_asset: `${B}/asset:x` } };
-const SENT = { hash: "0x01", sentAtS: NOW };
-
-/** A chain whose one lock and time are as they are set. `acts` are the transactions that it was asked for. */
-function chainOf(id, { final = "locked", newest = final, timeS = NOW, matches = true, ...more }) {
-  const fact = (status) => ({ status, termsMatch: matches, place: "theirs", height: 1, timeS });
-  const acts = [];
-  const sent = (act) => async () => (acts.push(act), SENT);
-  return {
-    id, acts, account: `${id}:${"11".repeat(20)}`, timing: TIMING,
-    head: async () => ({ height: 1, timeS }), checkHolder: async () => {}, findLock: async () => fact(final),
-    readLock: async (_terms, _place, at) => fact(at === "finalized" ? final : newest),
-    lock: sent("lock"), claim: sent("claim"), refund: sent("refund"), isUnderWay: async () => false, ...more,
-  };
-}
+const { A, B, NOW, SENT, TIMING, T_A, T_B, answering, chainOf, record, refusal, settingOf } = await import("./scene.mjs");
 
 async function stepped(stage, a, b, more = {}) {
-  const setting = { a, b, policy: kit.DEVNET_POLICY, nowS: () => NOW, save: async () => {}, taken: async () => [], allowed: async () => 0n };
-  const made = await step({ ...record, stage, ...more }, setting);
+  const made = await step({ ...record, stage, ...more }, settingOf(a, b));
   return [made.record.stage, made.record.result ?? "", ...a.acts, ...b.acts].filter(Boolean).join(" ");
 }
-
-const refusal = async (work) => {
-  try {
-    await work();
-    return "nothing";
-  } catch (error) {
-    return error instanceof kit.CausewayError ? `${error.code} ${error.retryable}` : `escaped: ${error}`;
-  }
-};
 
 const found = {};
 const late = { timeS: T_A };
@@ -103,7 +74,6 @@ for (const [name, value] of [["missing", undefined], ["null", null], ["empty", {
 
 // --- nodes ---
 
-const answering = (make) => async (url, init) => new Response(JSON.stringify({ jsonrpc: "2.0", id: 1, ...make(url, JSON.parse(init.body)) }));
 const limited = new Endpoints(["http://1"], answering(() => ({ error: { message: "limit exceeded" } })));
 found["node's own error"] = await refusal(() => limited.agreed((url) => limited.call(url, "status", {})));
 found["node's answer in no form"] = await refusal(() => new kit.ConsortiumChain({ id: A, genesis: "00".repeat(32), endpoints: ["http://1"], timing: TIMING, key: kit.ledgerKey(new Uint8Array(32)), fetch: answering(() => ({ result: null })) }).head("latest"));
@@ -222,7 +192,8 @@ found["included in a block that is not read yet"] = await included(urls, HEAD + 
 
 const files = await FileStore.open(folder, "a passphrase of a test");
 const held = (text) => {
-  writeFileSync(`${folder}/aa.lock`, text);
+  const last = Math.max(0, ...readdirSync(folder).flatMap((name) => /^aa\.([0-9]+)\.lock$/.exec(name)?.[1] ?? []).map(Number));
+  writeFileSync(`${folder}/aa.${last + 1}.lock`, text);
   return refusal(() => files.exclusive("aa", async () => {}));
 };
 found["file of a process with our id before us"] = await held(`${process.pid} 1`);

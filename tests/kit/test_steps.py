@@ -66,9 +66,9 @@ EXPECTED = {
 
 
 def test_steps_at_rare_moments(kit: Path, tmp_path: Path) -> None:
-    runner = kit.parent / "steps.mjs"
-    runner.write_bytes((Path(__file__).parent / "steps.mjs").read_bytes())
-    command = ("node", runner, kit, vectors.PATH, tmp_path / "store")
+    for name in ("scene.mjs", "steps.mjs"):
+        (kit.parent / name).write_bytes((Path(__file__).parent / name).read_bytes())
+    command = ("node", kit.parent / "steps.mjs", kit, vectors.PATH, tmp_path / "store")
     ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout) == EXPECTED

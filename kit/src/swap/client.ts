@@ -1,12 +1,12 @@
 /** Swapping as the initiator, from a quote to an outcome. */
-import { fromHex, sha256, toHex } from "../evidence/bytes.js";
-import { account, asset, chainOf } from "../evidence/identifiers.js";
+import { equal, fromHex, sha256, toHex } from "../evidence/bytes.js";
+import { account, asset, chainOf } from "./identifiers.js";
 import { RelayerApi } from "../api/relayer.js";
 import type { Fetch } from "../chains/endpoints.js";
 import type { SwapChain } from "../chains/port.js";
 import { CausewayError, rejected } from "../errors.js";
 import { type Limits, agreed } from "./agreement.js";
-import { type QuoteBody, type QuoteRequest, checkQuote, verifyQuote } from "./quote.js";
+import { type QuoteBody, type QuoteRequest, checkQuote, quoteBytes, verifyQuote } from "./quote.js";
 import type { SwapRecord, SwapStore } from "./record.js";
 import { type Hook, step } from "./steps.js";
 import { type TermsBody, hex, termsBody } from "./terms.js";
@@ -115,6 +115,8 @@ export class SwapClient {
     if (chainOf(paid) !== b.id) throw rejected(`${paid} is not an account on ${b.id}`);
     return this.options.store.exclusive(quote.id, async () => {
       const known = await this.options.store.get(quote.id);
+      // A quote's name is the relayer's choice: by one that it gave before, an older price would be agreed on, and locked.
+      if (known !== undefined && !equal(quoteBytes(known.quote), quoteBytes(quote))) throw rejected("the relayer gave this quote the name of another one: ask for a new quote");
       if (known !== undefined && known.stage !== "opening") return viewOf(known);
       const record = known ?? { ...fresh(quote, this.nowS()), oursSince: (await a.head("finalized")).height, since: (await b.head("finalized")).height };
       if (known === undefined) await this.options.store.put(record);
@@ -152,21 +154,31 @@ export class SwapClient {
   }
 
   private async carryOn(key: string, options: RunOptions): Promise<SwapView> {
-    let record = await this.found(key);
-    if (record.stage === "opening") throw rejected("nothing was agreed on for this quote: open it again");
     const { store } = this.options;
+    let record = await this.found(key);
+    const save = async (one: SwapRecord): Promise<void> => {
+      await store.put(one);
+      record = one;
+    };
+    if (record.stage === "opening") throw rejected("nothing was agreed on for this quote: open it again");
     const [a, b] = [this.chain(chainOf(record.quote.initiator_asset)), this.chain(chainOf(record.quote.participant_asset))];
     if (record.ours?.sender !== a.account) throw rejected(`this swap was begun with ${record.ours?.sender ?? "another account"}: open its wallet`);
     const setting = {
-      a, b, policy: this.limits.policy, nowS: this.nowS, save: (one: SwapRecord) => store.put(one), taken: () => this.taken(key), allowed: (asset: string) => this.allowed(key, asset),
+      a, b, policy: this.limits.policy, nowS: this.nowS, save, taken: () => this.taken(key), allowed: (asset: string) => this.allowed(key, asset),
       beforeLock: onView(options.beforeLock), beforeReveal: onView(options.beforeReveal),
     };
     let [failures, shown] = [0, ""];
     const show = (waitsFor: string | undefined): void => {
       const progress: Progress = { ...viewOf(record), waitsFor };
       const text = JSON.stringify(progress);
-      if (text !== shown) options.onProgress?.(progress);
+      if (text === shown) return;
       shown = text;
+      try {
+        options.onProgress?.(progress);
+      } catch (error) {
+        // Whoever watches holds up no claim.
+        globalThis.reportError?.(error);
+      }
     };
     show(undefined);
     while (record.stage !== "done") {
@@ -177,10 +189,10 @@ export class SwapClient {
         failures = 0;
         [record, waitsFor] = [made.record, made.waitsFor];
       } catch (error) {
-        record = await this.found(key);
-        if (!(error instanceof CausewayError) || error.code === "declined" || !(error.retryable || isExit(record))) throw error;
+        // What was saved last is still known here, even if the store has lost it: then it is written again.
+        if ((error as { code?: unknown }).code === "declined" || !(isExit(record) || (error instanceof CausewayError && error.retryable))) throw error;
         failures += 1;
-        waitsFor = `another look: ${error.message}`;
+        waitsFor = `another look: ${error instanceof Error ? error.message : String(error)}`;
       }
       show(waitsFor);
       if (waitsFor !== undefined) await slept(Math.min(LOOK_MS * 2 ** Math.min(failures, 6), MOST_BACKOFF_MS), options.signal);
@@ -188,10 +200,12 @@ export class SwapClient {
     return viewOf(record);
   }
 
-  /** From now on neither lock nor reveal; what is locked comes back after its timelock. Not while `run` works on it. */
+  /** From now on neither lock nor reveal; what is locked comes back after its timelock. Not while `run` works on it; after a reveal it changes nothing. */
   async cancel(key: string, reason = "cancelled by its owner"): Promise<SwapView> {
     return this.options.store.exclusive(key, async () => {
-      const record = { ...(await this.found(key)), calledOff: reason };
+      const known = await this.found(key);
+      if (known.calledOff !== undefined || known.stage === "done" || (isExit(known) && known.claimTries !== 0)) return viewOf(known);
+      const record: SwapRecord = { ...known, stage: isExit(known) ? "locked" : known.stage, calledOff: reason };
       await this.options.store.put(record);
       return viewOf(record);
     });

@@ -8,7 +8,7 @@ import type { TermsBody } from "./terms.js";
  * agreed     both sides know the terms, nothing is locked
  * locking    the place of our lock is written down: from here on it may exist
  * locked     our lock is final; we wait for theirs
- * revealing  the preimage has to be taken for public: claim until it is settled
+ * revealing  the preimage has to be taken for public, unless `claimTries` is 0: claim until it is settled
  * refunding  our timelock has passed: take our lock back
  * done       nothing will follow; see `result`
  */
@@ -45,6 +45,8 @@ export interface SwapRecord {
   /** How often the wallet was asked for our lock. */
   readonly lockTries?: number;
   readonly lockSent?: Sent;
+  /** How often the wallet was asked for our claim; 0: never, so that nobody has seen the preimage. Without it, somebody may have. */
+  readonly claimTries?: number;
   readonly claimSent?: Sent;
   readonly refundSent?: Sent;
   /** Why neither lock nor reveal follows any more. */

@@ -9,6 +9,9 @@ import type { Result, SwapRecord } from "./record.js";
 import { type Terms, termsOf } from "./terms.js";
 import { type SwapPolicy, checkLock, checkReveal, checkSkew } from "./timelocks.js";
 
+/** How often a step that a hook holds back looks for the end of its time. */
+const HOLD_LOOK_MS = 500;
+
 export type Hook = (record: SwapRecord) => Promise<void> | void;
 
 /** What a step works with. `save` returns when the record would survive a crash. */
@@ -55,12 +58,48 @@ async function saved(record: SwapRecord, setting: Setting): Promise<Step> {
 const ended = (record: SwapRecord, result: Result, setting: Setting): Promise<Step> => saved({ ...record, stage: "done", result }, setting);
 const calledOff = (record: SwapRecord, why: string, setting: Setting): Promise<Step> => saved({ ...record, calledOff: record.calledOff ?? why }, setting);
 
-/** Throws unless we may lock now: in time, by clocks that agree, under contracts that are known. */
-async function checkMayLock(record: SwapRecord, { a, b, policy, nowS }: Setting): Promise<void> {
-  await Promise.all([a.checkHolder(), b.checkHolder()]);
-  for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
-  if (nowS() >= (record.lockDeadline ?? 0)) throw new CausewayError("too-late", "the time to lock is over: ask for a new quote");
+/** Throws unless there is time to lock, by our own clock. */
+function checkLockTime(record: SwapRecord, { a, b, policy, nowS }: Setting): void {
+  if (nowS() > (record.lockDeadline ?? 0)) throw new CausewayError("too-late", "the time to lock is over: ask for a new quote");
   checkLock(nowS(), theirs(record).timelock, a.timing, b.timing, policy);
+}
+
+/** Throws unless we may lock now: in time, by clocks that agree, under contracts that are known, and both sides could be paid. */
+async function checkMayLock(record: SwapRecord, setting: Setting): Promise<void> {
+  const { a, b } = setting;
+  const own = ours(record);
+  // What is too late waits for no chain.
+  checkLockTime(record, setting);
+  await Promise.all([
+    a.checkHolder(), b.checkHolder(), checkClocks(setting), checkPayouts(record, setting),
+    // The refund that we rely on if nobody claims.
+    a.checkPayout({ ...own, receiver: own.sender }),
+  ]);
+  checkLockTime(record, setting);
+}
+
+/** Throws unless we may show the preimage now: in time, by clocks that agree, for a final lock that could pay us, while ours stands. */
+async function checkMayReveal(record: SwapRecord, place: string, setting: Setting): Promise<void> {
+  const { a, b, policy, nowS } = setting;
+  const inTime = (): void => checkReveal(nowS(), theirs(record).timelock, b.timing, policy);
+  inTime();
+  const [own, other] = await Promise.all([
+    a.readLock(ours(record), record.place as string, "finalized"), b.readLock(theirs(record), place, "finalized"),
+    b.checkHolder(), checkClocks(setting), checkPayouts(record, setting),
+  ]);
+  // Who reveals without it shows the preimage for nothing.
+  if (!stands(own)) throw new CausewayError("gone", "our own lock is gone");
+  if (!stands(other)) throw new CausewayError("gone", "the relayer's lock is gone");
+  inTime();
+}
+
+async function checkClocks({ a, b, nowS }: Setting): Promise<void> {
+  for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
+}
+
+/** Both claims have to be possible, and ours has to be paid for, before anything hangs on them. */
+async function checkPayouts(record: SwapRecord, { a, b }: Setting): Promise<void> {
+  await Promise.all([a.checkPayout(ours(record)), b.checkPayout(theirs(record)), b.checkPurse(theirs(record))]);
 }
 
 /** The step that lets the contract take what we lock, while that is not so yet. */
@@ -98,7 +137,7 @@ async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
     await checkMayLock(record, setting);
     const allowing = await allowance(record, setting);
     if (allowing !== undefined) return allowing;
-    await consulted(setting.beforeLock, record);
+    await consulted(setting.beforeLock, record, () => checkLockTime(record, setting));
     await checkMayLock(record, setting);
   } catch (error) {
     if (isPassing(error)) throw error;
@@ -155,43 +194,33 @@ async function sendLock(record: SwapRecord, terms: Terms, place: string, setting
 
 async function awaitTheirLock(record: SwapRecord, setting: Setting): Promise<Step> {
   const { a, b, policy, nowS } = setting;
-  const own = await a.readLock(ours(record), record.place as string, "finalized");
-  if (own.status === "refunded") return ended(record, "refunded", setting);
-  if (isEnd(own, "claimed")) {
-    // Whoever took it has the preimage: nothing is left to hide, and their lock is to be claimed without asking the gates.
+  const [terms, place] = [ours(record), record.place as string];
+  const own = await a.readLock(terms, place, "finalized");
+  if (isEnd(own, "refunded")) return ended(record, "refunded", setting);
+  if (isEnd(own, "claimed") || isEnd(await a.readLock(terms, place, "latest"), "claimed")) {
+    // Whoever took it has the preimage, final or not: nothing is left to hide, and their lock is to be claimed without asking the gates.
     const theirLock = await b.findLock(theirs(record), record.since ?? 0);
     if (theirLock?.termsMatch === true) return saved({ ...record, stage: "revealing", theirPlace: theirLock.place }, setting);
   }
-  if ((await a.head("latest")).timeS >= ours(record).timelock) return saved({ ...record, stage: "refunding" }, setting);
+  if ((await a.head("latest")).timeS >= terms.timelock) return saved({ ...record, stage: "refunding" }, setting);
   if (record.calledOff !== undefined) return { record, waitsFor: `our timelock, since the swap was called off (${record.calledOff})` };
   const found = await b.findLock(theirs(record), record.since ?? 0);
   if (found === undefined) return { record, waitsFor: "the relayer's lock to be final" };
   if (!stands(found)) return calledOff(record, "the relayer's lock is not what was agreed, or is gone", setting);
   try {
-    await b.checkHolder();
-    for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
-    checkReveal(nowS(), theirs(record).timelock, b.timing, policy);
-    await consulted(setting.beforeReveal, record);
-    await checkStillOurs(record, setting);
-    checkReveal(nowS(), theirs(record).timelock, b.timing, policy);
+    await checkMayReveal(record, found.place, setting);
+    await consulted(setting.beforeReveal, record, () => checkReveal(nowS(), theirs(record).timelock, b.timing, policy));
   } catch (error) {
     if (isPassing(error)) throw error;
     return calledOff(record, (error as Error).message, setting);
   }
-  // Written down before the first broadcast: from now on the preimage counts as public.
-  return saved({ ...record, stage: "revealing", theirPlace: found.place }, setting);
-}
-
-/** Our own lock must still be there: who reveals without it shows the preimage for nothing. */
-async function checkStillOurs(record: SwapRecord, { a, b }: Setting): Promise<void> {
-  const own = await a.readLock(ours(record), record.place as string, "finalized");
-  if (!stands(own)) throw new CausewayError("gone", "our own lock is gone");
-  const other = await b.findLock(theirs(record), record.since ?? 0);
-  if (other === undefined || !stands(other)) throw new CausewayError("gone", "the relayer's lock is gone");
+  // Whoever goes on from here asks everything once more, right before the preimage leaves.
+  return saved({ ...record, stage: "revealing", theirPlace: found.place, claimTries: 0 }, setting);
 }
 
 async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
   const { b } = setting;
+  if (record.claimTries === 0) return reveal(record, setting);
   const [terms, place] = [theirs(record), record.theirPlace as string];
   const final = await b.readLock(terms, place, "finalized");
   if (isEnd(final, "claimed")) return ended(record, "completed", setting);
@@ -204,6 +233,21 @@ async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
   if (underWay) return { record, waitsFor: "our claim to be included" };
   if (!stands(newest)) return { record, waitsFor: `the relayer's lock to be shown again: it is ${newest.status}` };
   return sent("claimSent", await b.claim(terms, place, fromHex(record.preimage)), record, setting);
+}
+
+/** The last moment before the preimage leaves. Nodes may have been silent since the gate was asked, and the device asleep. */
+async function reveal(record: SwapRecord, setting: Setting): Promise<Step> {
+  const place = record.theirPlace as string;
+  try {
+    await checkMayReveal(record, place, setting);
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return calledOff({ ...record, stage: "locked" }, (error as Error).message, setting);
+  }
+  // Written down before the wallet sees it: from now on the preimage counts as public.
+  const shown = { ...record, claimTries: 1 };
+  await setting.save(shown);
+  return sent("claimSent", await setting.b.claim(theirs(record), place, fromHex(record.preimage)), shown, setting);
 }
 
 async function withoutTheirs(record: SwapRecord, setting: Setting): Promise<Step> {
@@ -228,20 +272,44 @@ async function refund(record: SwapRecord, setting: Setting): Promise<Step> {
   return sent("refundSent", await a.refund(terms, place), record, setting);
 }
 
-const sent = (what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> => saved({ ...record, [what]: by }, setting);
+/** What was sent is known for as long as this process lives, even if it cannot be written down. */
+async function sent(what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> {
+  const made = { ...record, [what]: by };
+  try {
+    return await saved(made, setting);
+  } catch (error) {
+    return { record: made, waitsFor: `another look: ${told(error)}` };
+  }
+}
+
 /** Asked before the newest state is read: what was included by then shows in it, and is not sent again. */
 const isPending = async (before: Sent | undefined, chain: SwapChain): Promise<boolean> => before !== undefined && chain.isUnderWay(before);
 const stands = (fact: LockFact): boolean => fact.termsMatch && fact.status === "locked";
 const isEnd = (fact: LockFact, status: "claimed" | "refunded"): boolean => fact.termsMatch && fact.status === status;
 
-/** A hook that throws calls the swap off, whatever it throws. */
-async function consulted(hook: Hook | undefined, record: SwapRecord): Promise<void> {
+/** A hook that throws calls the swap off, whatever it throws; so does one that answers when it is too late. `inTime` throws then. */
+async function consulted(hook: Hook | undefined, record: SwapRecord, inTime: () => void): Promise<void> {
+  if (hook === undefined) return;
+  let timer: ReturnType<typeof setInterval> | undefined;
+  const held = new Promise<never>((_, late) => {
+    timer = setInterval(() => {
+      try {
+        inTime();
+      } catch (error) {
+        late(error as Error);
+      }
+    }, HOLD_LOOK_MS);
+  });
   try {
-    await hook?.(record);
+    await Promise.race([hook(record), held]);
   } catch (error) {
-    throw new CausewayError("hook", `called off: ${(error as Error).message}`);
+    throw new CausewayError("hook", `called off: ${told(error)}`);
+  } finally {
+    clearInterval(timer);
   }
 }
+
+const told = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Something that may be otherwise in a moment, and so decides nothing. A closed gate never opens again. */
 function isPassing(error: unknown): boolean {

@@ -1,0 +1,280 @@
+// What goes wrong, or is done to a swap on purpose: `node attacks.mjs KIT VECTORS FOLDER`. Prints {name: outcome}.
+import fs from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { ed25519 } from "@noble/curves/ed25519.js";
+
+const [, , kitFolder, vectors, folder] = process.argv;
+const kit = (globalThis.kit = await import(`${kitFolder}/index.js`));
+const { step } = await import(`${kitFolder}/swap/steps.js`);
+const { Endpoints } = await import(`${kitFolder}/chains/endpoints.js`);
+const { FileStore } = await import(`${kitFolder}/node/index.js`);
+const { A, B, NOW, SENT, T_A, T_B, TIMING, answering, chainOf, leg, record, refusal, settingOf } = await import("./scene.mjs");
+const cases = JSON.parse(readFileSync(vectors, "utf8"));
+const found = {};
+
+/** Where one step leads, and what it did meanwhile; "saved …" for each record that was written down. */
+async function stepped(stage, { a = chainOf(A, {}), b = chainOf(B, {}), ...more } = {}, setting = {}) {
+  const did = [];
+  for (const chain of [a, b]) {
+    for (const act of ["lock", "claim", "refund"]) {
+      const sent = chain[act];
+      chain[act] = async (...given) => (did.push(act), sent(...given));
+    }
+  }
+  const save = async (one) => void did.push(`saved ${one.stage}${one.claimTries ?? ""}`);
+  try {
+    const made = await step({ ...record, stage, ...more }, settingOf(a, b, { save, ...setting }));
+    return [made.record.stage, made.record.result, made.record.calledOff === undefined ? undefined : "off", ":", ...did].filter(Boolean).join(" ");
+  } catch (error) {
+    return [await refusal(() => Promise.reject(error)), ":", ...did].join(" ");
+  }
+}
+
+// --- the reveal ---
+
+const late = { nowS: () => T_B - 5 };
+const lateChain = (id) => chainOf(id, { timeS: T_B - 5 });
+found["asked in time, gone on with too late"] = await stepped("revealing", { a: lateChain(A), b: lateChain(B), claimTries: 0 }, late);
+found["shown before, too late now"] = await stepped("revealing", { a: lateChain(A), b: lateChain(B), claimTries: 1 }, late);
+found["shown in time"] = await stepped("revealing", { claimTries: 0 });
+found["nothing is shown that was not written down"] = await stepped("revealing", { claimTries: 0 }, { save: async () => { throw new kit.CausewayError("store", "no room", true); } });
+found["our lock is gone"] = await stepped("revealing", { a: chainOf(A, { final: "absent", matches: false }), claimTries: 0 });
+found["a claim could not be paid"] = await stepped("revealing", { b: chainOf(B, { checkPayout: async () => { throw new kit.CausewayError("payout-blocked", "frozen", true); } }), claimTries: 0 });
+found["we could not pay for a claim"] = await stepped("locked", { b: chainOf(B, { checkPurse: async () => { throw new kit.CausewayError("unaffordable", "no ether", true); } }) });
+found["clock set back while its owner was asked"] = await stepped("revealing", { claimTries: 0 }, { nowS: () => NOW - 9_000 });
+found["our lock taken in a block that is not final"] = await stepped("locked", { a: chainOf(A, { newest: "claimed" }), calledOff: "gate" });
+found["a hook that throws nothing"] = await stepped("locked", {}, { beforeReveal: () => Promise.reject(undefined) });
+const hours = { nowS: () => NOW };
+found["a hook that answers never"] = await stepped("locked", {}, { nowS: () => hours.nowS(), beforeReveal: () => ((hours.nowS = () => T_B), new Promise(() => {})) });
+found["a lock that was refunded under other terms"] = await stepped("locked", { a: chainOf(A, { final: "refunded", matches: false }), b: chainOf(B, { findLock: async () => undefined }) });
+
+// --- the lock ---
+
+found["at the deadline's second"] = await stepped("agreed", {}, {});
+found["a second after the deadline"] = await stepped("agreed", { lockDeadline: NOW - 1 });
+found["a refund could not be paid"] = await stepped("agreed", { a: chainOf(A, { checkPayout: async (terms) => { if (terms.sender === terms.receiver) throw new kit.CausewayError("payout-blocked", "frozen", true); } }) });
+
+// --- the client ---
+
+class Store extends kit.MemoryStore {
+  async get(key) {
+    return this.lost ? undefined : super.get(key);
+  }
+  async put(one) {
+    if (this.full) throw new kit.CausewayError("store", "no room", true);
+    return super.put(one);
+  }
+}
+async function run(stage, { change = () => {}, options = {}, more = {} }) {
+  const [a, b, store] = [chainOf(A, {}), chainOf(B, {}), new Store()];
+  await store.put({ ...record, stage, ...more });
+  const claimed = () => (b.readLock = async () => ({ status: "claimed", termsMatch: true, place: "theirs", height: 2, timeS: NOW }));
+  b.claim = async () => (claimed(), SENT);
+  change({ a, b, store, claimed });
+  const client = new kit.SwapClient({ relayer: "http://127.0.0.1:1", relayerKey: "", chains: [a, b], store, policy: kit.DEVNET_POLICY, nowS: () => NOW });
+  return { client, store, ended: () => client.run("aa", options) };
+}
+const once = (work) => {
+  let done = false;
+  return (...given) => (done ? undefined : ((done = true), work(...given)));
+};
+
+{
+  const lost = await run("revealing", { change: ({ b, store, claimed }) => {
+    const fail = once(() => { store.lost = true; throw new kit.CausewayError("refused", "another sequence"); });
+    b.claim = async () => (fail(), claimed(), SENT);
+  } });
+  found["the browser cleared the store after the reveal"] = (await lost.ended()).result;
+}
+{
+  let claims = 0;
+  const full = await run("revealing", { change: ({ b, store, claimed }) => {
+    b.isUnderWay = async () => (claims > 0 ? (setTimeout(() => ((store.full = false), claimed()), 100), true) : false);
+    b.claim = async () => ((claims += 1), (store.full = true), SENT);
+  } });
+  found["no room after the reveal"] = `${(await full.ended()).result} ${claims} claim`;
+}
+{
+  const bug = await run("revealing", { change: ({ b }) => { const fail = once(() => { throw new TypeError("a bug"); }); const { claim } = b; b.claim = async () => (fail(), claim()); } });
+  found["an error that nobody planned for, after the reveal"] = (await bug.ended()).result;
+}
+found["whoever watches fails"] = (await (await run("revealing", { options: { onProgress: () => { throw new Error("no such element"); } } })).ended()).result;
+{
+  const { client } = await run("revealing", { more: { claimTries: 1 } });
+  found["cancelled after the reveal"] = (await client.cancel("aa")).calledOff ?? "goes on";
+}
+{
+  const { client } = await run("revealing", { more: { claimTries: 0 } });
+  const { stage, calledOff } = await client.cancel("aa");
+  found["cancelled before the wallet was asked"] = `${stage} ${calledOff}`;
+}
+{
+  const { client } = await run("locked", {});
+  await client.cancel("aa", "first");
+  found["cancelled twice"] = (await client.cancel("aa", "second")).calledOff;
+}
+
+// --- what a relayer says ---
+
+const seed = new Uint8Array(32).fill(7);
+const key = `0x${Buffer.from(ed25519.getPublicKey(seed)).toString("hex")}`;
+function quoteOf(change) {
+  const quote = {
+    id: "ab".repeat(16), initiator_asset: `${A}/asset:x`, initiator_amount: "5", participant_asset: `${B}/asset:x`, participant_amount: "5", rate: { numerator: "1", denominator: "1" },
+    participant_receiver: leg(A, 1).receiver, participant_sender: leg(B, 1).sender, initiator_lock_s: 2_000, participant_lock_s: 1_000, issued_at: NOW, expires_at: NOW + 30, key, signature: "", ...change,
+  };
+  return { ...quote, signature: `0x${Buffer.from(ed25519.sign(kit.quoteBytes(quote), seed)).toString("hex")}` };
+}
+const relayerOf = (answer) => async () => new Response(JSON.stringify(answer.body), { status: answer.status });
+const clientOf = (chains, store, fetch) => new kit.SwapClient({ relayer: "http://relayer", relayerKey: key, chains, store, policy: kit.DEVNET_POLICY, nowS: () => NOW, fetch });
+const proving = (id) => chainOf(id, { proveFunds: async () => "0x00" });
+
+{
+  const store = new kit.MemoryStore();
+  const client = clientOf([proving(A), proving(B)], store, relayerOf({ status: 422, body: { type: "urn:causeway:problem:rejected", detail: "not now" } }));
+  const dear = await refusal(() => client.open(quoteOf({ initiator_amount: "500", participant_amount: "500" })));
+  const cheap = await refusal(() => client.open(quoteOf({})));
+  found["the name of another quote"] = `${dear}, ${cheap}, ${(await store.get("ab".repeat(16))).quote.initiator_amount} kept`;
+  let message;
+  await client.open(quoteOf({})).catch((error) => (message = error.message));
+  found["the name of another quote, in words"] = message;
+}
+for (const kind of ["wrong-key", "declined", "busy", "gate-closed", "x".repeat(10_000)]) {
+  const api = new kit.RelayerApi("http://relayer", relayerOf({ status: 422, body: { type: `urn:causeway:problem:${kind}`, detail: "no" } }));
+  found[`the relayer's code ${kind.slice(0, 12)}`] = await refusal(() => api.quoteKey());
+}
+found["a receiver that is none"] = await refusal(() => clientOf([proving(A), proving(B)], new kit.MemoryStore()).open(quoteOf({}), "not an account"));
+const asked = { initiatorAsset: `${A}/asset:x`, participantAsset: `${B}/asset:x`, initiatorAmount: 5n };
+found["a relayer's account that is none"] = await refusal(async () => kit.checkQuote(asked, quoteOf({ participant_sender: "causeway:two" }), key, 10_000, NOW));
+
+function agreed(change, quoted = {}) {
+  const quote = quoteOf(quoted);
+  const hashlock = new Uint8Array(32).fill(1);
+  const terms = (name, receiver, sender, timelock) => ({ chain: quote[`${name}_asset`].split("/")[0], asset: quote[`${name}_asset`], amount: quote[`${name}_amount`], sender, receiver, hashlock: `0x${"01".repeat(32)}`, timelock });
+  const [ours, theirs] = [terms("initiator", quote.participant_receiver, leg(A, 1).sender, NOW + 1_500), terms("participant", leg(B, 1).receiver, quote.participant_sender, NOW + 1_000)];
+  change?.(ours, theirs);
+  const plain = (one) => ({ ...one, amount: BigInt(one.amount), hashlock });
+  const answer = { id: kit.swapId(plain(ours), plain(theirs)), hashlock: `0x${"01".repeat(32)}`, role: "liquidity-provider", done: false, phase: "agreed", lock_deadline: NOW + 3, initiator: { terms: ours }, participant: { terms: theirs } };
+  const limits = { policy: kit.DEVNET_POLICY, maxLockS: 14 * 24 * 3600, timelockSlackS: 30 };
+  return refusal(async () => kit.agreed(quote, hashlock, ours.sender, theirs.receiver, answer, { [A]: TIMING, [B]: TIMING, [ours.chain]: TIMING, [theirs.chain]: TIMING }, limits, NOW));
+}
+found["terms as quoted"] = await agreed();
+found["a timelock in words"] = await agreed((_ours, theirs) => (theirs.timelock = String(theirs.timelock)));
+found["a timelock in a list"] = await agreed((_ours, theirs) => (theirs.timelock = [theirs.timelock]));
+// 2^40 s later: packed into a lane's word, its low 40 bits are a timelock that comes now.
+found["a timelock that wraps"] = await agreed((ours, theirs) => { ours.timelock += 2 ** 40 + 600; theirs.timelock += 2 ** 40; }, { initiator_lock_s: 2 ** 41, participant_lock_s: 2 ** 41 });
+found["their timelock wraps"] = await agreed((_ours, theirs) => (theirs.timelock = NOW + 2 ** 40), { participant_lock_s: 2 ** 41 });
+found["both legs on one chain"] = await agreed((_ours, theirs) => (theirs.receiver = leg(A, 1).sender), { participant_asset: `${A}/asset:x`, participant_sender: leg(A, 1).receiver });
+found["an account of no chain"] = await agreed(undefined, { participant_receiver: `${A}:nobody` });
+
+// --- nodes ---
+
+const one = cases.ethereum_calls[0];
+const terms = kit.termsOf(one.terms);
+const token = cases.ethereum_calls.map((call) => kit.termsOf(call.terms)).find(({ asset }) => asset.includes("/erc20:"));
+const native = cases.ethereum_calls.map((call) => kit.termsOf(call.terms)).find(({ asset }) => asset.endsWith("/slip44:60"));
+const wallet = { account: { address: `0x${"11".repeat(20)}` } };
+const urls = ["http://1", "http://2", "http://3"];
+const ethereum = (fetch, more = {}) => new kit.EthereumChain({ id: terms.chain, contract: one.contract, endpoints: urls, timing: { ...TIMING, inclusion_s: 100 }, wallet, fetch, ...more });
+const block = { number: "0x7530", hash: "0x01", timestamp: "0x1" };
+const node = (answers) => answering((url, { method, params }) => (method === "eth_getBlockByNumber" ? { result: block } : answers(method, params, url)));
+
+const pending = (who, agoS) => ethereum(node((_method, _params, url) => ({ result: who.includes(url) ? { blockNumber: null } : null }))).isUnderWay({ hash: "0x01", sentAtS: Date.now() / 1000 - agoS });
+found["pending, says one, for long"] = await pending(urls.slice(0, 1), 101);
+found["pending, says one, a minute ago"] = await pending(urls.slice(0, 1), 70);
+found["pending, says nobody, a minute ago"] = await pending([], 70);
+found["pending, say two, for long"] = await pending(urls.slice(0, 2), 10_000);
+found["sent, by a clock that was put right since"] = await pending([], -100_000);
+
+const nested = `{"jsonrpc":"2.0","id":1,"result":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
+const honest = answering(() => ({ result: `0x${Number(terms.chain.split(":")[1]).toString(16)}` }));
+const bombed = new Endpoints(urls, async (url, init) => (url === urls[0] ? new Response(nested) : honest(url, init)));
+found["lists in lists, from one node"] = await bombed.agreed((url) => bombed.call(url, "eth_chainId", []));
+const ends = new AbortController();
+const hanging = new Endpoints(urls, (url, init) => (url === urls[1] ? new Promise((_, reject) => { for (const signal of [init.signal, ends.signal]) signal.addEventListener("abort", () => reject(new Error("hung up"))); }) : honest(url, init)));
+const begun = performance.now();
+const heard = [await hanging.agreed((url) => hanging.call(url, "eth_chainId", [])), await hanging.reached(async (url) => Number(await hanging.call(url, "eth_chainId", []))), (await hanging.all((url) => hanging.call(url, "eth_chainId", []))).length];
+found["one node hangs"] = `${heard.join(" ")} ${performance.now() - begun < 9_000 ? "in time" : "late"}`;
+ends.abort();
+const down = new Endpoints(urls, (url, init) => (url === urls[2] ? honest(url, init) : Promise.reject(new Error("down"))));
+found["one of three answers"] = `${await refusal(() => down.agreed((url) => down.call(url, "eth_chainId", [])))}, ${await refusal(() => down.all((url) => down.call(url, "eth_chainId", [])))}`;
+found["one node with two votes"] = await refusal(() => ethereum(undefined, { endpoints: ["http://1", "http://2", "http://1/"] }));
+
+/** What nodes say to a payment: `said` is the answer of two, `other` that of the third. */
+const paying = (asset, said, other = said) => refusal(() => ethereum(node((method, params, url) => {
+  if (method === "eth_getBalance") return { result: "0x0" };
+  if (params[0].data?.startsWith("0x70a08231")) return { result: `0x${"f".repeat(64)}` };
+  return url === urls[2] ? other : said;
+})).checkPayout(asset));
+const yes = { result: "0x" };
+const no = { error: { code: 3, message: "execution reverted: frozen" } };
+found["ether can be paid"] = await paying(native, yes);
+found["ether cannot be paid"] = await paying(native, no);
+found["ether cannot be paid, says one"] = await paying(native, yes, no);
+found["ether can be paid, says one"] = await paying(native, no, yes);
+found["a token that answers true"] = await paying(token, { result: `0x${"1".padStart(64, "0")}` });
+found["a token that answers false"] = await paying(token, { result: `0x${"0".repeat(64)}` });
+found["a token that is paused"] = await paying(token, { error: { code: -32015, message: "VM execution error." } });
+found["nodes that do not say"] = await paying(token, { error: { code: -32005, message: "limit exceeded" } });
+const purse = (wei, prices) => refusal(() => ethereum(node((method, _params, url) => ({ result: `0x${(method === "eth_gasPrice" ? prices[urls.indexOf(url)] : wei).toString(16)}` }))).checkPurse(native));
+found["a purse that pays"] = await purse(10n ** 18n, [10n ** 9n, 10n ** 9n, 10n ** 9n]);
+found["a purse that does not"] = await purse(10n ** 12n, [10n ** 9n, 10n ** 9n, 10n ** 9n]);
+found["a purse that one node empties"] = await purse(10n ** 18n, [10n ** 9n, 10n ** 9n, 10n ** 17n]);
+
+// --- a folder ---
+
+const PASSPHRASE = "a passphrase of a test";
+const files = await FileStore.open(folder, PASSPHRASE);
+{
+  // Both find what a dead process left; the second is slow to take it away.
+  writeFileSync(`${folder}/aa.1.lock`, "999999999 1");
+  writeFileSync(`${folder}/aa.lock`, "999999999 1");
+  const { rm } = fs;
+  let calls = 0;
+  fs.rm = async (...given) => {
+    if ((calls += 1) > 1) await new Promise((resolve) => setTimeout(resolve, 300));
+    return rm(...given);
+  };
+  syncBuiltinESMExports();
+  let [inside, most] = [0, 0];
+  const work = async () => {
+    most = Math.max(most, (inside += 1));
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    inside -= 1;
+  };
+  await Promise.allSettled([files.exclusive("aa", work), files.exclusive("aa", work)]);
+  fs.rm = rm;
+  syncBuiltinESMExports();
+  found["two take over at once"] = `${most} inside`;
+}
+{
+  // Two processes make one store: each has looked before the other has written.
+  const { open } = fs;
+  const place = `${folder}-made`;
+  let waiting = [];
+  fs.open = async (...given) => {
+    if (String(given[0]).includes(`${place}/salt`) && waiting !== undefined) {
+      await new Promise((resolve) => { waiting.push(resolve); if (waiting.length === 2) { for (const go of waiting) go(); waiting = undefined; } else setTimeout(resolve, 500); });
+    }
+    return open(...given);
+  };
+  syncBuiltinESMExports();
+  const made = await Promise.allSettled([FileStore.open(place, PASSPHRASE), FileStore.open(place, PASSPHRASE)]);
+  fs.open = open;
+  syncBuiltinESMExports();
+  const stores = made.filter(({ status }) => status === "fulfilled").map(({ value }) => value);
+  for (const [number, store] of stores.entries()) await store.put({ ...record, key: `a${number}` });
+  const again = await FileStore.open(place, PASSPHRASE);
+  found["two make one store"] = `${stores.length} opened, ${(await Promise.all(stores.map((_, number) => again.get(`a${number}`).then(() => 1, () => 0)))).reduce((sum, read) => sum + read, 0)} read`;
+}
+for (const name of ["c1", "c2"]) await files.put({ ...record, key: name });
+writeFileSync(`${folder}/c1.swap`, "damaged");
+found["one record is damaged"] = (await files.all()).map(({ key }) => key).join();
+found["a damaged record"] = await refusal(() => files.get("c1"));
+rmSync(folder, { recursive: true });
+found["the folder is gone"] = [await refusal(() => files.put(record)), await refusal(() => files.all()), await refusal(() => files.exclusive("aa", async () => {}))].join(", ");
+found["left behind"] = readdirSync(`${folder}-made`).filter((name) => name.endsWith(".draft")).length;
+
+process.stdout.write(JSON.stringify(found));
+process.exit(0);
