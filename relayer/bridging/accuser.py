@@ -6,6 +6,7 @@ at the same height is the proof (`core.proofs.equivocation`). Only what comes in
 a vote that contradicts one that stands, and who has such a vote in hand reports it by `causeway chain accuse`.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -32,6 +33,9 @@ MAX_BEHIND: Final = 5_000
 """Blocks that are read at most after a pause; older ones are left out."""
 MAX_STRANGERS: Final = 64
 """Accounts that nobody knew before, of which one look finds out if they attest for an operator."""
+MAX_STRANGERS_OF_BLOCKS: Final = 16_384
+"""Accounts of nobody in the blocks of one question, with which we go on at the next look. A proposer that puts more
+into its blocks hides what else is in them."""
 
 log = get_logger("relayer.bridging.accuser")
 
@@ -48,6 +52,9 @@ class Accuser:
         self.pipeline = pipeline
         self._clock = clock
         self._known: set[AccountId] = set()
+        self._strangers: set[AccountId] = set()
+        """In the blocks that are being searched, by this look and those before it."""
+        self._asked = 0
 
     async def run(self) -> None:
         """Look for ever."""
@@ -63,7 +70,7 @@ class Accuser:
         first = max(final if before is None else before + 1, final - MAX_BEHIND + 1, 1)
         if before is not None and first > before + 1:
             log.warning("blocks left out in the search for double attestations", first=before + 1, last=first - 1)
-        strangers: set[AccountId] = set()
+        self._asked = 0
         for start in range(first, final + 1, BLOCKS_AT_ONCE):
             last = Height(min(start + BLOCKS_AT_ONCE - 1, final))
             try:
@@ -71,25 +78,38 @@ class Accuser:
             except NotFoundError as error:
                 log.warning("blocks cannot be searched for double attestations", first=start, reason=error.message)
                 found = ()
+            operators = await self._operators(found)
+            if operators is None:
+                break  # these blocks again at the next look, which finds out about the accounts that are left
             for one in found:
-                if await self._stands(one.account, strangers):
+                if one.account in operators:
                     await self._note(one)
+            self._strangers.clear()
             await self._database.write(partial(note_blocks_read, chain=chain, height=last))
         await self._database.write(forget_oldest)
 
-    async def _stands(self, account: AccountId, strangers: set[AccountId]) -> bool:
-        """Return true if an operator answers for the account. Anybody may sign attestations; others do not count."""
-        if account in self._known:
-            return True
-        if account in strangers or len(strangers) >= MAX_STRANGERS:
-            return False
-        if not await self._source.attests_for_operator(account):
-            strangers.add(account)
-            return False
-        if len(self._known) >= MAX_KEPT:
-            self._known.clear()
-        self._known.add(account)
-        return True
+    async def _operators(self, found: Sequence[SignedAttestation]) -> set[AccountId] | None:
+        """Return the accounts for which an operator answers, None if this look may ask about no more of them. Anybody
+        may sign attestations; those of others do not count."""
+        operators: set[AccountId] = set()
+        for account in dict.fromkeys(one.account for one in found):
+            if account in self._strangers:
+                continue
+            if account not in self._known:
+                if len(self._strangers) >= MAX_STRANGERS_OF_BLOCKS:
+                    log.warning("too many accounts attest for nobody: the others of these blocks are left out")
+                    break
+                if self._asked >= MAX_STRANGERS:
+                    return None
+                self._asked += 1
+                if not await self._source.attests_for_operator(account):
+                    self._strangers.add(account)
+                    continue
+                if len(self._known) >= MAX_KEPT:
+                    self._known.clear()
+                self._known.add(account)
+            operators.add(account)
+        return operators
 
     async def _note(self, one: SignedAttestation) -> None:
         earlier = await self._database.write(lambda connection: note_attestation(connection, one))

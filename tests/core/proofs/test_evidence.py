@@ -244,7 +244,9 @@ def test_every_way_to_the_header_is_accepted() -> None:
     sequential = WORLD.trail(2, tuple(replace(block, next_validators=None) for block in WORLD.blocks[2:]))
     two_skips = WORLD.trail(2, (WORLD.blocks[3], WORLD.blocks[5]), following=True)
     for trail in (sequential, two_skips):
-        verify(consortium_evidence(RECORD, WORLD.proof(RECORD, trail)), WORLD.anchor(), WORLD.now_s)
+        found = verify(consortium_evidence(RECORD, WORLD.proof(RECORD, trail)), WORLD.anchor(), WORLD.now_s)
+        assert found.question == RECORD
+        assert found.as_of.block.height == WORLD.blocks[5].header.height - 1
 
 
 def _links(world: World, *heights: int) -> tuple[Header, ...]:
