@@ -15,7 +15,7 @@ from core.runtime.clock import Clock
 from core.runtime.web import Problem
 from core.runtime.web.auth import HEADER, KeyCallers, unauthorized
 from regulator_api.access.keys import KeySource
-from regulator_api.access.scope import SCOPE, Scope
+from regulator_api.access.scope import SCOPE, UNTIL, Scope
 from regulator_api.access.tokens import MAX_TOKEN_CHARS, Holder, TokenError, TokenRules, header_of, verified
 
 CERTIFICATE_HEADER: Final = "Client-Cert"
@@ -93,6 +93,7 @@ class RegulatorCallers:
             raise _refused(error.message) from None
         scope = _scope_of(holder, tokens.clients.get(holder.client))
         request[SCOPE] = scope
+        request[UNTIL] = float(holder.until_s)
         return Caller(_name_of(holder), scope.roles, by_key=True)
 
 

@@ -44,3 +44,5 @@ EVERYTHING: Final = Scope(None, frozenset(ROLES))
 """For the process itself: rules run over all that is there."""
 SCOPE: Final = web.RequestKey("scope", Scope)
 """The scope of the caller, for every handler of a scoped route: `request[SCOPE]`."""
+UNTIL: Final = web.RequestKey("credentials_until_s", float)
+"""The Unix time from which the caller's token is not good any more; not there for other credentials."""

@@ -79,14 +79,15 @@ class TokenRules:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who presents a token. `jurisdictions` None: all; they are ISO 3166 codes otherwise. Scopes that nobody here
-    knows are left out."""
+    """Who presents a token, which is good until `until_s` (Unix seconds). `jurisdictions` None: all; they are ISO 3166
+    codes otherwise. Scopes that nobody here knows are left out."""
 
     client: str
     subject: str | None
     scopes: frozenset[str]
     jurisdictions: frozenset[str] | None
     has_jurisdictions: bool
+    until_s: int
 
 
 def header_of(token: str, rules: TokenRules) -> Header:
@@ -128,7 +129,7 @@ def verified(token: str, key: VerifyingKey, rules: TokenRules, now_s: float, cer
     if rules.audience not in ([claims.aud] if isinstance(claims.aud, str) else claims.aud):
         raise TokenError("the token is for another audience")
     _check_certificate(claims, rules, certificate)
-    return _holder(claims)
+    return _holder(claims, rules)
 
 
 def _check_times(claims: Claims, rules: TokenRules, now_s: float) -> None:
@@ -155,7 +156,7 @@ def _check_certificate(claims: Claims, rules: TokenRules, certificate: bytes | N
         raise TokenError("the token is bound to another certificate than the connection's")
 
 
-def _holder(claims: Claims) -> Holder:
+def _holder(claims: Claims, rules: TokenRules) -> Holder:
     client = claims.client_id or claims.azp or claims.sub
     for name in (client, claims.sub):
         if name is not None:
@@ -169,6 +170,7 @@ def _holder(claims: Claims) -> Holder:
         scopes=frozenset(claims.scope.split()) & frozenset(ROLES),
         jurisdictions=_jurisdictions(stated),
         has_jurisdictions=stated is not None,
+        until_s=claims.exp + rules.leeway_s,
     )
 
 

@@ -5,6 +5,7 @@ nothing: everything is read from the database, whatever process answered before.
 """
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Final
@@ -20,7 +21,7 @@ from core.runtime.web.streams import HEARTBEAT_S, STREAM_S
 from indexer.feed import last_seq
 from indexer.store import chain_rows
 from regulator_api.access import usage
-from regulator_api.access.scope import SCOPE, Scope
+from regulator_api.access.scope import SCOPE, UNTIL, Scope
 from regulator_api.rules.alerts import changed_alerts, rules_state
 from regulator_api.rules.routes import alert_view
 from regulator_api.streaming.happenings import read_happenings
@@ -88,7 +89,9 @@ class Streams:
     async def _send_all(self, request: web.Request, response: web.StreamResponse, read: Read, position: int) -> None:
         scope, caller = request[SCOPE], request[CALLER].id
         ends_at, silent_since = self._clock.monotonic() + STREAM_S, self._clock.monotonic()
-        while self._clock.monotonic() < ends_at and not self._ending.is_set():
+        # Nobody reads on with credentials that are over: whoever comes again shows fresh ones.
+        until_s = request.get(UNTIL, math.inf)
+        while self._clock.monotonic() < ends_at and self._clock.now() < until_s and not self._ending.is_set():
             before = position
             batch, position = await self._database.read(partial(_in_order, read, scope, before))
             for number, events in batch:

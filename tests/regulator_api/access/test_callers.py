@@ -1,5 +1,6 @@
 """Tokens over HTTP: who is known, as whom, and what those see who are not."""
 
+import asyncio
 import base64
 import hashlib
 import ipaddress
@@ -7,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from core.runtime.clock import ManualClock
@@ -26,10 +28,14 @@ CLIENTS = {
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+def clock() -> ManualClock:
+    return ManualClock(NOW_S + 1)
+
+
+@pytest.fixture
+async def api(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Api]:
     database = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
     await prepare(database)
-    clock = ManualClock(NOW_S + 1)
     tokens = Tokens(TokenRules(ISSUER, AUDIENCE), FixedKeys(parse_keys(key_set())), CLIENTS, LOCAL)
     async with serving(database, [], clock, tokens) as made:
         yield made
@@ -75,6 +81,24 @@ async def test_malformed_authorization_is_refused(api: Api, value: str) -> None:
 async def test_two_sets_of_credentials_are_refused(api: Api) -> None:
     answer = await ask(api, "/v1/tags", token(), headers={"X-API-Key": api.keys["overseer"]})
     assert answer.status == 401
+
+
+async def test_a_stream_ends_with_its_token(api: Api, clock: ManualClock) -> None:
+    """Tokens are short so that whoever loses their access loses it soon; a stream lasts for an hour."""
+    async with asyncio.timeout(30), aiohttp.ClientSession(api.address) as session:
+        short, long = [
+            await session.get("/v1/stream/events", headers={"Authorization": f"Bearer {token(exp=exp)}"})
+            for exp in (NOW_S + 600, NOW_S + 3_000)
+        ]
+        assert (short.status, long.status) == (200, 200)
+        whole = asyncio.create_task(short.read())
+        while not whole.done():
+            await clock.advance(5)
+            await asyncio.sleep(0.005)
+        assert 600 + 30 <= clock.now() - NOW_S < 3_000
+        assert not long.content.at_eof()
+        short.close()
+        long.close()
 
 
 async def test_who_calls_is_in_the_log_by_client_and_person(api: Api) -> None:
