@@ -82,8 +82,12 @@ export class Runner {
     const loop = this.loops.get(key);
     loop?.stop.abort();
     await loop?.ended;
-    this.put(await this.client.cancel(key, "called off by you"));
-    this.start(key);
+    try {
+      this.put(await this.client.cancel(key, "called off by you"));
+    } finally {
+      // Also if another tab has it, which this one then says, and watches.
+      this.start(key);
+    }
   }
 
   private async carry(key: string, signal: AbortSignal): Promise<void> {
