@@ -3,19 +3,23 @@
 OpenID Connect, authorization code flow with PKCE (RFC 6749, RFC 7636, OpenID Connect Core 1.0 section 3.1): the
 provider sends the person back with a code, which is exchanged for an id token and an access token here. The id token
 shows that they are of this very sign-in; the API verifies the access token as any other.
+
+What a sign-in waits with is in a cookie of its browser, sealed, and nowhere else: anybody may begin sign-ins, as many
+as they like, and takes no place from others.
 """
 
-import hashlib
+import base64
 import hmac
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode
 
 import aiohttp
+import msgspec
 from aiohttp import web
 from multidict import MultiMapping
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
 
 from console import openid
 from console.api import ApiProblem, Credentials, Outside
@@ -27,7 +31,8 @@ from core.runtime.clock import Clock, SecretSource
 from core.runtime.logging import get_logger
 
 MAX_SECRET_CHARS: Final = 8_192
-MAX_WAITING: Final = 1_000
+MAX_THEN_CHARS: Final = 1_024
+"""Of the page that a person wanted: it goes into the cookie, of which browsers keep 4,096 characters."""
 WAITS_S: Final = 600.0
 """How long a person may take at the provider."""
 MAX_ANSWER_BYTES: Final = 256 * 1024
@@ -45,16 +50,17 @@ WHY: Final = {
 log = get_logger("console")
 
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """A person who is at the provider's. `binding`: the SHA-256 of a cookie of the browser that was sent there."""
+class _Waiting(msgspec.Struct, frozen=True, array_like=True):
+    """A person who is at the provider's, since `since_s` by our monotonic clock."""
 
-    verifier: str = field(repr=False)
-    nonce: str = field(repr=False)
-    binding: bytes
-    metadata: Metadata
+    state: str
+    verifier: str
+    nonce: str
     then: str
     since_s: float
+
+    def __repr__(self) -> str:
+        return "_Waiting()"
 
 
 STATE_COOKIE: Final = "causeway_signin"
@@ -76,7 +82,7 @@ class Door:
         self._secrets = secrets
         self._outside = outside
         self._provider = provider
-        self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
+        self._box = SecretBox(secrets.token_bytes(SecretBox.KEY_SIZE))
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -132,13 +138,15 @@ class Door:
         except (RejectedError, RetryableError) as error:
             log.warning("nobody can be sent to the identity provider", reason=error.message)
             return _again("absent", then)
-        state, nonce, verifier, mark = (word(self._secrets.token_bytes(32)) for _ in range(4))
-        self._wait(state, _Waiting(verifier, nonce, _hash(mark), metadata, then, self._clock.monotonic()))
+        state, nonce, verifier = (word(self._secrets.token_bytes(32)) for _ in range(3))
+        waiting = _Waiting(
+            state, verifier, nonce, then if len(then) <= MAX_THEN_CHARS else _inside(""), self._clock.monotonic()
+        )
         registration = provider.registration
         response = redirect(openid.authorization_url(registration, metadata, state, nonce, verifier))
         response.set_cookie(
             STATE_COOKIE,
-            mark,
+            self._sealed(waiting),
             path="/console/signin",
             httponly=True,
             samesite="Lax",
@@ -147,34 +155,40 @@ class Door:
         )
         return response
 
-    def _wait(self, state: str, waiting: _Waiting) -> None:
-        while self._waiting and (
-            len(self._waiting) >= MAX_WAITING or waiting.since_s - next(iter(self._waiting.values())).since_s > WAITS_S
-        ):
-            self._waiting.popitem(last=False)
-        self._waiting[state] = waiting
+    def _sealed(self, waiting: _Waiting) -> str:
+        return word(self._box.encrypt(msgspec.msgpack.encode(waiting), self._secrets.token_bytes(SecretBox.NONCE_SIZE)))
+
+    def _opened(self, sealed: str) -> _Waiting | None:
+        """None for a cookie that is not of this process."""
+        try:
+            raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            return msgspec.msgpack.decode(self._box.decrypt(raw), type=_Waiting)
+        except (ValueError, CryptoError, msgspec.MsgspecError):
+            return None
 
     async def _back(self, request: web.Request) -> web.StreamResponse:
-        given = _single(request.query)
-        waiting = self._waiting.pop(given.get("state", ""), None)
-        mark = _hash(request.cookies.get(STATE_COOKIE, ""))
-        if self._provider is None or waiting is None or not hmac.compare_digest(mark, waiting.binding):
+        response = await self._admitted(_single(request.query), self._opened(request.cookies.get(STATE_COOKIE, "")))
+        # A sign-in has one answer, whatever it was.
+        response.del_cookie(STATE_COOKIE, path="/console/signin")
+        return response
+
+    async def _admitted(self, given: Mapping[str, str], waiting: _Waiting | None) -> web.StreamResponse:
+        state = given.get("state", "").encode("utf-8", "replace")
+        if self._provider is None or waiting is None or not hmac.compare_digest(state, waiting.state.encode()):
             return _again("old")
         if self._clock.monotonic() - waiting.since_s > WAITS_S:
             return _again("old")
         try:
-            code = _code(given, waiting.metadata)
-            token = await self._exchanged(self._provider, waiting, code)
+            metadata = await self._provider.discovery.metadata()
+            token = await self._exchanged(self._provider, waiting, metadata, _code(given, metadata))
         except (RejectedError, RetryableError) as error:
             log.warning("somebody was not signed in by the identity provider", reason=error.message)
             return _again("provider", waiting.then)
-        response = await self._admit(Credentials.token(token), waiting.then)
-        response.del_cookie(STATE_COOKIE, path="/console/signin")
-        return response
+        return await self._admit(Credentials.token(token), waiting.then)
 
-    async def _exchanged(self, provider: Provider, waiting: _Waiting, code: str) -> str:
+    async def _exchanged(self, provider: Provider, waiting: _Waiting, metadata: Metadata, code: str) -> str:
         """Return the access token that the code stands for. Raise `RetryableError` and `RejectedError`."""
-        answer = openid.parsed_answer(await self._posted(provider, waiting, code))
+        answer = openid.parsed_answer(await self._posted(provider, waiting, metadata, code))
         key = await provider.keys.find(openid.key_id_of(answer.id_token))
         if key is None:
             raise RejectedError("the id token's key is not one of its provider's")
@@ -191,12 +205,12 @@ class Door:
             raise RejectedError(f"the access token is not printable text of at most {MAX_SECRET_CHARS} characters")
         return token
 
-    async def _posted(self, provider: Provider, waiting: _Waiting, code: str) -> bytes:
-        form, headers = openid.token_request(provider.registration, waiting.metadata, code, waiting.verifier)
+    async def _posted(self, provider: Provider, waiting: _Waiting, metadata: Metadata, code: str) -> bytes:
+        form, headers = openid.token_request(provider.registration, metadata, code, waiting.verifier)
         timeout, found = aiohttp.ClientTimeout(total=TIMEOUT_S), bytearray()
         try:
             async with self._outside.session.post(
-                waiting.metadata.token_endpoint, data=form, headers=headers, timeout=timeout, allow_redirects=False
+                metadata.token_endpoint, data=form, headers=headers, timeout=timeout, allow_redirects=False
             ) as response:
                 if response.status != 200:
                     raise RejectedError(f"the identity provider gives no token (status {response.status})")
@@ -224,10 +238,6 @@ def _code(given: Mapping[str, str], metadata: Metadata) -> str:
     if "error" in given or not 0 < len(code) <= MAX_SECRET_CHARS:
         raise RejectedError("the identity provider's response has no code")
     return code
-
-
-def _hash(mark: str) -> bytes:
-    return hashlib.sha256(mark.encode("utf-8", "replace")).digest()
 
 
 def _fits_a_header(secret: str) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from http.cookies import Morsel
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -89,8 +90,15 @@ class Browser:
         return parse_qs(urlsplit(place).query).get("why", [None])[0]
 
     @property
+    def jar(self) -> list[Morsel[str]]:
+        return list(self._session.cookie_jar)
+
+    @property
     def cookies(self) -> set[str]:
-        return {one.key for one in self._session.cookie_jar}
+        return {one.key for one in self.jar}
+
+    def put(self, name: str, value: str) -> None:
+        self._session.cookie_jar.update_cookies({name: value}, URL(self.console + BACK))
 
 
 @asynccontextmanager
@@ -173,6 +181,26 @@ async def test_response_counts_once_and_in_time(place: Place, browser: Browser) 
     late = await browser.chooses(await browser.starts(), "analyst")
     await place.clock.advance(WAITS_S + 1)
     assert await browser.why(late) == "old"
+
+
+async def test_sign_ins_that_others_begin_take_no_place(place: Place, browser: Browser) -> None:
+    mine = await browser.chooses(await browser.starts(), "analyst")
+    async with browsing(place.console) as stranger:
+        for _ in range(1_001):
+            await stranger.starts()
+    assert await browser.why(mine) is None
+
+
+async def test_cookie_of_a_sign_in_says_nothing_and_cannot_be_made(place: Place, browser: Browser) -> None:
+    asked = await browser.starts()
+    [cookie] = browser.jar
+    assert asked.query["nonce"] not in cookie.value
+    good = await browser.chooses(asked, "analyst")
+    for forged in ("", "x", "\u00e9", cookie.value[:-2], cookie.value.swapcase(), "A" * 4_000):
+        browser.put(STATE_COOKIE, forged)
+        assert await browser.why(good) == "old"
+    browser.put(STATE_COOKIE, cookie.value)
+    assert await browser.why(good) is None
 
 
 async def test_code_of_another_sign_in_is_refused(place: Place, browser: Browser) -> None:
