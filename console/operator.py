@@ -38,11 +38,16 @@ class Operations(Protocol):
     async def swap(self, name: str) -> dict[str, Any]:
         """One swap, with its transactions and what it waits for."""
 
-    async def transactions(self) -> list[dict[str, Any]]:
-        """The newest transactions with the fees that were offered, those that may still change first."""
+    async def transactions(self, chain: str | None) -> list[dict[str, Any]]:
+        """The newest transactions, of one chain if one is named, with the fees that were offered, those that may still
+        change first; without attestations."""
 
     async def money(self) -> dict[str, Any]:
-        """Accounts with what they hold, keep and have free, and the newest withdrawals."""
+        """Accounts with what they hold, keep and have free, what is promised next to its limits, and the newest
+        withdrawals."""
+
+    async def fees(self) -> list[dict[str, Any]]:
+        """What each account paid for transactions: of a day, of a week, for each swap."""
 
     async def findings(self) -> list[dict[str, str]]:
         """What the doctor finds: level, about, sentence, remedy."""
@@ -86,11 +91,17 @@ class OperatorPages:
 
     async def _transactions(self, visit: Visit) -> web.Response:
         live = await visit.follows()
-        found = await self._operations.transactions()
-        return visit.page("operator_transactions.html", "Transactions", transactions=found, live=live)
+        asked = visit.asked("chain")
+        status = await self._operations.status()
+        found = await self._operations.transactions(asked.get("chain"))
+        chains = [one["chain"] for one in status["chains"]]
+        shown = {"transactions": found, "chains": chains, "asked": asked, "live": live}
+        return visit.page("operator_transactions.html", "Transactions", **shown)
 
     async def _money(self, visit: Visit) -> web.Response:
-        return visit.page("operator_money.html", "Money", money=await self._operations.money())
+        if visit.late("fees"):
+            return visit.page("operator_fees.html", "Money", fees=await self._operations.fees())
+        return visit.page("operator_money.html", "Money", money=await self._operations.money(), fees=None)
 
     async def _health(self, visit: Visit) -> web.Response:
         found = await self._operations.findings() if "look" in visit.request.query else None

@@ -1,5 +1,6 @@
 """Templates, and how amounts, identifiers and times are written for people."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
+UNITS: Final = {"_pm": "‰", "_s": "seconds", "_days": "days"}
+"""What the endings of the names of a rule's parameters say."""
+GLANCE: Final = 6
+LONG_WORD_CHARS: Final = 24
+GROUPED_DIGITS: Final = 4
+UNIX_DIGITS: Final = 10
 SHORT_CHARS: Final = 22
 """Longer identifiers are cut in their middle; the whole text can be copied."""
 
@@ -25,12 +32,17 @@ def environment(version: str) -> Environment:
     made.filters.update(
         amount=amount,
         units=units,
+        coins=coins,
         short=short,
         copied=copied,
         when=when,
         moment=moment,
         path=path_part,
         words=words,
+        sentence=sentence,
+        iso=iso,
+        parameter=parameter,
+        value=value,
         span=span,
         aging=aging,
         ending=ending,
@@ -56,6 +68,29 @@ def amount(view: dict[str, Any]) -> Markup:
     title = f"{view['base_units']} base units of {view['asset']}"
     text = units(view["base_units"], view.get("decimals"))
     return Markup('<span class="amount" title="{}">{} <small>{}</small></span>').format(title, text, symbol)
+
+
+def coins(base_units: str | int, of: Mapping[str, Any]) -> Markup:
+    """An amount of an asset whose `symbol` and `decimals` are known, or None, with its unit, for a glance: cut after
+    `GLANCE` decimal places, or of a smaller amount after as many digits. The base units to point at."""
+    text, unit = _in_unit(base_units, of)
+    whole, point, rest = text.partition(".")
+    kept = max(GLANCE, len(rest) - len(rest.lstrip("0")) + 4) if whole.lstrip("−") == "0" else GLANCE
+    text = whole + point + rest[:kept] + ("…" if rest[kept:] else "")
+    return Markup('<span class="amount" title="{} base units">{} <small>{}</small></span>').format(
+        base_units, text, unit
+    )
+
+
+def plain(base_units: str | int, of: Mapping[str, Any]) -> str:
+    """As `coins`, as text."""
+    return " ".join(_in_unit(base_units, of))
+
+
+def _in_unit(base_units: str | int, of: Mapping[str, Any]) -> tuple[str, str]:
+    if of.get("decimals") is None or not of.get("symbol"):
+        return units(base_units, None), "base units"
+    return units(base_units, of["decimals"]), str(of["symbol"]).upper()
 
 
 def short(text: str | None, chars: int = SHORT_CHARS) -> str:
@@ -86,7 +121,8 @@ def when(seconds: float | None) -> Markup:
         made = datetime.fromtimestamp(seconds, UTC)
     except (OverflowError, OSError, ValueError):
         return Markup('<span class="none">beyond the calendar</span>')
-    return Markup('<time datetime="{}">{}</time>').format(made.isoformat(), made.strftime("%Y-%m-%d %H:%M:%S UTC"))
+    day, clock = made.strftime("%Y-%m-%d"), made.strftime("%H:%M:%S")
+    return Markup('<time datetime="{}">{} {} <small>UTC</small></time>').format(made.isoformat(), day, clock)
 
 
 def moment(seconds: str) -> Markup:
@@ -125,6 +161,51 @@ def _counted(way: str, seconds: float | None) -> Markup:
 def words(code: str) -> str:
     """A machine's word for people: `initiator-locked` as "initiator locked"."""
     return code.replace("-", " ").replace("_", " ")
+
+
+def sentence(text: str) -> Markup:
+    """A program's sentence about a chain: long identifiers are cut in their middle, amounts are in groups, Unix times
+    are times."""
+    parts = []
+    for word in text.split(" "):
+        if len(word) > LONG_WORD_CHARS:
+            parts.append(Markup('<span class="id" title="{}">{}</span>').format(word, short(word, LONG_WORD_CHARS)))
+        elif parts and parts[-1] == "until" and word.isascii() and word.isdecimal() and len(word) == UNIX_DIGITS:
+            parts.append(when(int(word)))
+        elif word.isascii() and word.isdecimal() and len(word) > GROUPED_DIGITS:
+            parts.append(Markup("{}").format(_grouped(word)))
+        else:
+            parts.append(Markup("{}").format(word))
+    return Markup(" ").join(parts)
+
+
+def iso(text: str) -> Markup:
+    """A time in ISO 8601, as `when` has it."""
+    try:
+        return when(datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return Markup("{}").format(text)
+
+
+def parameter(name: str) -> str:
+    """A figure's name for people, with the unit that stands at its end: `near_pm` as "near (‰)"."""
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            return f"{words(name.removesuffix(ending))} ({unit})"
+    return words(name)
+
+
+def value(found: Any) -> Markup:
+    """A parameter or a figure of a rule: numbers in groups, lists as words, nothing as a word, too."""
+    if found is None or found in ([], {}):
+        return Markup('<span class="none">none</span>')
+    if isinstance(found, bool):
+        return Markup("yes" if found else "no")
+    if isinstance(found, int):
+        return Markup("{}").format(units(found, None))
+    if isinstance(found, list | tuple):
+        return Markup(", ").join(Markup("{}").format(words(str(one))) for one in found)
+    return Markup("{}").format(found)
 
 
 def path_part(text: str) -> str:

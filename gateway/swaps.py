@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError
-from core.model.types import AssetId, SwapId
+from core.model.types import AssetId, ChainId, SwapId
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S
 from gateway.config import RelayerConfig
@@ -21,12 +21,13 @@ from gateway.daemons.parts import existing_database
 from htlc import codec, engine
 from htlc.events import event_name
 from htlc.explain import final_words, history, waits_for
-from htlc.model import Leg, SwapState
+from htlc.model import SWAP_ID_BYTES, Leg, SwapState
+from relayer.bridging.attestor import ATTESTATIONS
 from relayer.pump import tables
 from relayer.transactions import records
 
 T = TypeVar("T")
-_OF_A_SWAP: Final = re.compile("([0-9a-f]{64}):")
+_OF_A_SWAP: Final = re.compile(f"([0-9a-f]{{{2 * SWAP_ID_BYTES}}}):")
 """The key of a swap's effect begins with the swap's id."""
 
 MAX_LISTED: Final = 200
@@ -100,18 +101,25 @@ async def shown(place: Place, named: str, now_s: float) -> dict[str, Any]:
     return await _read(place, work)
 
 
-async def transactions(place: Place, limit: int) -> list[dict[str, Any]]:
-    """Return the newest transactions, those that may still change first, each with the swaps that it is for."""
+def swaps_of(record: records.TransactionRecord) -> set[SwapId]:
+    """Return the swaps that a transaction is for."""
+    return {SwapId(name[1]) for item in record.effects if (name := _OF_A_SWAP.match(item.effect_key))}
+
+
+async def transactions(place: Place, limit: int, chain: str | None = None) -> list[dict[str, Any]]:
+    """Return the newest transactions, of one chain if one is named, those that may still change first, each with the
+    swaps that it is for. Attestations, of which every block has some, are left out."""
 
     def work(connection: Connection) -> list[dict[str, Any]]:
-        found = sorted(records.newest(connection, limit), key=lambda one: not one.open)
+        newest = records.newest(connection, limit, None if chain is None else ChainId(chain), without=(ATTESTATIONS,))
+        found = sorted(newest, key=lambda one: not one.open)
         return [
             {
                 **_transaction(one),
                 "account": one.account,
                 "signed_s": one.created_ns // NS_PER_S,
                 "open": one.open,
-                "swaps": sorted({name[1] for item in one.effects if (name := _OF_A_SWAP.match(item.effect_key))}),
+                "swaps": sorted(swaps_of(one)),
             }
             for one in found
         ]

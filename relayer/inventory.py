@@ -295,6 +295,46 @@ def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is promised of one asset at this moment: in all, and by counterparty and window, the largest first.
+
+    `locked` is the part that our locks hold on chain, `swaps` the number of open swaps. A window is named by its first
+    second. What counts to whom is as `exposure` has it, whoever calls.
+    """
+
+    total: int = 0
+    locked: int = 0
+    swaps: int = 0
+    counterparties: tuple[tuple[AccountId, int], ...] = ()
+    windows: tuple[tuple[int, int], ...] = ()
+
+
+def standing(promises: Iterable[Promise], window_s: Seconds) -> dict[AssetId, Standing]:
+    """Return how much of each asset firm promises expose us to; withdrawals are none."""
+    by_asset: dict[AssetId, list[Promise]] = {}
+    for promise in promises:
+        if not promise.leaves:
+            by_asset.setdefault(promise.asset, []).append(promise)
+    found = {}
+    for asset, ours in by_asset.items():
+        accounts: Counter[AccountId] = Counter()
+        windows: Counter[int] = Counter()
+        for one in ours:
+            windows[one.timelock_s // window_s * window_s] += one.amount
+            for account in one.counterparties:
+                if one.locked or one.account == account:
+                    accounts[account] += one.amount
+        found[asset] = Standing(
+            total=sum(one.amount for one in ours),
+            locked=sum(one.amount for one in ours if one.funded),
+            swaps=len(ours),
+            counterparties=tuple(sorted(accounts.items(), key=lambda one: (-one[1], one[0]))),
+            windows=tuple(sorted(windows.items(), key=lambda one: (-one[1], one[0]))),
+        )
+    return found
+
+
 def shortages(
     chains: Collection[ChainId],
     promises: Collection[Promise],

@@ -19,6 +19,7 @@ from adapters.evm.consents import EvmConsentBuilder
 from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.fees import EvmFeeReader
 from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.light_client_state import LightClientState
@@ -135,6 +136,7 @@ class EvmChain:
             consents=self.consents,
             openings=self.openings,
             transfers=EvmTransferBuilder(chain, endpoints, htlc),
+            fees=EvmFeeReader(chain, endpoints),
         )
 
     def query_board(self, queries: AccountId, home: ChainId) -> EvmQueryBoard:

@@ -338,6 +338,18 @@ class TransactionSender(Protocol):
         """Return its status. Unknown to every endpoint is `DROPPED`, which never means that it cannot come back."""
 
 
+class FeeReader(Protocol):
+    """What transactions cost whoever sent them, on chains with fees."""
+
+    @property
+    def asset(self) -> AssetId:
+        """The asset in which the chain takes its fees."""
+
+    async def paid(self, tx_hashes: Sequence[bytes]) -> list[int | None]:
+        """Return the fee of each of these transactions, in base units of `asset`, in their order; None for one that no
+        block has. For display: one endpoint is believed. Raise `RetryableError` while none answers."""
+
+
 class Signer(Protocol):
     """Signs for one account: a local key or a remote one. Has no `repr` of its key."""
 
@@ -399,6 +411,7 @@ class ChainAccess:
     records: RecordReader | None = None
     transfers: TransferBuilder | None = None
     orders: OrderReader | None = None
+    fees: FeeReader | None = None
 
     @property
     def chain(self) -> ChainId:

@@ -23,6 +23,7 @@ from relayer.api.bodies import (
     ChainBody,
     ChallengeBody,
     ChallengeCall,
+    ExposureBody,
     PairBody,
     QuoteBody,
     QuoteCall,
@@ -128,6 +129,14 @@ class Answers:
                     wire.asset_named(chains, one) for one in (pair.initiator_asset, pair.participant_asset)
                 )
                 found.append(wire.pair_body(pair, given, wanted, self._desk.paused(pair)))
+        return found
+
+    async def exposure(self) -> list[ExposureBody]:
+        """Every asset that is paid out and that its chain shows."""
+        found = []
+        for one in await self._desk.exposure():
+            with suppress(RejectedError):
+                found.append(wire.exposure_body(one, wire.asset_named(self._parameters.values(), one.asset)))
         return found
 
     async def quote(self, call: QuoteCall) -> QuoteBody:

@@ -30,6 +30,7 @@ from relayer.api.bodies import (
     ChainBody,
     ChallengeBody,
     ChallengeCall,
+    ExposureBody,
     PairBody,
     QuoteBody,
     QuoteCall,
@@ -134,6 +135,13 @@ def _offer_routes(answers: Answers) -> list[Route]:
         Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),
         Route("GET", "/v1/chains", _plain(answers.chains), "The chains", answer=list[ChainBody]),
         Route("GET", "/v1/pairs", _plain(answers.pairs), "What is traded", answer=list[PairBody]),
+        Route(
+            "GET",
+            "/v1/exposure",
+            _plain(answers.exposure),
+            "What is promised, and what may still be",
+            answer=list[ExposureBody],
+        ),
         Route(
             "POST",
             "/v1/quotes",

@@ -184,6 +184,30 @@ class PairBody(msgspec.Struct, frozen=True, kw_only=True):
     pause: PauseBody | None = None
 
 
+class ExposureLimitsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The most of one asset that open swaps may be promised: in all, to one counterparty, and in swaps whose timelocks
+    fall into one window (`window_s`, seconds)."""
+
+    total: AmountOrNothing
+    per_counterparty: AmountOrNothing
+    per_window: AmountOrNothing
+    window_s: int
+
+
+class ExposureBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One asset that the relayer pays out: `promised` to open swaps now, `locked` the part of it that is on chain
+    already, `swaps` their number. `limits` and `left` are null if the inventory alone bounds it; `left` is what may
+    still be promised in all. Who the counterparties are is not shown."""
+
+    chain: Chain
+    asset: AssetBody
+    promised: AmountOrNothing
+    locked: AmountOrNothing
+    swaps: int
+    limits: ExposureLimitsBody | None
+    left: AmountOrNothing | None
+
+
 class RelayerBody(msgspec.Struct, frozen=True, kw_only=True):
     """Who answers here. `quote_key` is the ed25519 public key that its quotes are signed with: pin it."""
 

@@ -23,6 +23,7 @@ from core.model.types import (
     Hashlock,
     LockTerms,
     Seconds,
+    chain_of,
 )
 from htlc.model import Sighting
 from relayer.api import expected
@@ -30,6 +31,8 @@ from relayer.api.bodies import (
     AssetBody,
     BlockBody,
     ChainBody,
+    ExposureBody,
+    ExposureLimitsBody,
     LegBody,
     LimitsBody,
     PairBody,
@@ -41,7 +44,7 @@ from relayer.api.bodies import (
     TermsBody,
     TimingBody,
 )
-from relayer.provider.desk import LegView, SwapView
+from relayer.provider.desk import Exposure, LegView, SwapView
 from relayer.provider.quoting import Pair, Quote, Rate
 from relayer.switches import Switch
 
@@ -139,6 +142,26 @@ def pair_body(pair: Pair, initiator: Asset, participant: Asset, paused: Switch |
         limits=LimitsBody(minimum=str(pair.minimum), maximum=str(pair.maximum)),
         fee=str(pair.fee),
         pause=None if paused is None else pause_body(paused),
+    )
+
+
+def exposure_body(exposure: Exposure, asset: Asset) -> ExposureBody:
+    standing, limit = exposure.standing, exposure.limit
+    return ExposureBody(
+        chain=chain_of(asset.id),
+        asset=asset_body(asset),
+        promised=str(standing.total),
+        locked=str(standing.locked),
+        swaps=standing.swaps,
+        limits=None
+        if limit is None
+        else ExposureLimitsBody(
+            total=str(limit.total),
+            per_counterparty=str(limit.per_counterparty),
+            per_window=str(limit.per_window),
+            window_s=exposure.window_s,
+        ),
+        left=None if limit is None else str(max(0, limit.total - standing.total)),
     )
 
 

@@ -6,6 +6,8 @@ Votes count per block, so all operators must choose the same one: the newest fin
 multiple of `every_blocks`.
 """
 
+from typing import Final
+
 from core.model.errors import ConflictError, RevertedError
 from core.model.facts import BlockHeader
 from core.model.ports import BridgeBuilder, HeadSource
@@ -15,6 +17,9 @@ from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 from relayer.bridging.ballots import cast_ballot
 from relayer.transactions.pipeline import Pipeline
+
+ATTESTATIONS: Final = "attest/"
+"""The keys of attestations' transactions begin so."""
 
 log = get_logger("relayer.bridging.attestor")
 
@@ -74,7 +79,7 @@ class Attestor:
         except ConflictError as error:
             log.error("not attested twice", chain=header.chain, height=header.height, reason=error.message)
             return False
-        key = f"attest/{header.chain}/{account}:{header.height}:{header.ref.hash.hex()[:16]}"
+        key = f"{ATTESTATIONS}{header.chain}/{account}:{header.height}:{header.ref.hash.hex()[:16]}"
         try:
             await self._pipeline.send(key, self._bridge.attest(header, account))
         except (RevertedError, ConflictError) as error:

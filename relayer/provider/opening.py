@@ -39,7 +39,7 @@ from relayer.heads import HeadBoard
 from relayer.inventory import Promise
 from relayer.notices import reports
 from relayer.policy import RelayerPolicy
-from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
+from relayer.provider.desk import MAX_PAGE, Exposure, OpenSwap, SwapFilter, SwapView, exposures
 from relayer.provider.holds import Holds, ProvingChain
 from relayer.provider.judging import Judge, Means
 from relayer.provider.prices import PriceBoard
@@ -137,6 +137,11 @@ class SwapDesk:
 
     def paused(self, pair: Pair) -> Switch | None:
         return self._switches.of_pair(pair.initiator_asset, pair.participant_asset)
+
+    async def exposure(self) -> Sequence[Exposure]:
+        promised = await self._database.read(promises.of_open_swaps)
+        offered = {pair.participant_asset for pair in self._prices.pairs()}
+        return exposures(promised, self._policy, self._clock.now_ns(), offered)
 
     # --- quotes ---
 

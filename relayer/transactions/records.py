@@ -397,9 +397,19 @@ def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRec
     return _records(connection, _IN_ORDER.where(alone | _T.id.in_(in_batch)))
 
 
-def newest(connection: Connection, limit: int) -> list[TransactionRecord]:
-    """Return the transactions that were signed last, the newest first, at most `limit`."""
-    return _records(connection, sa.select(relayer_transactions).order_by(_T.id.desc()).limit(limit))
+def newest(
+    connection: Connection, limit: int, chain: ChainId | None = None, since_ns: int = 0, without: Iterable[str] = ()
+) -> list[TransactionRecord]:
+    """Return the transactions that were signed last, the newest first, at most `limit`: of one chain, since some time,
+    and `without` those whose keys begin so."""
+    asked = sa.select(relayer_transactions).order_by(_T.id.desc()).limit(limit)
+    if chain is not None:
+        asked = asked.where(_T.chain == chain)
+    if since_ns:
+        asked = asked.where(_T.created_ns > since_ns)
+    for prefix in without:
+        asked = asked.where(~_T.effect_key.startswith(prefix, autoescape=True))
+    return _records(connection, asked)
 
 
 def progress(record: TransactionRecord) -> str:

@@ -118,6 +118,21 @@ def test_a_hold_ends_and_a_lock_renews_it() -> None:
     assert replace(opened, funded=True).is_firm(11)
 
 
+def test_standing_counts_firm_promises_by_account_and_window() -> None:
+    ann, bob = AccountId("ann"), AccountId("bob")
+    open_swaps = [
+        promise("a", amount=1, timelock_s=150, counterparties=frozenset({ann}), funded=True),
+        promise("b", amount=2, timelock_s=199, counterparties=frozenset({ann, bob}), locked=False, account=ann),
+        promise("c", amount=4, timelock_s=200, counterparties=frozenset({bob})),
+        promise("d", amount=8, timelock_s=0, counterparties=frozenset(), leaves=True),
+    ]
+    [(asset, found)] = inventory.standing(open_swaps, Seconds(100)).items()
+    assert asset == open_swaps[0].asset
+    assert (found.total, found.locked, found.swaps) == (7, 1, 3)
+    assert found.counterparties == ((bob, 4), (ann, 3)), "a name without a lock of its own is not exposed to anything"
+    assert found.windows == ((200, 4), (100, 3))
+
+
 def test_exposure_is_by_asset_by_counterparty_and_by_window() -> None:
     us, them, stranger = AccountId(f"{A}:us"), AccountId(f"{A}:them"), AccountId(f"{A}:stranger")
     both = frozenset({us, them})

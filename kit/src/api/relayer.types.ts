@@ -52,6 +52,23 @@ export interface paths {
         readonly patch?: never;
         readonly trace?: never;
     };
+    readonly "/v1/exposure": {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        /** What is promised, and what may still be */
+        readonly get: operations["get_v1_exposure"];
+        readonly put?: never;
+        readonly post?: never;
+        readonly delete?: never;
+        readonly options?: never;
+        readonly head?: never;
+        readonly patch?: never;
+        readonly trace?: never;
+    };
     readonly "/v1/quotes": {
         readonly parameters: {
             readonly query?: never;
@@ -757,6 +774,38 @@ export interface components {
          */
         readonly Cause: "clock-skew" | "deep-reorg" | "drain" | "finality-stall" | "low-gas" | "operator" | "quorum-lost";
         /**
+         * ExposureBody
+         * @description One asset that the relayer pays out: `promised` to open swaps now, `locked` the part of it that is on chain
+         *         already, `swaps` their number. `limits` and `left` are null if the inventory alone bounds it; `left` is what may
+         *         still be promised in all. Who the counterparties are is not shown.
+         */
+        readonly ExposureBody: {
+            /** @description CAIP-2, such as eip155:31337. */
+            readonly chain: string;
+            readonly asset: components["schemas"]["AssetBody"];
+            /** @description Base units, a decimal number below 2^256. */
+            readonly promised: string;
+            /** @description Base units, a decimal number below 2^256. */
+            readonly locked: string;
+            readonly swaps: number;
+            readonly limits: components["schemas"]["ExposureLimitsBody"] | null;
+            readonly left: string | null;
+        };
+        /**
+         * ExposureLimitsBody
+         * @description The most of one asset that open swaps may be promised: in all, to one counterparty, and in swaps whose timelocks
+         *         fall into one window (`window_s`, seconds).
+         */
+        readonly ExposureLimitsBody: {
+            /** @description Base units, a decimal number below 2^256. */
+            readonly total: string;
+            /** @description Base units, a decimal number below 2^256. */
+            readonly per_counterparty: string;
+            /** @description Base units, a decimal number below 2^256. */
+            readonly per_window: string;
+            readonly window_s: number;
+        };
+        /**
          * SwapBody
          * @description A swap as the relayer's state machine has it. `done`: nothing will follow. `preimage` is null until a chain has
          *         shown it. The initiator locks before `lock_deadline` or not at all. `version` grows with every change. `reserved`:
@@ -1198,6 +1247,37 @@ export interface operations {
                 };
                 content: {
                     readonly "application/json": readonly components["schemas"]["PairBody"][];
+                };
+            };
+            /** @description A refusal. */
+            readonly default: {
+                headers: {
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readonly get_v1_exposure: {
+        readonly parameters: {
+            readonly query?: never;
+            readonly header?: never;
+            readonly path?: never;
+            readonly cookie?: never;
+        };
+        readonly requestBody?: never;
+        readonly responses: {
+            /** @description OK */
+            readonly 200: {
+                headers: {
+                    /** @description The call in the service's log; the caller's own if it sent a good one. */
+                    readonly "X-Request-Id"?: string;
+                    readonly [name: string]: unknown;
+                };
+                content: {
+                    readonly "application/json": readonly components["schemas"]["ExposureBody"][];
                 };
             };
             /** @description A refusal. */

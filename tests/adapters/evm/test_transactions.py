@@ -208,6 +208,19 @@ async def test_revealing_transaction_never_leaves_before_submission(evm: EvmHarn
     await pool.close()
 
 
+async def test_fees_are_what_an_account_has_less(evm: EvmHarness) -> None:
+    reader = evm.access.fees
+    assert reader is not None
+    signer = await evm.account()
+    before = await evm.access.state.balance(signer.account, reader.asset)
+    hashes = await evm.send(signer, a_payment(signer, 5), a_payment(signer, 7))
+    await evm.advance()
+    after = await evm.access.state.balance(signer.account, reader.asset)
+    *paid, unknown = await reader.paid([*hashes, bytes(32)])
+    assert unknown is None
+    assert sum(fee or 0 for fee in paid) == before - after - 12
+
+
 async def test_gas_limits_hold_what_the_calls_use(evm: EvmHarness) -> None:
     """With room to spare: a limit is not an estimate."""
     for asset in evm.assets:

@@ -12,7 +12,7 @@ from nacl.signing import SigningKey
 from rich.console import Console
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
-from core.model.types import Preimage
+from core.model.types import BaseUnits, Preimage
 from core.runtime.clock import NS_PER_S
 from core.runtime.sockets import free_port
 from core.runtime.web import RateLimit, serve
@@ -22,7 +22,10 @@ from relayer import switchboard
 from relayer.api import wire
 from relayer.api.bodies import PauseBody, QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
+from relayer.policy import ExposureLimit
+from relayer.provider.desk import exposures
 from relayer.provider.quoting import sign_quote, verify_quote
+from relayer.pump import promises
 from relayer.switches import Cause, Switch, pair_scope
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.world import ApiWorld, run_fast, served
@@ -116,6 +119,34 @@ def test_chains_pairs_and_relayer_show_what_a_client_needs() -> None:
         await world.clock.sleep(1)
         down = {chain.id: chain for chain in await world.api.chains()}[B]
         assert (down.reachable, down.head, down.lag_s) == (False, None, None)
+
+    served(story)
+
+
+def test_exposure_is_what_open_swaps_are_promised() -> None:
+    async def story(world: ApiWorld) -> None:
+        before = {one["asset"]["id"]: one for one in (await ask(world, "GET", "/v1/exposure"))[1]}
+        assert set(before) == {COIN[A], COIN[B]}
+        assert {one["promised"] for one in before.values()} == {"0"}
+        async with world.client(world.api) as client:
+            swap = await world.agreed(client)
+        status, after = await ask(world, "GET", "/v1/exposure")
+        assert status == 200
+        found = {one["asset"]["id"]: one for one in after}[COIN[B]]
+        assert found["promised"] == (await world.api.swap(swap.id)).participant.terms.amount
+        assert (found["chain"], found["locked"], found["swaps"]) == (B, "0", 1)
+        assert (found["limits"], found["left"]) == (None, None)
+        assert world.initiator[A].account not in str(after), "who it is promised to is nobody's business"
+
+        amount = int(found["promised"])
+        limit = ExposureLimit(BaseUnits(amount - 1), BaseUnits(amount), BaseUnits(amount))
+        promised = await world.database.read(promises.of_open_swaps)
+        policy = changed(world.policy, exposure={COIN[B]: limit})
+        [limited] = exposures(promised, policy, world.clock.now_ns())
+        shown = wire.exposure_body(limited, world.chains[B].access().parameters.assets[COIN[B]])
+        assert shown.left == "0", "limits may be set below what is promised already"
+        assert shown.limits is not None
+        assert (shown.limits.total, shown.limits.window_s) == (str(amount - 1), policy.window_s)
 
     served(story)
 
