@@ -30,7 +30,13 @@ STATIC: Final = Path(__file__).resolve().parent / "static"
 FILES: Final = ("console.css", "built/console.js", "built/charts.js", "built/graph.js", "built/verify.js")
 PART: Final = re.compile(r"built/part-[a-z]+-[0-9A-Z]{8}\.js")
 """What `console/build.mjs` names the parts of a module, which it loads itself."""
-MENU: Final = (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *reporting.PAGES, *regulator.PAGES[1:])
+GROUPS: Final = ("Today", "Movements", "Who and what", "Decisions", "Proof")
+MENU: Final = tuple(
+    sorted(
+        (*regulator.PAGES[:1], *casework.PAGES, *tracing.PAGES, *reporting.PAGES, *regulator.PAGES[1:]),
+        key=lambda page: GROUPS.index(page.group),
+    )
+)
 A_DAY: Final = "public, max-age=86400"
 
 log = get_logger("console")

@@ -12,9 +12,9 @@ from console.frame import Frame, Page, Visit, attachment, newest, redirect
 SHOWN: Final = 25
 
 PAGES: Final[tuple[Page, ...]] = (
-    Page("alerts", "Alerts", "read"),
-    Page("cases", "Cases", "cases"),
-    Page("rules", "Rules", "read"),
+    Page("alerts", "Alerts", "read", "Today"),
+    Page("cases", "Cases", "cases", "Today"),
+    Page("rules", "Rules", "read", "Decisions"),
 )
 
 

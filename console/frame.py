@@ -30,11 +30,12 @@ log = get_logger("console")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An entry of the menu. `scope`: who may not has no such entry; None is for everybody."""
+    """An entry of the menu, under the heading `group`. `scope`: who may not has none of it; None is for everybody."""
 
     path: str
     title: str
     scope: str | None
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

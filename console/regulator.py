@@ -11,21 +11,23 @@ from console.frame import Frame, Page, Visit, attachment, newest, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
+AXIS_FROM, AXIS_TO, AXIS_APART = 3.0, 97.0, 3.0
+"""Where the axis of a swap begins and ends, and how far apart two marks are at least, in percent of its width."""
 LIMITS: Final = ("since_s", "until_s", "as_of", "jurisdiction")
 """By which figures say what they are made of."""
 
 PAGES: Final[tuple[Page, ...]] = (
-    Page("", "Overview", "read"),
-    Page("swaps", "Swaps", "read"),
-    Page("transfers", "Transfers", "read"),
-    Page("assets", "Assets", "read"),
-    Page("records", "Records", "read"),
-    Page("contracts", "Contracts", "read"),
-    Page("lists", "Watch lists", "read"),
-    Page("entities", "Entities", "read"),
-    Page("orders", "Orders", "read"),
-    Page("log", "Access log", "audit"),
-    Page("verify", "Verify", None),
+    Page("", "Overview", "read", "Today"),
+    Page("swaps", "Swaps", "read", "Movements"),
+    Page("transfers", "Transfers", "read", "Movements"),
+    Page("assets", "Assets", "read", "Who and what"),
+    Page("records", "Records", "read", "Who and what"),
+    Page("contracts", "Contracts", "read", "Who and what"),
+    Page("lists", "Watch lists", "read", "Who and what"),
+    Page("entities", "Entities", "read", "Who and what"),
+    Page("orders", "Orders", "read", "Decisions"),
+    Page("log", "Access log", "audit", "Proof"),
+    Page("verify", "Verify", None, "Proof"),
 )
 
 
@@ -246,7 +248,8 @@ def place_of(hit: dict[str, Any]) -> str:
 
 
 def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:
-    """What happened and what is due on both legs, with its place between the first and the last of them, in percent."""
+    """What happened and what is due on both legs, with its place on the axis of time, in percent: as far apart as in
+    time, but never so near to the one before on its leg that one hides the other."""
     marks: list[tuple[int, str, str, dict[str, Any] | None]] = []
     for role in ("initiator", "participant"):
         leg = swap[role]
@@ -260,14 +263,12 @@ def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:
                 marks.append((settled["block"]["time_s"], role, leg["lock"]["status"], settled))
     if not marks:
         return []
-    first, last = min(mark[0] for mark in marks), max(mark[0] for mark in marks)
-    return [
-        {
-            "time_s": time_s,
-            "role": role,
-            "what": what,
-            "placed": placed,
-            "at": 100 * (time_s - first) / (last - first or 1),
-        }
-        for time_s, role, what, placed in sorted(marks, key=lambda mark: mark[0])
-    ]
+    marks.sort(key=lambda mark: mark[0])
+    first, last = marks[0][0], marks[-1][0]
+    places: dict[str, float] = {}
+    axis = []
+    for time_s, role, what, placed in marks:
+        exact = AXIS_FROM + (AXIS_TO - AXIS_FROM) * (time_s - first) / (last - first or 1)
+        places[role] = max(exact, places.get(role, 0.0) + AXIS_APART)
+        axis.append({"time_s": time_s, "role": role, "what": what, "placed": placed, "at": min(places[role], 99.0)})
+    return axis

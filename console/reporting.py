@@ -31,7 +31,10 @@ MOVED: Final = (
 )
 """Members of an asset's activity, and what they count."""
 
-PAGES: Final[tuple[Page, ...]] = (Page("flows", "Flows", "read"), Page("reports", "Reports", "read"))
+PAGES: Final[tuple[Page, ...]] = (
+    Page("flows", "Flows", "read", "Movements"),
+    Page("reports", "Reports", "read", "Proof"),
+)
 
 
 class ReportingPages:

@@ -6,8 +6,9 @@ from aiohttp import web
 
 from console.api import segment
 from console.frame import Frame, Page, Visit, redirect
+from console.rendering import plain
 
-PAGES: Final[tuple[Page, ...]] = (Page("trace", "Trace", "trace"),)
+PAGES: Final[tuple[Page, ...]] = (Page("trace", "Trace", "trace", "Movements"),)
 
 
 class TracingPages:
@@ -33,7 +34,8 @@ class TracingPages:
 
     async def _show(self, visit: Visit) -> web.Response:
         trace = await visit.get(f"/v1/traces/{segment(visit.request.match_info['id'])}")
-        return visit.page("trace.html", "Trace", trace=trace, graph=graph_of(trace))
+        unit = unit_of(trace)
+        return visit.page("trace.html", "Trace", trace=trace, graph=graph_of(trace, unit), unit=unit)
 
 
 def question_of(form: dict[str, str]) -> dict[str, Any]:
@@ -48,7 +50,20 @@ def question_of(form: dict[str, str]) -> dict[str, Any]:
     return asked
 
 
-def graph_of(trace: dict[str, Any]) -> dict[str, Any]:
+def unit_of(trace: dict[str, Any]) -> dict[str, Any]:
+    """The asset that is traced: what is traced further on, of whatever asset, is counted in it. Symbol and decimals are
+    None if the trace begins with several assets, or with one that says neither."""
+    forward = trace["way"] == "forward"
+    side, outermost = ("sent", min) if forward else ("received", max)
+    flows = [flow for one in trace["methods"] for flow in one["flows"] if flow[side] is not None]
+    first_s = outermost((flow["time_s"] for flow in flows), default=0)
+    first = {flow[side]["asset"] for flow in flows if flow["time_s"] == first_s}
+    known = {flow["amount"]["asset"]: flow["amount"] for flow in flows}
+    found = known.get(next(iter(first)), {}) if len(first) == 1 else {}
+    return {"symbol": found.get("symbol"), "decimals": found.get("decimals")}
+
+
+def graph_of(trace: dict[str, Any], unit: dict[str, Any]) -> dict[str, Any]:
     """The trace as its picture needs it: holdings are nodes in their chains, movements are edges, by method."""
     nodes: dict[str, dict[str, Any]] = {}
     methods: dict[str, Any] = {}
@@ -68,6 +83,8 @@ def graph_of(trace: dict[str, Any]) -> dict[str, Any]:
                     "time": flow["time_s"],
                     "taint": flow["taint"],
                     "amount": flow["amount"],
+                    "moved": plain(flow["amount"]["base_units"], flow["amount"]),
+                    "traced": plain(flow["taint"], unit),
                     "swap": flow["swap"],
                     "tx": flow["tx_hash"],
                     "chain": flow["chain"],

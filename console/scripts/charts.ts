@@ -34,8 +34,8 @@ function sankey(place: HTMLElement): void {
   const chart = echarts.init(place, undefined, { renderer: "svg" });
   chart.setOption({
     animation: false,
-    color: [colour("--accent")],
-    series: [{ type: "sankey", left: 4, right: 4, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name, label: { position: ends.has(name) ? "left" : "right" } })), links, label: { color: colour("--text") }, lineStyle: { color: "source", opacity: 0.35 } }],
+    color: [colour("--accent"), colour("--good"), colour("--wait"), colour("--violet"), colour("--bad")],
+    series: [{ type: "sankey", left: 4, right: 4, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name, label: { position: ends.has(name) ? "left" : "right" } })), links, label: { color: colour("--text"), fontSize: 13 }, nodeWidth: 10, nodeGap: 18, lineStyle: { color: "source", opacity: 0.35 } }],
     tooltip: { trigger: "item" },
   });
   addEventListener("resize", () => chart.resize());

@@ -1,6 +1,7 @@
 /** What every page does: copies identifiers, shows the reader's own times, and keeps marked parts fresh (htmx). */
 import htmx from "htmx.org";
 import "./parts/live.js";
+import { labelled } from "./parts/tables.js";
 
 // The Content-Security-Policy allows neither inline styles nor evaluated code.
 htmx.config.includeIndicatorStyles = false;
@@ -27,7 +28,20 @@ function localTimes(within: ParentNode): void {
   }
 }
 
-localTimes(document);
-document.addEventListener("htmx:afterSettle", () => localTimes(document));
+const menuButton = document.querySelector<HTMLButtonElement>("#menu-button");
+if (menuButton !== null) {
+  // Without this script the menu is simply there.
+  const turn = (open: boolean): void => {
+    document.body.classList.toggle("menu-shut", !open);
+    menuButton.setAttribute("aria-expanded", String(open));
+  };
+  menuButton.hidden = false;
+  turn(false);
+  menuButton.addEventListener("click", () => turn(document.body.classList.contains("menu-shut")));
+}
+
+const dress = (): void => (localTimes(document), labelled(document));
+dress();
+document.addEventListener("htmx:afterSettle", dress);
 document.addEventListener("htmx:sendError", () => document.body.classList.add("stale"));
 document.addEventListener("htmx:afterOnLoad", () => document.body.classList.remove("stale"));

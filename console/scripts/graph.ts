@@ -2,7 +2,7 @@
 import cytoscape, { type Core, type ElementDefinition } from "cytoscape";
 
 interface Amount { readonly base_units: string; readonly asset: string; readonly symbol: string | null }
-interface Edge { readonly from: string | null; readonly to: string | null; readonly time: number; readonly taint: string; readonly amount: Amount; readonly swap: string | null; readonly tx: string; readonly chain: string }
+interface Edge { readonly from: string | null; readonly to: string | null; readonly time: number; readonly taint: string; readonly amount: Amount; readonly moved: string; readonly traced: string; readonly swap: string | null; readonly tx: string; readonly chain: string }
 interface Node { readonly id: string; readonly account: string; readonly asset: string; readonly lock: string | null; readonly chain: string; readonly entity: string | null; readonly categories: readonly string[] }
 interface Graph { readonly nodes: readonly Node[]; readonly methods: Readonly<Record<string, { readonly edges: readonly Edge[]; readonly ends: Readonly<Record<string, { taint: string; stop: string | null }>> }>> }
 
@@ -36,7 +36,7 @@ function elements(): ElementDefinition[] {
     })),
     ...(used.has(OUTSIDE) ? [{ data: { id: OUTSIDE, label: "issued or burnt" }, classes: "lock" }] : []),
     ...edges.map((edge, number) => ({
-      data: { id: `edge ${number}`, source: edge.from ?? OUTSIDE, target: edge.to ?? OUTSIDE, edge },
+      data: { id: `edge ${number}`, source: edge.from ?? OUTSIDE, target: edge.to ?? OUTSIDE, traced: edge.traced, edge },
       classes: edge.swap !== null ? "swap" : "",
     })),
   ];
@@ -46,21 +46,21 @@ const core: Core = cytoscape({
   container: place,
   elements: elements(),
   style: [
-    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 11, "background-color": colour("--accent"), width: 22, height: 22, "text-valign": "bottom", "text-margin-y": 4 } },
-    { selector: ".chain", style: { "background-color": colour("--card"), "border-color": colour("--line"), "border-width": 1, "text-valign": "top", "font-weight": "bold" } },
+    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 13, "background-color": colour("--accent"), width: 22, height: 22, "text-valign": "bottom", "text-margin-y": 4 } },
+    { selector: ".chain", style: { "background-color": colour("--back"), "border-color": colour("--line"), "border-width": 1, shape: "round-rectangle", padding: "26px", "text-valign": "top", "text-margin-y": -4, "font-weight": "bold" } },
     { selector: ".lock", style: { shape: "diamond", "background-color": colour("--soft") } },
     { selector: ".end", style: { "border-width": 3, "border-color": colour("--good") } },
     { selector: ".known", style: { "border-width": 3, "border-color": colour("--bad") } },
-    { selector: "edge", style: { width: 2, "line-color": colour("--soft"), "target-arrow-color": colour("--soft"), "target-arrow-shape": "triangle", "curve-style": "bezier" } },
-    { selector: ".swap", style: { "line-style": "dashed", "line-color": colour("--accent"), "target-arrow-color": colour("--accent") } },
+    { selector: "edge", style: { width: 2, "line-color": colour("--soft"), "target-arrow-color": colour("--soft"), "target-arrow-shape": "triangle", "curve-style": "bezier", "control-point-step-size": 48, label: "data(traced)", "font-size": 12, color: colour("--soft"), "text-background-color": colour("--card"), "text-background-opacity": 1, "text-background-padding": "2px" } },
+    { selector: ".swap", style: { "curve-style": "unbundled-bezier", "control-point-distances": [44], "control-point-weights": [0.5], "line-style": "dashed", "line-color": colour("--accent"), "target-arrow-color": colour("--accent") } },
   ],
-  layout: { name: "breadthfirst", directed: true, animate: false },
+  layout: { name: "breadthfirst", directed: true, animate: false, spacingFactor: 0.9 },
 });
 
 function draw(): void {
   core.elements().remove();
   core.add(elements());
-  core.layout({ name: "breadthfirst", directed: true, animate: false }).run();
+  core.layout({ name: "breadthfirst", directed: true, animate: false, spacingFactor: 0.9 }).run();
   core.fit(undefined, 20);
   untilShown.textContent = Number.isFinite(limit()) ? new Date(limit() * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
   for (const one of document.querySelectorAll<HTMLElement>(".method")) one.hidden = one.dataset["method"] !== method.value;
@@ -80,7 +80,7 @@ core.on("tap", "node[?node]", (event) => {
 });
 core.on("tap", "edge", (event) => {
   const edge = event.target.data("edge") as Edge;
-  const parts: (string | Node | HTMLElement)[] = [`${edge.amount.base_units} base units of ${edge.amount.asset}, traced ${edge.taint} · `, link("transaction", `/console/transfers?tx=${encodeURIComponent(edge.tx)}`)];
+  const parts: (string | Node | HTMLElement)[] = [`${edge.moved} moved, ${edge.traced} of it traced · `, link("transaction", `/console/transfers?tx=${encodeURIComponent(edge.tx)}`)];
   if (edge.swap !== null) parts.push(" · ", link("swap", `/console/swaps/${encodeURIComponent(edge.swap)}`));
   chosen.replaceChildren(...(parts as (string | HTMLElement)[]));
 });

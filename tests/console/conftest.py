@@ -32,9 +32,11 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
-async def swap(directory: Path) -> None:
+async def swap(
+    directory: Path, amount: str = "0.01", give: str = "eth", get: str = "cnyd", user: str = "alice"
+) -> None:
     """A user of the devnet in `directory` swaps, to the end."""
-    command = ("swap", "0.01", "eth", "cnyd", "--yes", "--dir", str(directory))
+    command = ("swap", amount, give, get, "--user", user, "--yes", "--dir", str(directory))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

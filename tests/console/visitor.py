@@ -44,14 +44,20 @@ class Visitor:
         await self.page.goto(f"{self.url}/console/")
         await self.page.fill("#secret", key)
         await self.page.click("main form button")
-        await self.page.wait_for_url("**/console/")
+        # Each role comes to a page of its own.
+        await self.page.wait_for_url(lambda url: "/signin" not in url)
 
     async def opens(self, place: str) -> int:
         """Go there, until every part of the page is there; return the status."""
         response = await self.page.goto(f"{self.url}/console/{place}")
         assert response is not None
-        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0, timeout=PARTS_MS)
+        await self.settles()
         return response.status
+
+    async def settles(self) -> None:
+        """Wait until every part of the page is there."""
+        await self.page.wait_for_load_state("load")
+        await expect(self.page.locator("[aria-busy=true]")).to_have_count(0, timeout=PARTS_MS)
 
     async def faults(self) -> list[str]:
         """Return what axe-core finds grave on the page, each with the first place of it."""
