@@ -26,11 +26,35 @@ class Place:
     @classmethod
     async def of(cls, devnet: Devnet) -> "Place":
         """The wallet has an account whose key the devnet's node holds."""
-        call = {"jsonrpc": "2.0", "id": 1, "method": "eth_accounts", "params": []}
-        url = devnet.info.chain("evm").endpoints[0].url
-        async with aiohttp.ClientSession() as session, session.post(url, json=call) as answer:
-            accounts = (await answer.json())["result"]
-        return cls(devnet, accounts[-1])
+        place = cls(devnet, "")
+        return cls(devnet, (await place.rpc("eth_accounts"))[-1])
+
+    async def rpc(self, method: str, *params: Any) -> Any:
+        """Ask the Ethereum node."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        async with aiohttp.ClientSession() as session, session.post(self.ethereum, json=call) as answer:
+            found = await answer.json()
+        assert "error" not in found, found
+        return found["result"]
+
+    @property
+    def token(self) -> str:
+        """The address of the devnet's token."""
+        return self.devnet.info.token.rsplit(":", 1)[-1]
+
+    async def has_tokens(self, base_units: int) -> None:
+        """The wallet's account gets tokens of a user's."""
+        giver = self.devnet.info.user("alice").ethereum_account.rsplit(":", 1)[-1]
+        data = f"0xa9059cbb{self.account[2:].lower():0>64}{base_units:064x}"  # transfer(address,uint256)
+        await self.rpc("anvil_impersonateAccount", giver)
+        await self.rpc("eth_sendTransaction", {"from": giver, "to": self.token, "data": data})
+        await self.rpc("anvil_stopImpersonatingAccount", giver)
+
+    async def allowance(self) -> int:
+        """What the contract of locks may take of the account's tokens."""
+        contract = str(self.devnet.info.chain("evm").contract).rsplit(":", 1)[-1]
+        data = f"0xdd62ed3e{self.account[2:].lower():0>64}{contract[2:].lower():0>64}"  # allowance(address,address)
+        return int(await self.rpc("eth_call", {"to": self.token, "data": data}, "latest"), 16)
 
     @property
     def relayer(self) -> str:

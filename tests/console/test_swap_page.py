@@ -173,12 +173,7 @@ async def test_a_passkey_opens_keys_that_a_backup_carries(browser: Browser, plac
     await page.click("#passkey")
     await connects(page, "Browser wallet")
     account = await page.inner_text("#keys li:first-child .id")
-    await page.click("#safe summary")
-    await page.fill("#backup-new", PASSPHRASE)
-    async with page.expect_download() as download:
-        await page.click("#backup button")
-    file = tmp_path / "backup.json"
-    await (await download.value).save_as(file)
+    file = await saved(page, tmp_path)
     assert set(json.loads(file.read_bytes())) == {"kind", "salt", "iv", "data"}
     await page.reload()
     await page.wait_for_selector("#door:not([hidden])")
@@ -190,6 +185,13 @@ async def test_a_passkey_opens_keys_that_a_backup_carries(browser: Browser, plac
     await page.evaluate("testWallet.declines.push('eth_signTypedData_v4')")
     await swaps(page, "0.01", "ETH", "CNYD")
     assert "You said no in the wallet" in await page.inner_text("[role=alert]")
+    await page.wait_for_selector("#swaps article .state:text-is('expired')")
+    assert "your money has not moved" in await page.inner_text("#swaps article")
+    assert await visitor.faults() == []
+    await page.click("#swaps article button:text-is('Get a new price')")
+    await page.wait_for_selector("#offer dl")
+    assert await page.locator("#swaps article").count() == 0, "what expired goes when it is asked for again"
+    assert "0.01 ETH" in await page.inner_text("#offer")
     assert visitor.noticed == []
 
     other = await place.visited(await place.profile(browser))
@@ -205,6 +207,74 @@ async def test_a_passkey_opens_keys_that_a_backup_carries(browser: Browser, plac
     await connects(other.page)
     assert await other.page.inner_text("#keys li:first-child .id") == account
     assert other.noticed == []
+
+
+async def test_a_token_is_allowed_exactly_and_swapped(browser: Browser, place: Place) -> None:
+    await place.has_tokens(60 * 10**6)
+    visitor = await place.visited(await place.profile(browser))
+    page = visitor.page
+    await enters(page)
+    await connects(page)
+    await priced(page, "25", "USDX", "CNYD")
+    await page.wait_for_selector("#offer dl")
+    offer = await page.inner_text("#offer")
+    assert "take exactly 25 USDX, no more" in offer
+    assert str(place.devnet.info.chain("evm").contract).rsplit(":", 1)[-1] in offer
+    assert await visitor.faults() == []
+    await page.evaluate("testWallet.holds.push('eth_sendTransaction')")
+    await page.click("#offer button:text-is('Swap')")
+    await page.wait_for_selector("#swaps article:has-text('take exactly 25 USDX, no more')")
+    await page.evaluate("testWallet.holds.length = 0; testWallet.release()")
+    said = await comes(page, "done", "completed")
+    assert "CNYD are yours" in said
+    approval, lock = await page.evaluate("testWallet.sent")
+    assert approval["to"].lower() == place.token.lower()
+    assert approval["data"].startswith("0x095ea7b3"), "approve(address,uint256)"
+    assert int(approval["data"][-64:], 16) == 25 * 10**6
+    assert lock["to"].lower() != place.token.lower()
+    assert await place.allowance() == 0, "nothing is left of it"
+    assert visitor.noticed == []
+
+
+async def test_a_backup_made_while_locking_locks_no_second_time(browser: Browser, place: Place, tmp_path: Path) -> None:
+    """The wallet's owner has the lock in front of them while the backup is made, and confirms it only afterwards."""
+    first = await place.visited(await place.profile(browser, accept_downloads=True))
+    await enters(first.page)
+    await connects(first.page)
+    await first.page.evaluate("testWallet.holds.push('eth_sendTransaction')")
+    await swaps(first.page, "0.01", "ETH", "CNYD")
+    await first.page.wait_for_selector("#swaps article[data-stage='locking']")
+    file = await saved(first.page, tmp_path)
+
+    other = await place.visited(await place.profile(browser))
+    await other.page.click("#bring summary")
+    await other.page.set_input_files("#backup-file", file)
+    await other.page.fill("#backup-old", PASSPHRASE)
+    await other.page.click("#restore button")
+    await other.page.wait_for_selector("#restored:has-text('It is open')")
+    await enters(other.page)
+    await connects(other.page)
+    await other.page.wait_for_selector("#swaps article:has-text('It makes no lock itself')")
+    await other.page.wait_for_selector("#swaps article:has-text('this one makes none')")
+    assert await other.faults() == []
+
+    await first.page.evaluate("testWallet.holds.length = 0; testWallet.release()")
+    assert "200 CNYD are yours" in await comes(first.page, "done", "completed")
+    assert "200 CNYD are yours" in await comes(other.page, "done", "completed")
+    assert await other.page.evaluate("testWallet.sent") == [], "it found the lock of the other browser"
+    assert int(await place.rpc("eth_getTransactionCount", place.account, "latest"), 16) == 1
+    assert first.noticed == other.noticed == []
+
+
+async def saved(page: Page, tmp_path: Path) -> Path:
+    """A backup, as the page saves it."""
+    await page.click("#safe summary")
+    await page.fill("#backup-new", PASSPHRASE)
+    async with page.expect_download() as download:
+        await page.click("#backup button")
+    file = tmp_path / "backup.json"
+    await (await download.value).save_as(file)
+    return file
 
 
 async def has_authenticator(context: BrowserContext, page: Page) -> None:

@@ -3,7 +3,7 @@
   const { rpc, chain, account } = options;
   const LEAVE = "test-wallet-leave";
   const heard = new Map();
-  const wallet = { asked: [], declines: [], on: "0x1", knows: ["0x1"], tell: (event, value) => (heard.get(event) ?? []).forEach((hear) => hear(value)) };
+  const wallet = { asked: [], sent: [], declines: [], holds: [], release: () => {}, on: "0x1", knows: ["0x1"], tell: (event, value) => (heard.get(event) ?? []).forEach((hear) => hear(value)) };
   window.testWallet = wallet;
   const failed = (code, message) => Object.assign(new Error(message), { code });
   const node = async (method, params = []) => {
@@ -17,6 +17,8 @@
     request: async ({ method, params = [] }) => {
       wallet.asked.push(method);
       if (wallet.declines.includes(method)) throw failed(4001, "The person said no.");
+      // Its owner looks at the question, and answers later.
+      if (wallet.holds.includes(method)) await new Promise((answered) => (wallet.release = answered));
       const [first] = params;
       switch (method) {
         case "eth_requestAccounts": localStorage.setItem(LEAVE, "yes"); return [account];
@@ -30,6 +32,7 @@
         case "eth_signTypedData_v4": return node(method, [first, JSON.parse(params[1])]);
         case "eth_sendTransaction":
           if (wallet.on !== chain) throw failed(-32603, "The wallet is on another chain.");
+          wallet.sent.push(first);
           return node(method, params);
         default: return node(method, params);
       }
