@@ -6,13 +6,18 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import asyncpg
-from sqlalchemy.engine import Connection
+import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from core.model.errors import FatalError, RetryableError
 from core.runtime.database_errors import translating
 from core.runtime.database_urls import PostgresAddress
 from core.runtime.logging import get_logger
+from core.runtime.statements_postgres import PostgresConnection
 
 T = TypeVar("T")
 
@@ -30,6 +35,9 @@ _EXAMINE: Final = (
 )
 _CHANGED_SERVER: Final = frozenset({"25006", "26000", "42P05", "0A000"})
 """Another server, or a pooler, stands where the one stood that was examined: connections are made again."""
+
+_READS: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_WRITES: Final = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 _NEXT_HOST: Final = (
     OSError,
@@ -65,6 +73,26 @@ async def connect(address: PostgresAddress, **options: Any) -> asyncpg.Connectio
     raise AssertionError("at least one host is tried")
 
 
+class _Dialect(PGDialect_asyncpg):
+    """Transactions are begun and ended by `_transaction`: what SQLAlchemy believes to be autocommit is inside one."""
+
+    supports_statement_cache = True
+
+    # As text: it goes to the server at once, where a statement would be prepared first under a name of its own.
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"SAVEPOINT {name}")
+
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+
+    def do_release_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
+
+
+registry.register("postgresql.causeway", __name__, _Dialect.__name__)
+
+
 class PostgresDatabase:
     """At most `POSTGRES_CONNECTIONS` connections. The server is examined before the first piece of work.
 
@@ -76,23 +104,21 @@ class PostgresDatabase:
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
         self._worked = False
+        self._named = True
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(work, "READ COMMITTED", read_only=False)
+        return await self._run(work, _WRITES)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(work, "REPEATABLE READ", read_only=True)
+        return await self._run(work, _READS)
 
-    async def _run(self, work: Callable[[Connection], T], isolation: Any, read_only: bool) -> T:
+    async def _run(self, work: Callable[[Connection], T], begins: str) -> T:
         engine = await self._examined()
         try:
             with translating(self._address.place, started=self._worked):
-                async with engine.connect() as connection:
-                    await connection.execution_options(isolation_level=isolation, postgresql_readonly=read_only)
-                    async with connection.begin():
-                        result = await connection.run_sync(work)
-                    self._worked = True
-                    return result
+                result: T = await greenlet_spawn(_transaction, engine.sync_engine, work, begins, self._named)
+                self._worked = True
+                return result
         except RetryableError as error:
             if error.fields.get("sqlstate") in _CHANGED_SERVER:
                 await self._forget(engine)
@@ -106,6 +132,7 @@ class PostgresDatabase:
             if self._engine is None:
                 with translating(self._address.place, started=self._worked):
                     pooled = await self._examine()
+                self._named = not pooled
                 self._engine = self._make_engine(pooled)
             return self._engine
 
@@ -148,11 +175,11 @@ class PostgresDatabase:
         # asyncpg asks for the unnamed statement with an empty name: a name is known to one connection of the pooler.
         unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""} if pooled else {}
         return create_async_engine(
-            "postgresql+asyncpg://",
+            "postgresql+causeway://",
+            isolation_level="AUTOCOMMIT",
             pool_size=POSTGRES_CONNECTIONS,
             max_overflow=0,
             pool_timeout=POSTGRES_TIMEOUT_S,
-            pool_pre_ping=True,
             connect_args={"async_creator_fn": creator, **unnamed},
         )
 
@@ -164,3 +191,32 @@ class PostgresDatabase:
     async def close(self) -> None:
         if self._engine is not None:
             await self._engine.dispose()
+
+
+def _transaction(engine: Engine, work: Callable[[Connection], T], begins: str, named: bool) -> T:
+    """One piece of work in one transaction. In a greenlet, where the driver waits."""
+    connection = _begun(engine, begins, named)
+    try:
+        return connection.run(work)
+    except BaseException:
+        connection.abandon()
+        raise
+    finally:
+        connection.close()
+
+
+def _begun(engine: Engine, begins: str, named: bool) -> PostgresConnection:
+    """A connection whose transaction has begun. One that ended while nobody used it shows it here at the latest, before
+    there is anything to lose, and another one is taken: the pool may be full of them."""
+    for left in reversed(range(POSTGRES_CONNECTIONS + 1)):
+        connection = PostgresConnection(engine, begins, named)
+        try:
+            connection.start()
+            return connection
+        except BaseException as error:
+            connection.abandon()
+            lost = connection.invalidated
+            connection.close()
+            if not (lost and left and isinstance(error, sa.exc.DBAPIError | OSError)):
+                raise
+    raise AssertionError("the last attempt returns or raises")

@@ -1,7 +1,7 @@
-"""Connections to SQLite on which a statement that is asked again is prepared.
+"""Connections on which a statement that is asked again is prepared: SQLite's, and what PostgreSQL's share with them.
 
 SQLAlchemy looks at a statement, its values and its rows again whenever it is executed, which takes longer than SQLite
-itself does. Here a statement that comes again, the same object with values of the same names, goes to SQLite as
+itself does. Here a statement that comes again, the same object with values of the same names, goes to the driver as
 SQLAlchemy has compiled it, and each value and row through the processors of its SQLAlchemy type. Everything else, such
 as statements that are made for one use, goes SQLAlchemy's own way.
 """
@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.sql.compiler import SQLCompiler
 
-MAX_LIST: Final = 32
+MAX_LIST: Final = 512
 MAX_FORMS: Final = 256
 """A statement for longer lists, or in more forms, goes SQLAlchemy's own way: each form is kept."""
 
@@ -78,7 +78,7 @@ class Found:
 
 
 class Prepared:
-    """A statement for values of the same names and lengths, as SQLite takes it."""
+    """A statement for values of the same names and lengths, as the driver takes it."""
 
     def __init__(self, statement: Any, compiled: SQLCompiler, values: Mapping[str, Any]) -> None:
         dialect, state = compiled.dialect, compiled.construct_expanded_state(values)
@@ -96,15 +96,15 @@ class Prepared:
             self._slots.append((key, at, None if key is not None else state.parameters[part], process))
         plain = all(key is not None and at is None and process is None for key, at, _, process in self._slots)
         self._keys = [key for key, _, _, _ in self._slots if key is not None] if plain else None
-        """The names of the values in SQLite's order, if SQLite takes all of them as they are."""
+        """The names of the values in the driver's order, if it takes all of them as they are."""
         columns = list(statement.exported_columns)
         kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self.returns = bool(columns)
-        self._row = _row(tuple(statement.exported_columns.keys()))
+        self._row = row_of(tuple(statement.exported_columns.keys()))
         self._processes = [(place, process) for place, process in enumerate(kinds) if process is not None]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in SQLite's order, as SQLite takes them."""
+        """The values in the driver's order, as it takes them."""
         if self._keys is not None:
             return [values[key] for key in self._keys]
         made = []
@@ -114,13 +114,11 @@ class Prepared:
             made.append(value if process is None else process(value))
         return made
 
-    def found(self, cursor: sqlite3.Cursor) -> Found:
-        if not self.returns:
-            return Found((), cursor.rowcount)
-        rows: Sequence[Any] = cursor.fetchall()
+    def found(self, rows: Sequence[Any], rowcount: int) -> Found:
+        """The result of rows as the driver gives them."""
         if self._processes and rows:
             rows = [self._processed(row) for row in rows]
-        return Found(list(map(self._row, rows)), cursor.rowcount)
+        return Found(list(map(self._row, rows)), rowcount)
 
     def _processed(self, row: tuple[Any, ...]) -> list[Any]:
         values = list(row)
@@ -136,7 +134,7 @@ def table_written(sql: str) -> str | None:
 
 
 @cache
-def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
+def row_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
     """Return what makes a row of these columns from its values."""
     kind: Any = namedtuple  # to mypy the names of a namedtuple are fixed
     made: Callable[[Any], Any] = kind("Row", names, rename=True)._make
@@ -145,15 +143,18 @@ def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """A statement for values of some names: one form for each length of the values that are lists."""
+    """A statement for values of some names: one form for each length of the values that are lists, which are `padded`
+    first."""
 
     compiled: SQLCompiler
     lists: tuple[str, ...]
     made: dict[tuple[int, ...], Prepared]
 
 
-_PREPARED: Final[WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]] = WeakKeyDictionary()
-"""By statement; none of it is prepared when it is seen for the first time, since most of those are never seen again."""
+Book = WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]
+"""Forms by statement and names of values, for one dialect. None of a statement's is made when it is seen for the first
+time, since most of those are never seen again."""
+_PREPARED: Final[Book] = WeakKeyDictionary()
 
 
 class PreparedConnection(Connection):
@@ -167,9 +168,12 @@ class PreparedConnection(Connection):
         many = type(parameters) is list and bool(parameters)
         values: Any = parameters[0] if many else {} if parameters is None else parameters
         if execution_options is None and type(values) is dict and self.in_transaction():
-            prepared = _prepared(statement, values, self)
-            if prepared is not None and not (many and prepared.returns):
-                return self._ask(prepared, parameters if many else values, many)
+            forms = forms_of(_PREPARED, statement, values, self)
+            if forms is not None and not (many and forms.lists):
+                values = filled(forms, values)
+                prepared = form_of(forms, statement, values)
+                if prepared is not None and not (many and prepared.returns):
+                    return self._ask(prepared, parameters if many else values, many)
         return super().execute(statement, parameters, execution_options=execution_options)
 
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
@@ -185,14 +189,15 @@ class PreparedConnection(Connection):
             raise self._raised(statement, parameters, error) from error
         if cursor.description is None:
             return Found((), cursor.rowcount)
-        make = _row(tuple(column[0] for column in cursor.description))
+        make = row_of(tuple(column[0] for column in cursor.description))
         return Found(list(map(make, cursor.fetchall())), cursor.rowcount)
 
     def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
         try:
             if many:
                 return Found((), self._driver.executemany(prepared.sql, list(map(prepared.bound, values))).rowcount)
-            return prepared.found(self._driver.execute(prepared.sql, prepared.bound(values)))
+            cursor = self._driver.execute(prepared.sql, prepared.bound(values))
+            return prepared.found(cursor.fetchall() if prepared.returns else (), cursor.rowcount)
         except Exception as error:
             raise self._raised(prepared.sql, values, error) from error
 
@@ -201,20 +206,35 @@ class PreparedConnection(Connection):
         return sa.exc.DBAPIError.instance(statement, values, error, sqlite3.Error, dialect=self.dialect)
 
 
-def _prepared(statement: Any, values: Mapping[str, Any], connection: Connection) -> Prepared | None:
-    """The statement for values of these names and lengths; None if it is seen for the first time, or if SQLAlchemy
-    makes some of its values itself."""
-    known = _PREPARED.get(statement)
+def forms_of(book: Book, statement: Any, values: Mapping[str, Any], connection: Connection) -> Forms | None:
+    """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
+    values itself."""
+    known = book.get(statement)
     if known is None:
         if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
-            _PREPARED[statement] = {}
+            book[statement] = {}
         return None
     names = tuple(values)
     if names not in known:
         known[names] = _forms(statement, values, connection)
-    forms = known[names]
-    if forms is None:
-        return None
+    return known[names]
+
+
+def filled(forms: Forms, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The values with their lists padded."""
+    return {**values, **{name: padded(values[name]) for name in forms.lists}} if forms.lists else values
+
+
+def padded(values: Sequence[Any]) -> Sequence[Any]:
+    """A list for IN with its last value repeated up to the next power of two: few statements do for all lengths."""
+    length = len(values)
+    if length < 3 or length & (length - 1) == 0:
+        return values
+    return [*values, *[values[-1]] * ((1 << length.bit_length()) - length)]
+
+
+def form_of(forms: Forms, statement: Any, values: Mapping[str, Any]) -> Prepared | None:
+    """The form for lists as long as these, None for one that is longer than `MAX_LIST`, and beyond `MAX_FORMS`."""
     lengths = tuple([len(values[name]) for name in forms.lists])
     made = forms.made.get(lengths)
     if made is None and max(lengths, default=0) <= MAX_LIST and len(forms.made) < MAX_FORMS:

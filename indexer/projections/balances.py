@@ -6,7 +6,6 @@ fees, rewards and what accounts had from the start are not payments, so that a s
 negative. What an account has of it, the chain itself is asked (`StateReader.balance`).
 """
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
+from core.runtime.lists import room_for, table_of, table_values
 from indexer.projections.heights import lowest_height
 from indexer.projections.settled import Settled, settled_locks
 from indexer.tables import balances, events, locks, swaps
@@ -237,12 +237,8 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
     wanted = sorted(keys)
     for first in range(0, len(wanted), CHUNK):
         part = wanted[first : first + CHUNK]
-        # Always as many keys, the last one again and again, so that two statements do for all.
-        many = FEW if len(part) <= FEW else CHUNK
-        part += [part[-1]] * (many - len(part))
-        asked = connection.exec_driver_sql(
-            _newest_sql(connection.dialect, many), tuple(itertools.chain.from_iterable(part))
-        )
+        room = room_for(connection.dialect, len(part), FEW, CHUNK)
+        asked = connection.exec_driver_sql(_newest_sql(connection.dialect, room), table_values(part, room))
         for asset, account, balance in asked:
             if balance is not None:
                 now[AssetId(asset), AccountId(account)] = int(balance)
@@ -250,11 +246,10 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
 
 
 @lru_cache(maxsize=16)
-def _newest_sql(dialect: sa.Dialect, many: int) -> str:
+def _newest_sql(dialect: sa.Dialect, room: int) -> str:
     """The newest balances of a number of (asset, account), for the driver. SQLAlchemy does not remember statements with
     VALUES, and to compile this one takes longer than to run it."""
-    rows = [("", "")] * many
-    asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(rows).cte()
+    asked = table_of((balances.c.asset, balances.c.account), room)
     newest = (
         sa.select(balances.c.balance)
         .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
@@ -271,22 +266,18 @@ def balances_before(connection: Connection, wanted: Sequence[tuple[AssetId, Acco
     """Return what each account held of an asset before the block at a height, in the order of `wanted`."""
     found: dict[tuple[str, str, int], int] = {}
     for first in range(0, len(wanted), CHUNK):
-        part = list(wanted[first : first + CHUNK])
-        many = FEW if len(part) <= FEW else CHUNK
-        part += [part[-1]] * (many - len(part))
-        sql = _before_sql(connection.dialect, many)
-        for asset, account, height, balance in connection.exec_driver_sql(
-            sql, tuple(itertools.chain.from_iterable(part))
-        ):
+        part = wanted[first : first + CHUNK]
+        room = room_for(connection.dialect, len(part), FEW, CHUNK)
+        sql = _before_sql(connection.dialect, room)
+        for asset, account, height, balance in connection.exec_driver_sql(sql, table_values(part, room)):
             found[asset, account, height] = int(balance or 0)
     return [found[one] for one in wanted]
 
 
 @lru_cache(maxsize=16)
-def _before_sql(dialect: sa.Dialect, many: int) -> str:
+def _before_sql(dialect: sa.Dialect, room: int) -> str:
     """As `_newest_sql`, for the newest balances before a height each."""
-    rows = [("", "", 0)] * many
-    asked = sa.values(balances.c.asset, balances.c.account, balances.c.height, name="asked").data(rows).cte()
+    asked = table_of((balances.c.asset, balances.c.account, balances.c.height), room)
     newest = (
         sa.select(balances.c.balance)
         .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)

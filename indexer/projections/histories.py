@@ -1,7 +1,7 @@
 """Histories of many accounts at once, and which of their moves belong to joined swaps: what rules are run over."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Height, SwapId
+from core.runtime.lists import is_one_of, list_values, room_for
 from indexer.feed import FactKind
 from indexer.moves import Direction, MoveKey, MoveKind
 from indexer.projections.agreements import (
@@ -18,12 +19,12 @@ from indexer.projections.agreements import (
     PARTICIPANT,
     ReportedAgreement,
     agreement_of,
-    agreements_under,
 )
-from indexer.projections.locks import LockRow, lock_row, matching_lock, matching_locks
+from indexer.projections.locks import LockRow, matching_legs, matching_lock
 from indexer.projections.numbers import known_numbers, names_of
 from indexer.tables import (
     accounts,
+    agreement_legs,
     agreements,
     asset_numbers,
     blocks,
@@ -149,11 +150,32 @@ _FIRST_TIME: Final = (
     .order_by(blocks.c.height)
     .limit(1)
 )
-_LOCKED_AT: Final = sa.select(locks).where(
+_LOCK: Final = sa.select(
+    *(locks.c[name] for name in ("lock_height", "lock_index", "settle_height", "settle_index", "hashlock", "status"))
+)
+_LOCKED_AT: Final = _LOCK.where(
     locks.c.chain == sa.bindparam("of_chain"), locks.c.lock_height.in_(sa.bindparam("heights", expanding=True))
 )
-_SETTLED_AT: Final = sa.select(locks).where(
+_SETTLED_AT: Final = _LOCK.where(
     locks.c.chain == sa.bindparam("of_chain"), locks.c.settle_height.in_(sa.bindparam("heights", expanding=True))
+)
+_FAR: Final = agreement_legs.alias("far")
+# Both legs of each agreement under these hashlocks of which a lock has exactly the terms: `matching_locks`, with the
+# parties alone.
+_LEGS: Final = (
+    matching_legs(
+        agreements.c.swap_id,
+        agreement_legs.c.role,
+        locks.c.chain,
+        locks.c.lock_height,
+        locks.c.lock_index,
+        agreement_legs.c.sender,
+        agreement_legs.c.receiver,
+        _FAR.c.sender.label("far_sender"),
+        _FAR.c.receiver.label("far_receiver"),
+    )
+    .join(_FAR, (_FAR.c.swap_id == agreement_legs.c.swap_id) & (_FAR.c.role != agreement_legs.c.role))
+    .where(agreements.c.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
 )
 
 
@@ -163,10 +185,9 @@ def stored_moves(
     """Return the moves of these accounts in a span of time, both ends included, in no order."""
     chains: dict[bytes, str] = {}
     for part in _chunks(sorted(account_ids)):
-        # Always as many numbers, the last one again and again, so that two statements do for all.
-        many = FEW if len(part) <= FEW else CHUNK
-        asked = (*part, *[part[-1]] * (many - len(part)), since_s, until_s)
-        rows = connection.exec_driver_sql(_moves_sql(connection.dialect, many), asked)
+        room = room_for(connection.dialect, len(part), FEW, CHUNK)
+        asked = (*list_values(part, room), since_s, until_s)
+        rows = connection.exec_driver_sql(_moves_sql(connection.dialect, room), asked)
         for account, time_s, raw, height, index, direction, other, asset, amount in rows.fetchall():
             chain = chains.get(raw)
             if chain is None:
@@ -176,12 +197,11 @@ def stored_moves(
 
 
 @lru_cache(maxsize=16)
-def _moves_sql(dialect: sa.Dialect, many: int) -> str:
+def _moves_sql(dialect: sa.Dialect, room: int) -> str:
     """`_STORED` of some accounts, for the driver: SQLAlchemy takes longer to hand on a row than the database to find
     it."""
-    ids = [sa.bindparam(f"id_{place}", type_=sa.Integer) for place in range(many)]
     since, until = (sa.bindparam(name, type_=sa.BigInteger) for name in ("since", "until"))
-    query = _STORED.where(moves.c.account_id.in_(ids), moves.c.time_s.between(since, until))
+    query = _STORED.where(is_one_of(moves.c.account_id, room), moves.c.time_s.between(since, until))
     return str(query.compile(dialect=dialect))
 
 
@@ -270,55 +290,68 @@ def complete_since(connection: Connection) -> int:
     return max((time_s for time_s in first if time_s is not None), default=0)
 
 
+class _Lock(NamedTuple):
+    """A lock's place, its hashlock, and if it was refunded."""
+
+    place: MovePlace
+    hashlock: bytes
+    refunded: bool
+
+
+class _Leg(NamedTuple):
+    """A joined leg: its swap, if it is the initiator's, its own parties and those of the other leg."""
+
+    swap_id: str
+    first: bool
+    sender: str
+    receiver: str
+    far_sender: str
+    far_receiver: str
+
+
 def crossings(connection: Connection, places: Collection[MovePlace]) -> dict[MovePlace, Crossing]:
     """Return what the moves at these places, which locks made, belong to."""
     by_chain: dict[str, set[int]] = defaultdict(set)
     for chain, height, _ in places:
         by_chain[chain].add(height)
-    wanted, made, ended = set(places), dict[MovePlace, LockRow](), dict[MovePlace, LockRow]()
+    made, ended = dict[MovePlace, _Lock](), dict[MovePlace, _Lock]()
     for chain, heights in by_chain.items():
         for part in _chunks(sorted(heights)):
-            asked = {"of_chain": chain, "heights": part}
-            for lock in map(lock_row, connection.execute(_LOCKED_AT, asked)):
-                made[chain, lock.locked.height, lock.locked.index] = lock
-            for lock in map(lock_row, connection.execute(_SETTLED_AT, asked)):
-                if lock.settled is not None:
-                    ended[chain, lock.settled.height, lock.settled.index] = lock
-    found = {place: (lock, True) for place, lock in made.items() if place in wanted}
-    found |= {place: (lock, False) for place, lock in ended.items() if place in wanted}
-    joined = _joined(connection, [lock for lock, _ in found.values()])
-    return {place: _crossing(lock, out, joined) for place, (lock, out) in found.items()}
+            for statement, found in ((_LOCKED_AT, made), (_SETTLED_AT, ended)):
+                for row in connection.execute(statement, {"of_chain": chain, "heights": part}):
+                    height, index, settle_height, settle_index, hashlock, status = row
+                    at = (chain, height, index) if found is made else (chain, settle_height, settle_index)
+                    if at in places:
+                        refunded = status == LockStatus.REFUNDED.value
+                        found[at] = _Lock((chain, height, index), hashlock, refunded)
+    legs = _joined(connection, {lock.hashlock for lock in (*made.values(), *ended.values())})
+    crossed = {place: _crossing(lock, True, legs) for place, lock in made.items()}
+    return crossed | {place: _crossing(lock, False, legs) for place, lock in ended.items()}
 
 
-def _joined(connection: Connection, some: Sequence[LockRow]) -> dict[MovePlace, tuple[ReportedAgreement, bool]]:
-    """Return agreements by the place of a lock that is one of their legs, and if it is the initiator's."""
-    found: dict[MovePlace, tuple[ReportedAgreement, bool]] = {}
-    for part in _chunks(sorted({lock.terms.hashlock for lock in some})):
-        agreed = agreements_under(connection, part)
-        legs = matching_locks(connection, [agreement.swap_id for agreement in agreed])
-        for agreement in agreed:
-            for role in (INITIATOR, PARTICIPANT):
-                leg = legs.get((agreement.swap_id, role))
-                if leg is not None:
-                    found.setdefault(leg.place, (agreement, role == INITIATOR))
+def _joined(connection: Connection, hashlocks: Collection[bytes]) -> dict[MovePlace, _Leg]:
+    """Return the legs of agreements under these hashlocks, by the places of their locks."""
+    found: dict[MovePlace, _Leg] = {}
+    for part in _chunks(sorted(hashlocks)):
+        met = set[tuple[str, str]]()
+        for swap_id, role, chain, height, index, *parties in connection.execute(_LEGS, {"hashlocks": part}):
+            # Of several locks with exactly the agreed terms the first is the leg; of several agreements on one lock,
+            # the first.
+            if (swap_id, role) not in met:
+                met.add((swap_id, role))
+                found.setdefault((chain, height, index), _Leg(swap_id, role == INITIATOR, *parties))
     return found
 
 
-def _crossing(lock: LockRow, out: bool, joined: dict[MovePlace, tuple[ReportedAgreement, bool]]) -> Crossing:
-    refund = not out and lock.status is LockStatus.REFUNDED
-    if refund or lock.place not in joined:
+def _crossing(lock: _Lock, out: bool, legs: Mapping[MovePlace, _Leg]) -> Crossing:
+    refund = not out and lock.refunded
+    leg = None if refund else legs.get(lock.place)
+    if leg is None:
         return Crossing(refund)
-    agreement, first = joined[lock.place]
     # Whoever locks the initiator's leg gets the participant's, and the other way round.
-    initiator = first == out
-    mine, far = (agreement.initiator, agreement.participant) if first else (agreement.participant, agreement.initiator)
-    return Crossing(
-        False,
-        agreement.swap_id,
-        "initiator" if initiator else "participant",
-        far.receiver if out else far.sender,
-        mine.receiver if out else mine.sender,
-    )
+    role = INITIATOR if leg.first == out else PARTICIPANT
+    far, via = (leg.far_receiver, leg.receiver) if out else (leg.far_sender, leg.sender)
+    return Crossing(False, SwapId(leg.swap_id), role, AccountId(far), AccountId(via))
 
 
 def last_report(connection: Connection) -> int:

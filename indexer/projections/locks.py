@@ -76,21 +76,28 @@ def _agreed_terms(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
     ]
 
 
-_MATCHING_LEGS: Final = (
-    sa.select(locks, agreement_legs.c.swap_id, agreement_legs.c.role)
-    .select_from(agreement_legs)
-    .join(agreements, agreements.c.swap_id == agreement_legs.c.swap_id)
-    .join(locks, sa.and_(*_agreed_terms(locks)))
-    .where(agreement_legs.c.swap_id.in_(sa.bindparam("swap_ids", expanding=True)))
-    # The one that was made first: whoever makes a thousand of them makes no answer longer.
-    .where(
-        locks.c.lock_height
-        == sa.select(sa.func.min(_EARLIER.c.lock_height))
-        .where(*_agreed_terms(_EARLIER))
-        .correlate(agreements, agreement_legs)
-        .scalar_subquery()
+def matching_legs(*columns: Any) -> sa.Select[Any]:
+    """These columns of locks and of the agreed legs (`agreements`, `agreement_legs`) that they are: one lock for a leg,
+    or several of one block, by swap, role and place."""
+    return (
+        sa.select(*columns)
+        .select_from(agreement_legs)
+        .join(agreements, agreements.c.swap_id == agreement_legs.c.swap_id)
+        .join(locks, sa.and_(*_agreed_terms(locks)))
+        # The one that was made first: whoever makes a thousand of them makes no answer longer.
+        .where(
+            locks.c.lock_height
+            == sa.select(sa.func.min(_EARLIER.c.lock_height))
+            .where(*_agreed_terms(_EARLIER))
+            .correlate(agreements, agreement_legs)
+            .scalar_subquery()
+        )
+        .order_by(agreement_legs.c.swap_id, agreement_legs.c.role, locks.c.lock_index)
     )
-    .order_by(agreement_legs.c.swap_id, agreement_legs.c.role, locks.c.lock_index)
+
+
+_MATCHING_LEGS: Final = matching_legs(locks, agreement_legs.c.swap_id, agreement_legs.c.role).where(
+    agreement_legs.c.swap_id.in_(sa.bindparam("swap_ids", expanding=True))
 )
 _OPEN: Final = (
     sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)

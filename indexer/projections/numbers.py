@@ -1,17 +1,18 @@
 """Numbers for long identifiers: a small dictionary that only grows, so that a number always means the same."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.runtime.lists import is_one_of, list_values, room_for
 from indexer.writing import insert_rows
 
 FEW: Final = 8
 CHUNK: Final = 500
-"""Names in one statement: few, or as many as this."""
+"""Names in one statement: few, or at most as many as this."""
 
 
 def numbers(connection: Connection, table: sa.Table, names: Collection[str]) -> dict[str, int]:
@@ -34,29 +35,23 @@ def numbers(connection: Connection, table: sa.Table, names: Collection[str]) -> 
 def known_numbers(connection: Connection, table: sa.Table, names: Collection[str]) -> dict[str, int]:
     """Return the numbers of those names that have one."""
     found: dict[str, int] = {}
-    wanted = list(names)
-    for first in range(0, len(wanted), CHUNK):
-        part = wanted[first : first + CHUNK]
-        # Always as many names, the last one again and again, so that two statements do for all.
-        many = FEW if len(part) <= FEW else CHUNK
-        part += [part[-1]] * (many - len(part))
-        rows = connection.exec_driver_sql(_known_sql(connection.dialect, table, many), tuple(part))
-        for name, number in rows:
-            found[name] = number
+    for name, number in _rows(connection, table, list(names), by_name=True):
+        found[name] = number
     return found
 
 
 def names_of(connection: Connection, table: sa.Table, given: Collection[int]) -> dict[int, str]:
     """Return the names behind numbers."""
-    found: dict[int, str] = {}
-    wanted = list(given)
+    return {number: name for name, number in _rows(connection, table, list(given), by_name=False)}
+
+
+def _rows(connection: Connection, table: sa.Table, wanted: Sequence[Any], by_name: bool) -> Iterator[Any]:
+    """Names with their numbers, for some of the one or the other."""
     for first in range(0, len(wanted), CHUNK):
         part = wanted[first : first + CHUNK]
-        many = FEW if len(part) <= FEW else CHUNK
-        part += [part[-1]] * (many - len(part))
-        for name, number in connection.exec_driver_sql(_names_sql(connection.dialect, table, many), tuple(part)):
-            found[number] = name
-    return found
+        room = room_for(connection.dialect, len(part), FEW, CHUNK)
+        sql = _rows_sql(connection.dialect, table, room, by_name)
+        yield from connection.exec_driver_sql(sql, list_values(part, room))
 
 
 @lru_cache(maxsize=32)
@@ -65,16 +60,9 @@ def _highest(table: sa.Table) -> sa.Select[Any]:
     return sa.select(sa.func.max(number))
 
 
-@lru_cache(maxsize=32)
-def _names_sql(dialect: sa.Dialect, table: sa.Table, many: int) -> str:
-    number, name = table.c
-    asked = [sa.bindparam(f"number_{place}", type_=number.type) for place in range(many)]
-    return str(sa.select(name, number).where(number.in_(asked)).compile(dialect=dialect))
-
-
-@lru_cache(maxsize=32)
-def _known_sql(dialect: sa.Dialect, table: sa.Table, many: int) -> str:
+@lru_cache(maxsize=64)
+def _rows_sql(dialect: sa.Dialect, table: sa.Table, room: int, by_name: bool) -> str:
     """For the driver: SQLAlchemy takes longer to write out a list of names than the database to find them."""
     number, name = table.c
-    asked = [sa.bindparam(f"name_{place}", type_=name.type) for place in range(many)]
-    return str(sa.select(name, number).where(name.in_(asked)).compile(dialect=dialect))
+    query = sa.select(name, number).where(is_one_of(name if by_name else number, room))
+    return str(query.compile(dialect=dialect))

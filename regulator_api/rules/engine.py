@@ -128,7 +128,11 @@ class RulesEngine:
 
     async def advance(self) -> Progress:
         """Take one batch. A batch that was rolled back is taken again from what the database says."""
-        progress = await self._database.write(self._advance)
+        try:
+            progress = await self._database.write(self._advance)
+        except BaseException:
+            self._reader.forget()
+            raise
         self._runs_seq = progress.seq
         self._metrics.took(progress)
         return progress

@@ -92,6 +92,8 @@ class Reader:
 
     def __init__(self) -> None:
         self._names: dict[int, AccountId] = {}
+        self._numbers: dict[str, int] = {}
+        """The same the other way round."""
         self._assets: dict[int, AssetId] = {}
         self._keepers: frozenset[AccountId] = frozenset()
         self._keeping: set[int] = set()
@@ -103,6 +105,12 @@ class Reader:
         if now != self._keepers:
             self._keeping = {number for number, name in self._names.items() if name in now}
         self._keepers = now
+
+    def forget(self) -> None:
+        """Forget all names: a transaction that they were read in may have been taken back."""
+        self._names.clear()
+        self._numbers.clear()
+        self._keeping.clear()
 
     def is_keeper(self, account: str) -> bool:
         return account in self._keepers
@@ -118,7 +126,7 @@ class Reader:
     ) -> dict[str, list[Seen]]:
         """Return the moves of each subject in a span of time, in order, up to a horizon if there is one."""
         accounts = [account for name in subjects for account in knowledge.accounts_of(name)]
-        numbers = histories.account_numbers(connection, accounts)
+        numbers = self._numbers_of(connection, accounts)
         until_s = until_s if horizon is None else min(until_s, horizon.until_s)
         rows = list(histories.stored_moves(connection, numbers.values(), since_s, until_s))
         if horizon is not None:
@@ -137,7 +145,7 @@ class Reader:
     ) -> dict[str, int]:
         """Return how many moves `load` would read for each subject; it may leave some of them out."""
         names = {account: name for name in subjects for account in knowledge.accounts_of(name)}
-        numbers = histories.account_numbers(connection, names.keys())
+        numbers = self._numbers_of(connection, names.keys())
         counts = histories.count_moves(connection, numbers.values(), since_s, until_s)
         found = dict.fromkeys(subjects, 0)
         for account, number in numbers.items():
@@ -153,7 +161,7 @@ class Reader:
         an account, after which its last one counts.
         """
         names = {account: name for name in subjects for account in knowledge.accounts_of(name)}
-        numbers = histories.account_numbers(connection, names.keys() - self._keepers)
+        numbers = self._numbers_of(connection, names.keys() - self._keepers)
         wanted = dict.fromkeys(numbers, before_s)
         found: dict[str, int] = {}
         for passed in range(MAX_PASSED + 1):
@@ -227,17 +235,29 @@ class Reader:
 
     def _learn(self, connection: Connection, rows: Collection[StoredMove]) -> None:
         if len(self._names) > MAX_NAMES:
-            self._names.clear()
-            self._keeping.clear()
+            self.forget()
         names = self._names
         missing = {row.account for row in rows if row.account not in names}
         missing |= {row.other for row in rows if row.other is not None and row.other not in names}
         if missing:
-            learnt = histories.account_names(connection, missing)
-            self._names.update(learnt)
-            self._keeping |= {number for number, name in learnt.items() if name in self._keepers}
+            self._remember(histories.account_names(connection, missing))
         if any(row.asset not in self._assets for row in rows):
             self._assets = histories.asset_names(connection)
+
+    def _numbers_of(self, connection: Connection, names: Collection[AccountId]) -> dict[str, int]:
+        """Return the numbers of those accounts that ever moved value."""
+        known = self._numbers
+        found: dict[str, int] = {name: known[name] for name in names if name in known}
+        if len(found) < len(names):
+            learnt = histories.account_numbers(connection, [name for name in names if name not in found])
+            found |= learnt
+            self._remember({number: AccountId(name) for name, number in learnt.items()})
+        return found
+
+    def _remember(self, learnt: Mapping[int, AccountId]) -> None:
+        self._names.update(learnt)
+        self._numbers.update((name, number) for number, name in learnt.items())
+        self._keeping |= {number for number, name in learnt.items() if name in self._keepers}
 
     def _crossings(self, connection: Connection, rows: Iterable[StoredMove]) -> Mapping[MovePlace, Crossing]:
         places = {(row.chain, row.height, row.event_index) for row in rows if row.other in self._keeping}

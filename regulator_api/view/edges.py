@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -81,15 +82,15 @@ def _place(chain: ChainId, placed: Placed) -> Place:
 
 def read_locks(view: View, made: Iterable[LockPlace], ended: Iterable[LockPlace]) -> Locks:
     """Read the locks that were made at, or settled at, these places, with the other legs of their swaps."""
-    locks, column = Locks(), tables.locks.c
-    for places, height in ((made, column.lock_height), (ended, column.settle_height)):
+    locks = Locks()
+    for places, name in ((made, "lock_height"), (ended, "settle_height")):
         by_chain: dict[str, set[int]] = defaultdict(set)
         for chain, at, _ in places:
             by_chain[chain].add(at)
+        query = _plain_at(name) if view.plain else _at(view.locks(), name)
         for chain, heights in by_chain.items():
             for part in _chunks(sorted(heights)):
-                rows = view.connection.execute(view.locks().where(column.chain == chain, height.in_(part)))
-                _add(view, locks, rows)
+                _add(view, locks, view.connection.execute(query, {"of_chain": chain, "heights": part}))
     _join(view, locks)
     return locks
 
@@ -103,22 +104,11 @@ def _add(view: View, locks: Locks, rows: Iterable[Any]) -> None:
 
 def _join(view: View, locks: Locks) -> None:
     """Join the legs of agreed swaps: a leg is the first lock with exactly the agreed terms."""
-    lock, leg, agreement = tables.locks.c, tables.agreement_legs.c, tables.agreements.c
-    same = [
-        by_hashlock(tables.locks, name) == leg[name]
-        for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
-    ]
-    query = (
-        view.locks()
-        .add_columns(agreement.swap_id, leg.role)
-        .join(tables.agreements, agreement.hashlock == lock.hashlock)
-        .join(tables.agreement_legs, sa.and_(leg.swap_id == agreement.swap_id, *same))
-        .order_by(agreement.swap_id, lock.lock_height, lock.lock_index)
-    )
+    query = _plain_legs() if view.plain else _legs(view.locks())
     wanted = sorted({one.terms.hashlock for one in locks.by_place.values()})
     legs: dict[str, dict[str, LockRow]] = defaultdict(dict)
     for part in _chunks(wanted):
-        for row in view.connection.execute(query.where(agreement.hashlock.in_(part))):
+        for row in view.connection.execute(query, {"hashlocks": part}):
             stood = view.lock_as_of(lock_row(row))
             if stood is not None:
                 legs[row.swap_id].setdefault(row.role, stood)
@@ -131,6 +121,39 @@ def _join(view: View, locks: Locks) -> None:
                 locks.add(mine)
                 locks.exchanged.setdefault(mine.place, (swap_id, other))
     locks.unjoined = set(wanted) - joined
+
+
+def _at(locks: sa.Select[Any], height: str) -> sa.Select[Any]:
+    """Those of these locks that were made, or settled, at some heights of a chain."""
+    column = tables.locks.c
+    wanted = column[height].in_(sa.bindparam("heights", expanding=True))
+    return locks.where(column.chain == sa.bindparam("of_chain"), wanted)
+
+
+def _legs(locks: sa.Select[Any]) -> sa.Select[Any]:
+    """Those of these locks that have exactly the terms of a leg under some hashlocks, the first of each leg first."""
+    lock, leg, agreement = tables.locks.c, tables.agreement_legs.c, tables.agreements.c
+    same = [
+        by_hashlock(tables.locks, name) == leg[name]
+        for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
+    ]
+    return (
+        locks.add_columns(agreement.swap_id, leg.role)
+        .join(tables.agreements, agreement.hashlock == lock.hashlock)
+        .join(tables.agreement_legs, sa.and_(leg.swap_id == agreement.swap_id, *same))
+        .where(agreement.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+        .order_by(agreement.swap_id, lock.lock_height, lock.lock_index)
+    )
+
+
+@lru_cache(maxsize=2)
+def _plain_at(height: str) -> sa.Select[Any]:
+    return _at(sa.select(tables.locks), height)
+
+
+@lru_cache(maxsize=1)
+def _plain_legs() -> sa.Select[Any]:
+    return _legs(sa.select(tables.locks))
 
 
 def candidates(view: View, found: Iterable[LockRow]) -> list[Candidate]:

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 import sqlalchemy as sa
 
 from core.model.types import AccountId, Height, chain_of
+from core.runtime.lists import array_of, takes_arrays
 from indexer import tables
 from indexer.moves import MoveKind
 from indexer.projections.balances import balances_before
@@ -85,14 +86,12 @@ class Histories:
         if self._view.restricted:
             for which, one in enumerate(asked):
                 query = self._view.moves().with_only_columns(*_columns(sa.literal_column(str(which))))
-                query = _bounded(query, way, one)
+                query = _bounded(query, way, one[:-1], one[-1])
                 for row in self._view.connection.execute(query):
                     yield _Row(*row)
             return
-        many = FEW if len(asked) <= FEW else MANY
-        padded = [*asked, *[(-1, *asked[-1][1:])] * (many - len(asked))]
-        sql = _moves_sql(self._view.connection.dialect, many, way)
-        for row in self._view.connection.exec_driver_sql(sql, tuple(itertools.chain.from_iterable(padded))):
+        sql, values = _moves_asked(self._view.connection.dialect, asked, way)
+        for row in self._view.connection.exec_driver_sql(sql, values):
             which, time_s, chain, height, index, direction, kind, other, amount, tx_hash = row
             yield _Row(
                 which, time_s, bytes(chain).decode(), height, index, direction, kind, other,
@@ -170,7 +169,7 @@ def _columns(which: sa.ColumnElement[Any]) -> tuple[Any, ...]:
             move.other_id, move.amount, move.tx_hash)  # fmt: skip
 
 
-def _bounded(query: sa.Select[Any], way: Way, values: Sequence[Any]) -> sa.Select[Any]:
+def _bounded(query: sa.Select[Any], way: Way, values: Sequence[Any], most: Any) -> sa.Select[Any]:
     """Behind or before a place, in order, so that the limit cuts off what is farthest."""
     move = tables.moves.c
     query = query.where(move.kind != sa.literal_column(str(MoveKind.COVERED.value)))
@@ -178,23 +177,49 @@ def _bounded(query: sa.Select[Any], way: Way, values: Sequence[Any]) -> sa.Selec
     query = query.where(move.account_id == account, move.asset_id == asset)
     if way is Way.FORWARD:
         query = query.where(move.time_s >= time_s, move.height >= values[3], move.height <= values[4])
-        return query.order_by(*key_columns()).limit(values[5])
+        return query.order_by(*key_columns()).limit(most)
     query = query.where(move.time_s <= time_s, move.height <= values[3])
-    return query.order_by(*(column.desc() for column in key_columns())).limit(values[4])
+    return query.order_by(*(column.desc() for column in key_columns())).limit(most)
+
+
+def _moves_asked(dialect: sa.Dialect, asked: Sequence[tuple[int, ...]], way: Way) -> tuple[str, tuple[Any, ...]]:
+    """The statement for the moves of these ledgers, for the driver, and its values."""
+    if takes_arrays(dialect):
+        *columns, most = zip(*asked, strict=True)
+        return _lateral_sql(dialect, way), (*map(list, columns), most[0])
+    many = FEW if len(asked) <= FEW else MANY
+    # The number of no account fills up what is left.
+    padded = [*asked, *[(-1, *asked[-1][1:])] * (many - len(asked))]
+    return _union_sql(dialect, many, way), tuple(itertools.chain.from_iterable(padded))
+
+
+def _names(way: Way) -> list[str]:
+    return ["account", "asset", "time", "from", "to"] if way is Way.FORWARD else ["account", "asset", "time", "to"]
+
+
+@lru_cache(maxsize=4)
+def _lateral_sql(dialect: sa.Dialect, way: Way) -> str:
+    """One plan for any number of ledgers, each of which ends at the limit."""
+    kinds = [sa.Integer(), sa.Integer(), *[sa.BigInteger()] * (len(_names(way)) - 2)]
+    named = list(zip(_names(way), kinds, strict=True))
+    arrays = [sa.bindparam(f"all_{name}", type_=array_of(kind)) for name, kind in named]
+    columns = [sa.column(name, kind) for name, kind in named]
+    each = sa.func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived(name="asked")
+    which = each.c.place - sa.literal_column("1")
+    found = sa.select(*_columns(which)).select_from(tables.moves)
+    bounds = [each.c[name] for name, _ in named]
+    mine = _bounded(found, way, bounds, sa.bindparam("most", type_=sa.BigInteger)).correlate(each).lateral("mine")
+    return str(sa.select(mine).select_from(each.join(mine, sa.true())).compile(dialect=dialect))
 
 
 @lru_cache(maxsize=16)
-def _moves_sql(dialect: sa.Dialect, many: int, way: Way) -> str:
-    """For the driver: compiled once for a number of ledgers, each with a limit of its own."""
+def _union_sql(dialect: sa.Dialect, many: int, way: Way) -> str:
+    """Compiled once for a number of ledgers, each with a limit of its own."""
     parts = []
     for place in range(many):
-        names = (
-            ["account", "asset", "time", "from", "to", "most"]
-            if way is Way.FORWARD
-            else ["account", "asset", "time", "to", "most"]
-        )
-        values = [sa.bindparam(f"{name}_{place}", type_=sa.BigInteger) for name in names]
+        values = [sa.bindparam(f"{name}_{place}", type_=sa.BigInteger) for name in _names(way)]
         query = sa.select(*_columns(sa.literal_column(str(place)))).select_from(tables.moves)
+        bounded = _bounded(query, way, values, sa.bindparam(f"most_{place}", type_=sa.BigInteger))
         # SQLAlchemy writes the offset for SQLite always: as a value it would be one more to give.
-        parts.append(_bounded(query, way, values).offset(sa.literal_column("0")).subquery().select())
+        parts.append(bounded.offset(sa.literal_column("0")).subquery().select())
     return str(sa.union_all(*parts).compile(dialect=dialect))
