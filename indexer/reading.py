@@ -78,13 +78,26 @@ def was_seen(connection: Connection, asset: AssetId) -> bool:
     return connection.execute(sa.union(*seen)).first() is not None or asset in locked_assets(connection)
 
 
-def counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int]:
-    """Return swaps by status, locks by status, and the number of transfers."""
+def statuses(connection: Connection) -> tuple[dict[str, int], dict[str, int]]:
+    """Return swaps by status and locks by status."""
 
     def by_status(table: sa.Table) -> dict[str, int]:
         query = sa.select(table.c.status, sa.func.count().label("n")).group_by(table.c.status)
         return {row.status: row.n for row in connection.execute(query.order_by(table.c.status))}
 
-    events = tables.events
-    moved = sa.select(sa.func.count()).where(events.c.kind == "transferred", events.c.canonical)
-    return by_status(tables.swaps), by_status(tables.locks), connection.execute(moved).scalar_one()
+    return by_status(tables.swaps), by_status(tables.locks)
+
+
+def transfers(connection: Connection, chain: ChainId, up_to: Height, above: Height | None = None) -> int:
+    """Return the number of a chain's transfers through a height, and above another one."""
+    events, blocks = tables.events.c, tables.blocks.c
+    if above is None:
+        # Through the index by kind: by the chain every event would be read.
+        there = events.kind == "transferred", events.chain.concat("") == chain, events.height <= up_to
+    else:
+        # By the blocks, which are few: through the index by kind every transfer would be read.
+        new = sa.select(blocks.hash).where(
+            blocks.chain == chain, tables.CANONICAL_BLOCK, blocks.height > above, blocks.height <= up_to
+        )
+        there = events.kind.concat("") == "transferred", events.chain == chain, events.block_hash.in_(new)
+    return connection.execute(sa.select(sa.func.count()).where(events.canonical, *there)).scalar_one()

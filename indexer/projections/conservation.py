@@ -5,15 +5,17 @@ Python integers, since the amounts of a hostile token may add up to more than an
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.types import AssetId, BaseUnits, ChainId, Height, chain_of
-from indexer.tables import events, locks
+from core.model.facts import LockStatus
+from core.model.types import AssetId, BaseUnits, BlockRef, ChainId, Height, chain_of
+from indexer.projections.locks import by_hashlock
+from indexer.tables import CANONICAL_BLOCK, blocks, events, locks
 
 SETTLED: Final = ("claimed", "refunded")
 
@@ -24,6 +26,9 @@ class Sum:
 
     count: int
     amount: int
+
+
+NOTHING: Final = Sum(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +74,60 @@ UNMATCHED: Final = "unmatched"
 PARTS: Final = ("locked", *SETTLED, "open", UNMATCHED)
 
 
-def conservation(connection: Connection, asset: AssetId, height: Height) -> Conservation:
-    """The sums of one asset as of a block. The holder's balance is the caller's to ask for and add."""
-    return summed(asset, height, conservation_rows(connection, asset, height))
+@dataclass(frozen=True, slots=True)
+class Verbs:
+    """The verbs of locks of one chain, added up through the block `block_hash` at `height`: by asset what was locked,
+    claimed and refunded, and how many settlements are of a lock that was never indexed."""
+
+    height: Height
+    block_hash: bytes
+    sums: Mapping[tuple[str, str], Sum]
+    """By asset and kind of verb."""
+    unmatched: int
+
+
+def conservation(connection: Connection, asset: AssetId, height: Height, verbs: Verbs | None = None) -> Conservation:
+    """The sums of one asset as of a block. The holder's balance is the caller's to ask for and add.
+
+    `verbs` are the sums of its chain at this height, if the caller has them.
+    """
+    if verbs is None:
+        return summed(asset, height, conservation_rows(connection, asset, height))
+    still_open = _open(connection, asset, height)
+    parts = [verbs.sums.get((asset, kind), NOTHING) for kind in ("locked", *SETTLED)]
+    return Conservation(asset, height, *parts, Sum(len(still_open), sum(still_open)), verbs.unmatched)
+
+
+def verbs_at(connection: Connection, chain: ChainId, block: BlockRef, since: Verbs | None = None) -> Verbs:
+    """Add up the verbs of a chain through a block. With `since`, sums of a block below it on the same branch, only the
+    verbs behind that one are looked at."""
+    count: Counter[tuple[str, str]] = Counter()
+    amounts: Counter[tuple[str, str]] = Counter()
+    unmatched = 0
+    if since is not None:
+        unmatched = since.unmatched
+        for key, had in since.sums.items():
+            count[key], amounts[key] = had.count, had.amount
+    for kind, asset, amount in _verb_rows(connection, chain, block.height, None if since is None else since.height):
+        if asset is None:
+            unmatched += 1
+        else:
+            count[asset, kind] += 1
+            amounts[asset, kind] += amount
+    sums = {key: Sum(count[key], amounts[key]) for key in count}
+    return Verbs(block.height, block.hash, sums, unmatched)
 
 
 def conservation_rows(connection: Connection, asset: AssetId, height: Height) -> list[Row]:
     """Return what the sums of one asset as of a block are made of."""
-    found: list[Row] = []
-    for part, amounts in (
-        ("locked", _locked(connection, asset, height)),
-        *((kind, _settled(connection, asset, height, kind)) for kind in SETTLED),
-        ("open", _open(connection, asset, height)),
-        (UNMATCHED, [0] * _unmatched(connection, asset, height)),
-    ):
-        found += ((part, amount) for amount in amounts)
-    return found
+    parts: dict[str, list[int]] = {part: [] for part in PARTS}
+    for kind, of, amount in _verb_rows(connection, chain_of(asset), height):
+        if of is None:
+            parts[UNMATCHED].append(0)
+        elif of == asset:
+            parts[kind].append(amount)
+    parts["open"] = _open(connection, asset, height)
+    return [(part, amount) for part in PARTS for amount in parts[part]]
 
 
 def summed(asset: AssetId, height: Height, rows: Iterable[Row]) -> Conservation:
@@ -104,65 +147,54 @@ def locked_assets(connection: Connection) -> list[AssetId]:
     return [AssetId(row.asset) for row in connection.execute(query)]
 
 
-def _locked(connection: Connection, asset: AssetId, height: Height) -> list[int]:
-    query = sa.select(events.c.amount).where(
-        events.c.chain == chain_of(asset),
-        events.c.asset == asset,
-        events.c.kind == "locked",
-        events.c.canonical,
-        events.c.height <= height,
-    )
-    return list(connection.execute(query).scalars())
+def _verb_rows(
+    connection: Connection, chain: ChainId, height: Height, above: Height | None = None
+) -> Iterator[tuple[str, str | None, int]]:
+    """Return each verb through a height, and above another one: its kind, asset and amount; of a settlement those of
+    its lock, None and 0 if that was never indexed.
 
-
-def _verbs(chain: ChainId, height: Height) -> sa.Select[Any]:
-    """All verbs of locks, each with the verb before it under the same id and hashlock.
-
-    A lock's id may come again once the lock is settled, so that what stands before a settlement is its lock.
+    A lock's id may come again once the lock is settled, so that what stands before a settlement, under the same id and
+    hashlock, is its lock.
     """
+    of, behind = events.c, events.alias("behind").c
 
     def before(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
         return sa.func.lag(column, type_=column.type).over(
-            partition_by=(events.c.lock_id, events.c.hashlock), order_by=(events.c.height, events.c.event_index)
+            partition_by=(of.lock_id, of.hashlock), order_by=(of.height, of.event_index)
         )
 
-    return sa.select(
-        events.c.kind,
-        before(events.c.kind).label("kind_before"),
-        before(events.c.asset).label("asset_before"),
-        before(events.c.amount).label("amount"),
+    verbs = sa.select(
+        of.kind, of.asset, of.amount, of.height, *(before(column) for column in (of.kind, of.asset, of.amount))
     ).where(
-        events.c.chain == chain,
-        events.c.lock_id.is_not(None),
-        events.c.kind.in_(("locked", *SETTLED)),
-        events.c.canonical,
-        events.c.height <= height,
+        of.chain == chain,
+        of.lock_id.is_not(None),
+        of.kind.in_(("locked", *SETTLED)),
+        of.canonical,
+        of.height <= height,
     )
-
-
-def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> list[int]:
-    of = events.alias("of")
-    names = sa.select(of.c.lock_id).where(of.c.chain == chain_of(asset), of.c.asset == asset, of.c.kind == "locked")
-    verbs = _verbs(chain_of(asset), height).where(events.c.lock_id.in_(names)).subquery()
-    query = sa.select(verbs.c.amount).where(
-        verbs.c.kind == kind, verbs.c.kind_before == "locked", verbs.c.asset_before == asset
-    )
-    return list(connection.execute(query).scalars())
+    if above is not None:
+        new = sa.select(blocks.c.hash).where(
+            blocks.c.chain == chain, CANONICAL_BLOCK, blocks.c.height > above, blocks.c.height <= height
+        )
+        named = sa.select(behind.lock_id).where(
+            behind.chain == chain, behind.block_hash.in_(new), behind.lock_id.is_not(None)
+        )
+        verbs = verbs.where(of.lock_id.in_(named))
+    for kind, asset, amount, at, kind_before, asset_before, amount_before in connection.execute(verbs):
+        if above is not None and at <= above:
+            continue
+        if kind == "locked":
+            yield kind, asset, amount
+        elif kind_before == "locked":
+            yield kind, asset_before, amount_before
+        else:
+            yield kind, None, 0
 
 
 def _open(connection: Connection, asset: AssetId, height: Height) -> list[int]:
-    query = sa.select(locks.c.amount).where(
-        locks.c.chain == chain_of(asset),
-        locks.c.asset == asset,
-        locks.c.lock_height <= height,
-        sa.or_(locks.c.settle_height.is_(None), locks.c.settle_height > height),
-    )
-    return list(connection.execute(query).scalars())
-
-
-def _unmatched(connection: Connection, asset: AssetId, height: Height) -> int:
-    verbs = _verbs(chain_of(asset), height).subquery()
-    query = sa.select(sa.func.count()).where(
-        verbs.c.kind.in_(SETTLED), sa.func.coalesce(verbs.c.kind_before, "") != "locked"
-    )
-    return connection.execute(query).scalar_one()
+    of = locks.c
+    mine = sa.select(of.amount).where(of.chain == chain_of(asset), of.lock_height <= height)
+    # Each half by an index of its own: of all locks few are open.
+    still = mine.where(of.asset == asset, of.status == LockStatus.LOCKED.value)
+    later = mine.where(by_hashlock(locks, "asset") == asset, of.settle_height > height)
+    return list(connection.execute(sa.union_all(still, later)).scalars())

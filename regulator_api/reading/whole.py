@@ -21,7 +21,8 @@ from regulator_api.access.scope import SCOPE
 from regulator_api.reading import questions
 from regulator_api.reading.common import Frame, Reading, listing_of, unrestricted
 from regulator_api.view import View
-from regulator_api.view.whole import conservation_of, counts, list_assets, list_contracts, locked_assets
+from regulator_api.view.totals import Totals
+from regulator_api.view.whole import counts, list_assets, list_contracts, locked_assets
 
 STALE_AFTER_S: Final = 30.0
 """Seconds without news of a follower after which it is shown as stale; it reports every few seconds."""
@@ -51,6 +52,7 @@ class Whole:
         self._reading = reading
         self._holders = holders
         self._clock = clock
+        self._totals = Totals()
 
     def routes(self) -> list[Route]:
         """Every path."""
@@ -122,7 +124,7 @@ class Whole:
         sums, frame = await self._reading.read(
             request,
             (query.as_of or query.finality, query.labels),
-            lambda view: conservation_of(view, asset),
+            lambda view: self._totals.conservation(view, asset),
             default="finalized",
         )
         return respond(await self._answer(sums, frame))
@@ -132,17 +134,21 @@ class Whole:
         query = read_query(request, questions.MomentQuery)
         now_s, assets = self._clock.now(), list[AssetId]()
 
-        def newest(view: View) -> tuple[list[bodies.ChainView], tuple[dict[str, int], dict[str, int], int]]:
+        def newest(view: View) -> tuple[list[bodies.ChainView], tuple[dict[str, int], dict[str, int]], int]:
             rows = chain_rows(view.connection)
             assets.extend(locked_assets(view)[:MAX_SUMMARY_ASSETS])
-            return [answers.chain_view(row, now_s, STALE_AFTER_S) for row in rows], counts(view)
+            return (
+                [answers.chain_view(row, now_s, STALE_AFTER_S) for row in rows],
+                counts(view),
+                self._totals.transfers(view),
+            )
 
         def checked(view: View) -> list[Conservation]:
             there = (one for one in assets if chain_of(one) in view.as_of.blocks)
-            return [conservation_of(view, one) for one in there if chain_of(one) in self._holders]
+            return [self._totals.conservation(view, one) for one in there if chain_of(one) in self._holders]
 
         moment = query.as_of, query.labels
-        (chains, (swaps, locks, transfers)), frame = await self._reading.read(request, moment, newest)
+        (chains, (swaps, locks), transfers), frame = await self._reading.read(request, moment, newest)
         # What may be replaced yet may look as if it did not add up.
         sums, final = await self._reading.read(request, moment, checked, default="finalized")
         conservation = [await self._answer(one, final) for one in sums]

@@ -10,10 +10,8 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from indexer import reading, tables
 from indexer.projections import assets as all_assets
-from indexer.projections import conservation as all_locks
 from indexer.projections import contracts as all_contracts
 from indexer.projections.assets import AssetRow
-from indexer.projections.conservation import Conservation
 from indexer.projections.contracts import ContractRow
 from indexer.projections.locks import by_hashlock
 from indexer.projections.swaps import SwapStatus, swap_status
@@ -109,11 +107,6 @@ def list_contracts(view: View, chain: ChainId | None, limit: int, after: Account
 # --- conservation and counts -------------------------------------------------------------------------------------
 
 
-def conservation_of(view: View, asset: AssetId) -> Conservation:
-    """Return what was locked of the asset and what became of it. For callers who see all."""
-    return all_locks.conservation(view.connection, asset, height_of(view, chain_of(asset)))
-
-
 def locked_assets(view: View) -> list[AssetId]:
     """Return every asset that was locked up to the moment, in order. For callers who see all."""
     lock = tables.locks.c
@@ -121,17 +114,15 @@ def locked_assets(view: View) -> list[AssetId]:
     return [AssetId(asset) for asset in view.connection.execute(query).scalars()]
 
 
-def counts(view: View) -> tuple[dict[str, int], dict[str, int], int]:
-    """Return swaps by status, locks by status, and the number of transfers. For callers who see all."""
+def counts(view: View) -> tuple[dict[str, int], dict[str, int]]:
+    """Return swaps by status and locks by status. For callers who see all."""
     if view.as_of.newest:
-        return reading.counts(view.connection)
-    event, lock = tables.events.c, tables.locks.c
-    moved = view.events().with_only_columns(sa.func.count()).where(event.kind == "transferred")
-    status = _status_of(view, tables.locks)
+        return reading.statuses(view.connection)
+    lock, status = tables.locks.c, _status_of(view, tables.locks)
     by_status = view.locks().with_only_columns(status.label("status"), sa.func.count(lock.chain).label("n"))
     locks = {row.status: row.n for row in view.connection.execute(by_status.group_by(status))}
     swaps = Counter(status for _, status in swap_statuses(view))
-    return dict(sorted(swaps.items())), dict(sorted(locks.items())), view.connection.execute(moved).scalar_one()
+    return dict(sorted(swaps.items())), dict(sorted(locks.items()))
 
 
 def _status_of(view: View, table: sa.FromClause) -> sa.ColumnElement[Any]:
