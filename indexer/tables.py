@@ -167,6 +167,13 @@ sa.Index("ix_indexer_locks_lock_id", locks.c.chain, locks.c.lock_id)
 sa.Index("ix_indexer_locks_hashlock", locks.c.hashlock)
 sa.Index("ix_indexer_locks_settle_height", locks.c.chain, locks.c.settle_height)
 sa.Index("ix_indexer_locks_asset", locks.c.asset, locks.c.status)
+LOCK_OF_PARTY: Final = sa.text("indexer_locks.lock_index >= 0")
+"""The condition of who looks for locks by a party, true of every lock: only a statement that says it may use the
+indexes by party. SQLite, which keeps no statistics here, would else take one for as good as the index by hashlock, and
+read all locks of a busy account to find one."""
+for _name in ("sender", "receiver"):
+    _all = locks.c.lock_index >= 0
+    sa.Index(f"ix_indexer_locks_{_name}", locks.c[_name], sqlite_where=_all, postgresql_where=_all)
 
 contract_events = sa.Table(
     "indexer_contract_events",
@@ -305,6 +312,12 @@ agreement_legs = sa.Table(
     sa.Column("receiver", IDENTIFIER, nullable=False),
     sa.Column("timelock", sa.BigInteger, nullable=False),
 )
+
+LEG_OF_PARTY: Final = sa.text("indexer_agreement_legs.timelock >= 0")
+"""As `LOCK_OF_PARTY`, of agreed legs."""
+for _name in ("sender", "receiver"):
+    _all = agreement_legs.c.timelock >= 0
+    sa.Index(f"ix_indexer_agreement_legs_{_name}", agreement_legs.c[_name], sqlite_where=_all, postgresql_where=_all)
 
 swaps = sa.Table(
     "indexer_swaps",

@@ -39,7 +39,7 @@ STATEMENTS_KEPT: Final = 512
 """Of each SQLite connection: more than a relayer's workers have."""
 MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
-SCHEMA: Final = "0016"
+SCHEMA: Final = "0017"
 """The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
 FIRST_SCHEMA: Final = "0000"
 """A database from before there were revisions: with a table `schema_version` of our own."""

@@ -14,6 +14,8 @@ from regulator_api.view.base import View
 
 MAX_SCANNED: Final = 2_000
 """Swaps that are looked at for one page, if their status as of an earlier moment has to be worked out."""
+MAX_FEW: Final = 2_000
+"""Locks and agreed legs of an account by which its swaps are found; of one with more they are met on the way."""
 Key = tuple[int, SwapId]
 _THIS_SWAP: Final = tables.swaps.c.swap_id == sa.bindparam("of_swap")
 _SWAP: Final = sa.select(tables.swaps).where(_THIS_SWAP)
@@ -96,7 +98,9 @@ def _query(view: View, wanted: SwapFilter) -> sa.Select[Any]:
             loose = sa.select(lock.hashlock).where(lock.hashlock == swaps.hashlock, tables.locks.c[column] == value)
             agreed = [swaps[f"{role}_{column}"] == value for role in ("initiator", "participant")]
             query = query.where(sa.or_(*agreed, sa.and_(swaps.agreed.is_(False), loose.exists())))
-    if wanted.account is not None:
+    if wanted.account is not None and not view.restricted and _has_few(view, wanted.account):
+        query = query.where(swaps.swap_id.in_(_swaps_of(wanted.account)))
+    elif wanted.account is not None:
         party = wanted.account
         loose = sa.select(lock.hashlock).where(
             lock.hashlock == swaps.hashlock, sa.or_(lock.sender == party, lock.receiver == party)
@@ -106,6 +110,41 @@ def _query(view: View, wanted: SwapFilter) -> sa.Select[Any]:
         )
         query = query.where(sa.or_(named.exists(), sa.and_(swaps.agreed.is_(False), loose.exists())))
     return query
+
+
+def _of_party(column: sa.Column[Any], party: sa.Column[Any], account: AccountId) -> sa.Select[Any]:
+    """That column of the locks, or of the agreed legs, that have the account as this party, by an index."""
+    every = tables.LOCK_OF_PARTY if party.table is tables.locks else tables.LEG_OF_PARTY
+    return sa.select(column).where(party == account, every)
+
+
+def _has_few(view: View, account: AccountId) -> bool:
+    """Return true if the account is a party of so few swaps that each may be looked at for a page.
+
+    Of one with more the newest swaps of all are gone through: one in some of these is the account's.
+    """
+    lock, leg = tables.locks.c, tables.agreement_legs.c
+    parts = [
+        sa.select(sa.func.count()).select_from(_of_party(column, party, account).limit(MAX_FEW + 1).subquery())
+        for column, party in (
+            (lock.hashlock, lock.sender),
+            (lock.hashlock, lock.receiver),
+            (leg.swap_id, leg.sender),
+            (leg.swap_id, leg.receiver),
+        )
+    ]
+    found = view.connection.execute(sa.union_all(*parts)).scalars()
+    return sum(found) <= MAX_FEW
+
+
+def _swaps_of(account: AccountId) -> sa.CompoundSelect[Any]:
+    """The ids of the swaps that an account is a party of: by the agreed legs, or by locks that nothing joins."""
+    lock, leg, loose = tables.locks.c, tables.agreement_legs.c, tables.swaps.alias("loose")
+    locked = [_of_party(lock.hashlock, party, account) for party in (lock.sender, lock.receiver)]
+    return sa.union_all(
+        *(_of_party(leg.swap_id, party, account) for party in (leg.sender, leg.receiver)),
+        sa.select(loose.c.swap_id).where(loose.c.agreed.is_(False), loose.c.hashlock.in_(sa.union_all(*locked))),
+    )
 
 
 def _as_it_stood(view: View, swap: JoinedSwap) -> JoinedSwap | None:
