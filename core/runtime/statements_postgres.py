@@ -43,6 +43,7 @@ class PostgresConnection(Connection):
     def __init__(self, engine: Engine, begins: str, named: bool = True) -> None:
         super().__init__(engine)
         self._begins, self._named = begins, named
+        self._waits = False
         self._adapted: Any = self.connection.dbapi_connection
         kept = self.connection.info.setdefault("statements", OrderedDict[str, _Asked]())
         self._kept: OrderedDict[str, _Asked] = kept
@@ -67,15 +68,22 @@ class PostgresConnection(Connection):
         self._say(self._begins)
 
     def abandon(self) -> None:
-        """Take back what was not committed. A connection that cannot do this is not used again."""
+        """Take back what was not committed. A connection that cannot do this, or whose last statement was given up by
+        who waited for it, is not used again: nobody else may come into this transaction."""
         driver = self._adapted.driver_connection
         try:
-            if not driver.is_closed() and driver.is_in_transaction():
+            if self._waits:
+                driver.terminate()
+            elif not driver.is_closed() and driver.is_in_transaction():
                 self._say("ROLLBACK")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, sa.exc.SQLAlchemyError, OSError):
             driver.terminate()
-        if driver.is_closed():
-            self.invalidate()
+        except BaseException:
+            driver.terminate()
+            raise
+        finally:
+            if driver.is_closed():
+                self.invalidate()
 
     def _say(self, text: str) -> str:
         """Send a statement as it is. Return the server's word for what it did."""
@@ -150,10 +158,14 @@ class PostgresConnection(Connection):
 
     def _wait(self, text: str, work: Callable[[Any], Coroutine[Any, Any, T]]) -> T:
         """Let the driver work. Its errors become SQLAlchemy's, as those of any other statement."""
+        self._waits = True  # stays true if whoever waits is cancelled: the server may still be at it
         try:
             result: T = self._adapted.run_async(work)
         except asyncpg.IntegrityConstraintViolationError as error:
+            self._waits = False
             raise sa.exc.IntegrityError(text, None, error) from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            self._waits = False
             raise sa.exc.DBAPIError(text, None, error, connection_invalidated=self.lost) from error
+        self._waits = False
         return result

@@ -180,7 +180,7 @@ const ethereum = (fetch, more = {}) => new kit.EthereumChain({ id: terms.chain, 
 const block = { number: "0x7530", hash: "0x01", timestamp: "0x1" };
 const node = (answers) => answering((url, { method, params }) => (method === "eth_getBlockByNumber" ? { result: block } : answers(method, params, url)));
 
-const pending = (who, agoS) => ethereum(node((_method, _params, url) => ({ result: who.includes(url) ? { blockNumber: null } : null }))).isUnderWay({ hash: "0x01", sentAtS: Date.now() / 1000 - agoS });
+const pending = (who, pastS) => ethereum(node((_method, _params, url) => ({ result: who.includes(url) ? { blockNumber: null } : null }))).isUnderWay({ hash: "0x01", sentAtS: Date.now() / 1000 - pastS });
 found["pending, says one, for long"] = await pending(urls.slice(0, 1), 101);
 found["pending, says one, a minute ago"] = await pending(urls.slice(0, 1), 70);
 found["pending, says nobody, a minute ago"] = await pending([], 70);

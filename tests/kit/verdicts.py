@@ -14,7 +14,7 @@ from core.model.errors import CausewayError, GateClosedError
 from core.model.ports import ChainParameters, ChainTiming
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds
 from htlc import timelocks
-from htlc.model import Phase, Role, swap_id
+from htlc.model import LegStatus, Phase, Role, swap_id
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY, ClockSkewError, SwapPolicy
 from relayer.api import wire
 from relayer.api.bodies import LegBody, QuoteBody, SwapBody, TermsBody
@@ -244,7 +244,9 @@ def _answer(quote: Quote, sender: AccountId, receiver: AccountId, hashlock: Hash
         ChainTime(second, t_b),
     )
     legs = [
-        LegBody(terms=wire.terms_body(terms), holder=None, status="absent", lock_id=None, lock=None, settle=None)
+        LegBody(
+            terms=wire.terms_body(terms), holder=None, status=LegStatus.ABSENT, lock_id=None, lock=None, settle=None
+        )
         for terms in (ours, theirs)
     ]
     swap = SwapBody(

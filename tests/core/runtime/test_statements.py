@@ -178,3 +178,26 @@ async def test_cancelled_work_leaves_no_transaction(postgres: tuple[Database, as
     assert [row["state"] for row in states] in ([], ["idle"])
     await outside.execute("SET lock_timeout = '5s'; LOCK TABLE some_numbers")
     assert await database.read(lambda c: c.execute(sa.text("SELECT 1")).scalar_one()) == 1
+
+
+async def test_work_that_is_cancelled_twice_leaves_nothing_to_who_comes_next(
+    postgres: tuple[Database, asyncpg.Connection],
+) -> None:
+    """The second time while the first is being taken back."""
+    database, _ = postgres
+
+    def begun(connection: Connection) -> None:
+        connection.execute(INSERT, {"n": 7, "amount": 7})
+        connection.exec_driver_sql("SELECT pg_sleep(5)")
+
+    for after_s in (0.0, 0.001, 0.01):
+        tasks = [asyncio.create_task(database.write(begun)) for _ in range(3)]
+        await asyncio.sleep(0.3)
+        for _ in range(2):
+            for one in tasks:
+                one.cancel()
+            await asyncio.sleep(after_s)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await database.write(lambda c: c.execute(INSERT, {"n": 8, "amount": 8}))
+        assert await database.read(lambda c: among(c, [7])) == []
+        await database.write(lambda c: c.execute(sa.delete(numbers)))
