@@ -31,6 +31,8 @@ from tests.regulator_api.rules.feeding import Feed, agreements_of, events_of, la
 from tests.regulator_api.rules.test_engine import _state
 
 TRAFFIC = generate(Plan(seed=11, transfers=700, cases=1))
+STRUCTURING = f"structuring-{TYPOLOGIES['structuring'].version}"
+"""The rule that comes with Causeway."""
 
 
 async def _filled(database: Database) -> RulesEngine:
@@ -212,7 +214,7 @@ async def test_rule_takes_a_second_person_to_be_in_force(filled: tuple[Database,
     done = await post(api, f"/v1/rules/{rule}/activate", "chief")
     assert (done.status, done.body["state"], done.body["decided_by"]) == (200, "active", "chief")
     assert done.body["from_s"] > ManualClock().now()
-    before = await api.get("/v1/rules/structuring-1")
+    before = await api.get(f"/v1/rules/{STRUCTURING}")
     assert (before["state"], before["to_s"]) == ("retired", done.body["from_s"])
     assert (await post(api, f"/v1/rules/{rule}/activate", "chief")).status == 409
     # What was said under the former rule stays: it was in force then.
@@ -225,7 +227,7 @@ async def test_dry_run_reads_no_subject_with_too_many_moves(
     filled: tuple[Database, Api], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, api = filled
-    whole = await post(api, "/v1/rules/structuring-1/dry-run", "analyst")
+    whole = await post(api, f"/v1/rules/{STRUCTURING}/dry-run", "analyst")
     read: list[int] = []
     threads: list[int] = []
 
@@ -242,7 +244,7 @@ async def test_dry_run_reads_no_subject_with_too_many_moves(
     monkeypatch.setattr(dry_run, "MAX_MOVES_OF_SUBJECT", 20)
     monkeypatch.setattr(dry_run, "Reader", Counting)
     monkeypatch.setattr(dry_run, "run_paths", judge)
-    part = await post(api, "/v1/rules/structuring-1/dry-run", "analyst")
+    part = await post(api, f"/v1/rules/{STRUCTURING}/dry-run", "analyst")
     assert (whole.body["complete"], part.body["complete"]) == (True, False)
     assert max(read) <= 20
     assert (part.body["subjects"], part.body["moves"]) == (len(read), sum(read))
