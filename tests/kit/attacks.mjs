@@ -144,9 +144,9 @@ for (const kind of ["wrong-key", "declined", "busy", "gate-closed", "x".repeat(1
   const api = new kit.RelayerApi("http://relayer", relayerOf({ status: 422, body: { type: `urn:causeway:problem:${kind}`, detail: "no" } }));
   found[`the relayer's code ${kind.slice(0, 12)}`] = await refusal(() => api.quoteKey());
 }
-found["a receiver that is none"] = await refusal(() => clientOf([proving(A), proving(B)], new kit.MemoryStore()).open(quoteOf({}), "not an account"));
+found["a malformed receiver"] = await refusal(() => clientOf([proving(A), proving(B)], new kit.MemoryStore()).open(quoteOf({}), "not an account"));
 const asked = { initiatorAsset: `${A}/asset:x`, participantAsset: `${B}/asset:x`, initiatorAmount: 5n };
-found["a relayer's account that is none"] = await refusal(async () => kit.checkQuote(asked, quoteOf({ participant_sender: "causeway:two" }), key, 10_000, NOW));
+found["a relayer's malformed account"] = await refusal(async () => kit.checkQuote(asked, quoteOf({ participant_sender: "causeway:two" }), key, 10_000, NOW));
 
 function agreed(change, quoted = {}) {
   const quote = quoteOf(quoted);
@@ -180,7 +180,7 @@ const ethereum = (fetch, more = {}) => new kit.EthereumChain({ id: terms.chain, 
 const block = { number: "0x7530", hash: "0x01", timestamp: "0x1" };
 const node = (answers) => answering((url, { method, params }) => (method === "eth_getBlockByNumber" ? { result: block } : answers(method, params, url)));
 
-const pending = (who, pastS) => ethereum(node((_method, _params, url) => ({ result: who.includes(url) ? { blockNumber: null } : null }))).isUnderWay({ hash: "0x01", sentAtS: Date.now() / 1000 - pastS });
+const pending = (who, passedS) => ethereum(node((_method, _params, url) => ({ result: who.includes(url) ? { blockNumber: null } : null }))).isUnderWay({ hash: "0x01", sentAtS: Date.now() / 1000 - passedS });
 found["pending, says one, for long"] = await pending(urls.slice(0, 1), 101);
 found["pending, says one, a minute ago"] = await pending(urls.slice(0, 1), 70);
 found["pending, says nobody, a minute ago"] = await pending([], 70);

@@ -1,4 +1,4 @@
-"""What a relayer, a node, a browser or a second process does to a swap of the kit's, and what comes of it."""
+"""A relayer, a node, a browser or a second process does something to a swap of the kit: what comes of it."""
 
 import json
 import subprocess
@@ -36,8 +36,8 @@ EXPECTED = {
     "the relayer's code busy": "rejected false",
     "the relayer's code gate-closed": "gate-closed false",
     "the relayer's code xxxxxxxxxxxx": "rejected false",
-    "a receiver that is none": "rejected false",
-    "a relayer's account that is none": "rejected false",
+    "a malformed receiver": "rejected false",
+    "a relayer's malformed account": "rejected false",
     "terms as quoted": "nothing",
     "a timelock in words": "rejected false",
     "a timelock in a list": "rejected false",

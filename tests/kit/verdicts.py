@@ -114,7 +114,7 @@ def _quote_case(source: random.Random) -> Json:
         "one unit more": lambda body: body.update(initiator_amount=str(int(body["initiator_amount"]) + 1)),
         "another asset": lambda body: body.update(initiator_asset=f"{EVM}/slip44:61"),
         "an account elsewhere": lambda body: body.update(participant_receiver=body["participant_sender"]),
-        "an account that is none": lambda body: body.update(participant_sender=f"{LEDGER}:nobody"),
+        "a malformed account": lambda body: body.update(participant_sender=f"{LEDGER}:nobody"),
         "another rate": lambda body: body["rate"].update(numerator=str(int(body["rate"]["numerator"]) + 1)),
         "no rate": lambda body: body["rate"].update(denominator="0"),
         "too much": lambda body: body.update(initiator_amount=str(2**256)),
