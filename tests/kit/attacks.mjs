@@ -53,6 +53,12 @@ found["a lock that was refunded under other terms"] = await stepped("locked", { 
 
 found["at the deadline's second"] = await stepped("agreed", {}, {});
 found["a second after the deadline"] = await stepped("agreed", { lockDeadline: NOW - 1 });
+const placed = async (more) => {
+  const { record: made } = await step({ ...record, stage: "agreed", place: undefined, oursSince: 1 }, settingOf(chainOf(A, more), chainOf(B, {})));
+  return `${made.stage} at ${made.place}, the wallet was asked ${made.lockTries ?? 0} times`;
+};
+found["a copy of the store has locked"] = await placed({});
+found["no copy has locked"] = await placed({ findLock: async () => undefined });
 found["a refund could not be paid"] = await stepped("agreed", { a: chainOf(A, { checkPayout: async (terms) => { if (terms.sender === terms.receiver) throw new kit.CausewayError("payout-blocked", "frozen", true); } }) });
 
 // --- the client ---
@@ -190,6 +196,19 @@ found["sent, by a clock that was put right since"] = await pending([], -100_000)
 const nested = `{"jsonrpc":"2.0","id":1,"result":${"[".repeat(200_000)}${"]".repeat(200_000)}}`;
 const honest = answering(() => ({ result: `0x${Number(terms.chain.split(":")[1]).toString(16)}` }));
 const bombed = new Endpoints(urls, async (url, init) => (url === urls[0] ? new Response(nested) : honest(url, init)));
+{
+  // A lock in a block that is not final yet, which one node has not heard of.
+  const one = cases.ethereum_calls[0];
+  const [sender, lane, generation] = one.place.split("/");
+  const word = (value) => BigInt(value).toString(16).padStart(64, "0");
+  const log = { topics: [], data: `0x${word((BigInt(generation) << 32n) | BigInt(lane))}${word(sender)}${word(terms.amount)}` };
+  const made = (at) => ethereum(answering((url, { method, params }) => {
+    if (method === "eth_getBlockByNumber") return { result: { ...block, number: params[0] === "finalized" ? "0x64" : params[0] === "latest" ? "0x65" : params[0] } };
+    if (method === "eth_getStorageAt") return { result: params[2] === "0x65" ? one.locked_word : "0x" };
+    return { result: url !== urls[0] && Number(params[0].toBlock) >= 0x65 ? [log] : [] };
+  })).findLock(terms, 1, at);
+  found["our lock in the newest block"] = `${(await made("latest"))?.status} ${(await made("finalized"))?.status}`;
+}
 found["lists in lists, from one node"] = await bombed.agreed((url) => bombed.call(url, "eth_chainId", []));
 const ends = new AbortController();
 const hanging = new Endpoints(urls, (url, init) => (url === urls[1] ? new Promise((_, reject) => { for (const signal of [init.signal, ends.signal]) signal.addEventListener("abort", () => reject(new Error("hung up"))); }) : honest(url, init)));

@@ -139,8 +139,8 @@ export class EthereumChain implements SwapChain {
    * Logs say where to look; what is there is read from the state. Blocks that were looked through once are not looked through again,
    * so that a lock is found however long ago it was made, if `since` is before it.
    */
-  async findLock(terms: Terms, since: number): Promise<LockFact | undefined> {
-    const { height } = await this.block("finalized");
+  async findLock(terms: Terms, since: number, at: At = "finalized"): Promise<LockFact | undefined> {
+    const { height } = await this.block(at);
     const filter = { address: this.holder, topics: [[LOCKED_TOPIC, LOCKED_TOKEN_TOPIC], hex(terms.hashlock)] };
     const sender = BigInt(`0x${toHex(evmAddress(terms.sender))}`);
     const looked = { name: terms.sender, counts: (one: Made) => one.sender === sender };
@@ -150,7 +150,7 @@ export class EthereumChain implements SwapChain {
     let settled: LockFact | undefined;
     // What most nodes name comes first: what one of them makes up keeps no look busy.
     for (const [place] of [...named].sort((one, other) => other[1] - one[1])) {
-      const found = await this.readLock(terms, place, "finalized");
+      const found = await this.readLock(terms, place, at);
       if (found.termsMatch && found.status === "locked") return found;
       if (found.termsMatch && found.status !== "absent") settled = found;
     }

@@ -49,8 +49,8 @@ export interface SwapChain {
   /** A free place for our lock, none of `taken`. Write it down before `lock`. */
   place(terms: Terms, taken: readonly string[]): Promise<string>;
   readLock(terms: Terms, place: string, at: At): Promise<LockFact>;
-  /** The lock with these terms as of a final block, or undefined. `since`: a height before which it cannot be. */
-  findLock(terms: Terms, since: number): Promise<LockFact | undefined>;
+  /** The lock with these terms as of a final block, or as of the newest one, or undefined. `since`: a height before which it cannot be. */
+  findLock(terms: Terms, since: number, at?: At): Promise<LockFact | undefined>;
   /** Throws a retryable error while a claim of these terms could not pay its receiver. No preimage is asked for it. */
   checkPayout(terms: Terms): Promise<void>;
   /** Throws a retryable error while our account could not pay for a claim or a refund of these terms. */

@@ -139,6 +139,9 @@ async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
     if (allowing !== undefined) return allowing;
     await consulted(setting.beforeLock, record, () => checkLockTime(record, setting));
     await checkMayLock(record, setting);
+    // The store may be a copy, of which another went on: a lock that is there is this swap's, and no second one is made.
+    const there = record.oursSince === undefined ? undefined : await a.findLock(ours(record), record.oursSince, "latest");
+    if (there?.termsMatch === true) return await saved({ ...record, stage: "locking", place: there.place, lockTries: 1 }, setting);
   } catch (error) {
     if (isPassing(error)) throw error;
     return ended({ ...record, calledOff: (error as Error).message }, "abandoned", setting);
