@@ -43,6 +43,7 @@ from bench.traffic import Plan
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database, open_database
 from core.runtime.garbage import collect_seldom
+from indexer.feed import last_seq
 from indexer.projections.histories import complete_since
 from regulator_api.knowledge.store import load_labels
 from regulator_api.rules import export as exporting
@@ -103,8 +104,9 @@ async def history(place: Place) -> Marker:
         return made
     database = open_database(place.url("history"))
     engine = RulesEngine(database, SystemClock())
-    spent, begun, facts = time.process_time(), time.perf_counter(), 2 * made.blocks
-    with progress("rules, facts", facts) as advance:  # each block is applied and finalized
+    facts = await database.read(last_seq)
+    spent, begun = time.process_time(), time.perf_counter()
+    with progress("rules, facts", facts) as advance:
         first = seq = (now := await engine.advance()).seq  # not 0 if a run was broken off
         while now.more:
             advance(now.seq - seq)

@@ -29,6 +29,7 @@ from indexer.projections.histories import Changed
 from regulator_api.knowledge.store import LabelStore, load_labels
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules import store, tables
+from regulator_api.rules.bounds import FEW_MOVES
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import Place, Seen, windowed
 from regulator_api.rules.observation import Link, Observation
@@ -46,8 +47,6 @@ MAX_RUNS: Final = 6_000
 """Subjects with many moves whose runs are kept in memory, about 25 kB each."""
 FEW_TO_A_RUN: Final = 10
 """Subjects with few moves that are kept in memory for each run."""
-FEW_MOVES: Final = 12
-"""The most moves within `history_needed` that are kept as they are, about 0.4 kB each."""
 MAX_AGREEMENTS: Final = 200
 MAX_NEIGHBOURS: Final = 10_000
 """Counterparties of a newly labelled account that are looked at again; more need a cold run."""
@@ -337,7 +336,7 @@ class _Batch:
             if not moves:
                 self._engine.keep(name, kept)
                 continue
-            run, window, before_s = self._resumed(name, kept, moves[0].time_s)
+            run, window, before_s = self._resumed(name, kept, moves)
             for move in moves:
                 run.step(move)
             self.moves += len(moves)
@@ -349,18 +348,23 @@ class _Batch:
             else:
                 self._engine.keep(name, _Run(run, moves[-1].place))
 
-    def _resumed(self, name: str, kept: _Run, time_s: int) -> tuple[SubjectRun, Sequence[Seen], int | None]:
-        """Return the run of a subject before a move at `time_s`, the moves that it was made of, and the time of the
-        last one before them."""
+    def _resumed(self, name: str, kept: _Run, moves: Sequence[Seen]) -> tuple[SubjectRun, Sequence[Seen], int | None]:
+        """Return the run of a subject before these moves, the moves that it was made of, and the time of the last one
+        before them."""
         if kept.run is not None:
             return kept.run, (), None
-        last_s, window = windowed(kept.moves, time_s - history_needed(self._knowledge.rules))
+        last_s, window = windowed(kept.moves, moves[0].time_s - history_needed(self._knowledge.rules))
         before_s = kept.before_s if last_s is None else last_s
-        run = SubjectRun(self._knowledge.subject(name), self._knowledge.rules, before_s)
+        run = self._begun(name, before_s, len(window) + len(moves))
         for move in window:
             run.step(move)
         run.take()
         return run, window, before_s
+
+    def _begun(self, name: str, before_s: int | None, moves: int) -> SubjectRun:
+        """A new run. One of few moves is not kept: it needs no rules that find nothing in so few."""
+        known = self._knowledge
+        return SubjectRun(known.subject(name), known.rules, before_s, moves if moves <= FEW_MOVES else None)
 
     def _from_history(self, names: Sequence[str], low: Mapping[str, MoveKey]) -> None:
         if not names:
@@ -378,7 +382,7 @@ class _Batch:
     def _again(self, name: str, moves: Sequence[Seen], before_s: int | None, since_s: int, begin_s: int) -> None:
         last_s, window = windowed(moves, begin_s)
         before_s = before_s if last_s is None else last_s
-        run = SubjectRun(self._knowledge.subject(name), self._knowledge.rules, before_s)
+        run = self._begun(name, before_s, len(window))
         for move in window:
             run.step(move)
         self.moves += sum(move.time_s >= since_s for move in window)

@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError
 from indexer.projections import histories
+from regulator_api.rules.bounds import FEW_MOVES
 from regulator_api.rules.catalogue import Rule, RuleSet, make_rule
 from regulator_api.rules.history import Seen, Subject
 from regulator_api.rules.observation import Alert, Link, Observation, gather
@@ -29,6 +30,8 @@ PAGE: Final = 500
 """Accounts whose histories are read together."""
 BATCH: Final = 50_000
 """Rows of one Arrow batch."""
+ROWS: Final = 8_000
+"""Rows that wait in memory for each file: all files together have as many as these times the buckets."""
 MANIFEST: Final = "manifest.json"
 COLUMNS: Final = ("subject", "jurisdiction", *Seen._fields)
 
@@ -193,22 +196,22 @@ def run_batches(batches: Iterable[Any], manifest: Manifest) -> Iterator[bytes]:
     Return observations and links as bytes, for `finish`: what an engine passes between its machines.
     """
     rules = rules_of(manifest)
-    run: SubjectRun | None = None
+    one: _Subject | None = None
     shared: dict[tuple[str, ...], frozenset[str]] = {}
     for batch in batches:
         columns = [batch.column(name).to_pylist() for name in COLUMNS]
         for subject, jurisdiction, *m in zip(*columns, strict=True):
-            if run is None or run.subject.name != subject:
-                if run is not None:
-                    yield from _taken(run)
-                run = SubjectRun(Subject(subject, jurisdiction, manifest.complete_since_s), rules)
+            if one is None or one.subject.name != subject:
+                if one is not None:
+                    yield from one.taken()
+                one = _Subject(Subject(subject, jurisdiction, manifest.complete_since_s), rules)
             m[8] = int.from_bytes(m[8], "big")
             for place in (13, 14):
                 words = tuple(m[place])
                 m[place] = shared.setdefault(words, frozenset(words))
-            run.step(Seen._make(m))
-    if run is not None:
-        yield from _taken(run)
+            one.step(Seen._make(m))
+    if one is not None:
+        yield from one.taken()
 
 
 def finish(parts: Iterable[bytes], manifest: Manifest) -> list[Alert]:
@@ -227,12 +230,41 @@ def finish(parts: Iterable[bytes], manifest: Manifest) -> list[Alert]:
     return gather(observations)
 
 
-def _taken(run: SubjectRun) -> Iterator[bytes]:
-    observations, links = run.take()
-    for one in observations:
-        yield b"o" + encode(one)
-    for link in links:
-        yield b"l" + encode(link)
+class _Subject:
+    """A subject at work: while it has few moves they are kept, so that its run leaves out what finds nothing in so
+    few."""
+
+    __slots__ = ("_few", "_rules", "_run", "subject")
+
+    def __init__(self, subject: Subject, rules: RuleSet) -> None:
+        self.subject = subject
+        self._rules = rules
+        self._few: list[Seen] = []
+        self._run: SubjectRun | None = None
+
+    def step(self, move: Seen) -> None:
+        if self._run is not None:
+            self._run.step(move)
+            return
+        self._few.append(move)
+        if len(self._few) > FEW_MOVES:
+            self._begin(None)
+
+    def taken(self) -> Iterator[bytes]:
+        """What was found, as bytes. No move comes after it."""
+        run = self._begin(len(self._few)) if self._run is None else self._run
+        observations, links = run.take()
+        for one in observations:
+            yield b"o" + encode(one)
+        for link in links:
+            yield b"l" + encode(link)
+
+    def _begin(self, moves: int | None) -> SubjectRun:
+        run = self._run = SubjectRun(self.subject, self._rules, moves=moves)
+        for move in self._few:
+            run.step(move)
+        self._few = []
+        return run
 
 
 def _document(rule: Rule) -> RuleDocument:
@@ -279,7 +311,7 @@ class _Writers:
             (subject, jurisdiction, *m[:8], m.amount.to_bytes(32, "big"), *m[9:13], sorted(m.own), sorted(m.tags))
             for m in moves
         )
-        if len(bucket.rows) >= BATCH:
+        if len(bucket.rows) >= ROWS:
             self._flush(bucket)
 
     def _flush(self, bucket: _Bucket) -> None:

@@ -22,8 +22,8 @@ from regulator_api.rules.history import NO_TAGS, NO_VALUE, Kind, Seen, Subject
 from regulator_api.values import Rates
 
 MAX_TIME_S: Final = 2**62
-MAX_NAMES: Final = 200_000
-"""Accounts whose names are remembered between reads."""
+MAX_NAMES: Final = 150_000
+"""Accounts whose names are remembered between reads, and their numbers: about 0.3 kB each."""
 MAX_PASSED: Final = 100
 _BY_PLACE: Final = itemgetter(0, 1, 2, 3, 4)
 
@@ -86,6 +86,11 @@ class Horizon:
     def has(self, chain: str, height: int) -> bool:
         return height <= self._heights.get(chain, -1)
 
+    def within(self, rows: Iterable[StoredMove]) -> list[StoredMove]:
+        """Return those of these moves whose block was read."""
+        heights = self._heights
+        return [row for row in rows if row.height <= heights.get(row.chain, -1)]
+
 
 class Reader:
     """Reads histories. Remembers names of accounts and assets, which never change their numbers."""
@@ -128,13 +133,14 @@ class Reader:
         accounts = [account for name in subjects for account in knowledge.accounts_of(name)]
         numbers = self._numbers_of(connection, accounts)
         until_s = until_s if horizon is None else min(until_s, horizon.until_s)
-        rows = list(histories.stored_moves(connection, numbers.values(), since_s, until_s))
-        if horizon is not None:
-            rows = [row for row in rows if horizon.has(row.chain, row.height)]
+        stored = histories.stored_moves(connection, numbers.values(), since_s, until_s)
+        rows = list(stored) if horizon is None else horizon.within(stored)
         found: dict[str, list[Seen]] = {name: [] for name in subjects}
+        tagged = knowledge.labels.subjects()
         for seen in self.annotate(connection, knowledge, rows):
             # An account that belongs to an entity is not a subject of its own any more.
-            if (name := knowledge.name_of(seen.account)) in found:
+            name = knowledge.name_of(seen.account) if seen.account in tagged else seen.account
+            if name in found:
                 found[name].append(seen)
         for moves in found.values():
             moves.sort(key=_BY_PLACE)
@@ -180,7 +186,7 @@ class Reader:
 
     def annotate(self, connection: Connection, knowledge: Knowledge, rows: Iterable[StoredMove]) -> list[Seen]:
         """Return these moves as rules see them; moves within one subject are left out, and so are those of keepers."""
-        rows = list(rows)
+        rows = rows if isinstance(rows, list) else list(rows)
         self._learn(connection, rows)
         crossed = self._crossings(connection, rows)
         found = []
@@ -267,9 +273,10 @@ class Reader:
 def lows(changes: Iterable[tuple[MoveKey, Iterable[AccountId]]], knowledge: Knowledge) -> dict[str, MoveKey]:
     """Return for each subject the place before which nothing of it changed."""
     found: dict[str, MoveKey] = {}
+    tagged = knowledge.labels.subjects()
     for lowest, accounts in changes:
         for account in accounts:
-            name = knowledge.name_of(account)
+            name = knowledge.name_of(account) if account in tagged else account
             if name not in found or lowest < found[name]:
                 found[name] = lowest
     return found

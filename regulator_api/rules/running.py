@@ -1,8 +1,10 @@
 """Rules over histories: what the engine, a cold run and the verifier all call. Pure."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Final
 
+from regulator_api.rules.bounds import least_moves
 from regulator_api.rules.catalogue import Rule, RuleSet
 from regulator_api.rules.flows import LINK_S, Links
 from regulator_api.rules.history import DAY_S, Kind, Seen, Subject, windowed
@@ -19,20 +21,21 @@ MAX_FIGURE: Final = 2**63 - 1
 class SubjectRun:
     """All rules of one subject, at work. May be dropped at any time: `history_needed` seconds of moves make it again.
 
-    `before_s` is the time of the last move before those that it steps over, None if there is none.
+    `before_s` is the time of the last move before those that it steps over, None if there is none. `moves`: how many it
+    will step over at most, None for any number; rules that find nothing in so few are left out.
     """
 
     __slots__ = ("_entries", "_found", "_links", "_plain", "_rules", "links", "observations", "subject")
 
-    def __init__(self, subject: Subject, rules: RuleSet, before_s: int | None = None) -> None:
+    def __init__(self, subject: Subject, rules: RuleSet, before_s: int | None = None, moves: int | None = None) -> None:
         self.subject = subject
         self.observations: list[Observation] = []
         self.links: list[Link] = []
         self._rules = rules
         entries = [
             (rule.typology.fold(rule.parameters, subject, before_s).step, rule)
-            for rule in rules.folds_of(subject.jurisdiction)
-            if rule.typology.fold is not None
+            for rule, least in _folds(rules, subject.jurisdiction)
+            if rule.typology.fold is not None and (moves is None or least <= moves)
         ]
         self._entries = entries
         self._links = Links(subject.name, frozenset(EXEMPT))
@@ -65,6 +68,11 @@ class SubjectRun:
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )
+
+
+@lru_cache(maxsize=256)
+def _folds(rules: RuleSet, jurisdiction: str | None) -> tuple[tuple[Rule, int], ...]:
+    return tuple((rule, least_moves(rule)) for rule in rules.folds_of(jurisdiction))
 
 
 def history_needed(rules: RuleSet) -> int:
