@@ -73,6 +73,10 @@ class Found:
         found = self.one_or_none()
         return None if found is None else found[0]
 
+    def mappings(self) -> "Found":
+        """The rows by the names of their columns."""
+        return Found([row._asdict() for row in self._rows], self.rowcount)
+
     def scalars(self) -> "Found":
         return Found([row[0] for row in self._rows], self.rowcount)
 

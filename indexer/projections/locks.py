@@ -51,6 +51,18 @@ def by_hashlock(table: sa.FromClause, name: str) -> sa.ColumnElement[Any]:
     return table.c[name].concat("") if name in ("chain", "asset") else table.c[name]
 
 
+def same_terms(lock: sa.FromClause, leg: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+    """The conditions that a lock under an agreement's hashlock has exactly the terms of a leg.
+
+    Not by `=`: PostgreSQL would take it for cheaper to compare all locks there are with some legs, by a hash of these
+    columns, than to look for the locks of some hashlocks.
+    """
+    return [
+        by_hashlock(lock, name).is_not_distinct_from(leg.c[name])
+        for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
+    ]
+
+
 _MATCHING: Final = (
     sa.select(locks)
     .where(
@@ -67,13 +79,7 @@ _EARLIER: Final = locks.alias("earlier")
 
 def _agreed_terms(table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
     """The conditions that a lock is under an agreement's hashlock, with exactly the terms of its leg."""
-    return [
-        table.c.hashlock == agreements.c.hashlock,
-        *(
-            by_hashlock(table, name) == agreement_legs.c[name]
-            for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
-        ),
-    ]
+    return [table.c.hashlock == agreements.c.hashlock, *same_terms(table, agreement_legs)]
 
 
 def matching_legs(*columns: Any) -> sa.Select[Any]:
@@ -84,9 +90,10 @@ def matching_legs(*columns: Any) -> sa.Select[Any]:
         .select_from(agreement_legs)
         .join(agreements, agreements.c.swap_id == agreement_legs.c.swap_id)
         .join(locks, sa.and_(*_agreed_terms(locks)))
-        # The one that was made first: whoever makes a thousand of them makes no answer longer.
+        # The one that was made first: whoever makes a thousand of them makes no answer longer. Its height is compared
+        # in a form that no index has, since the hashlock finds it.
         .where(
-            locks.c.lock_height
+            locks.c.lock_height + sa.literal_column("0")
             == sa.select(sa.func.min(_EARLIER.c.lock_height))
             .where(*_agreed_terms(_EARLIER))
             .correlate(agreements, agreement_legs)
@@ -96,8 +103,10 @@ def matching_legs(*columns: Any) -> sa.Select[Any]:
     )
 
 
+_SWAP_IDS: Final[sa.BindParameter[Any]] = sa.bindparam("swap_ids", expanding=True)
+# Of both tables, since PostgreSQL does not follow a list from one to the other.
 _MATCHING_LEGS: Final = matching_legs(locks, agreement_legs.c.swap_id, agreement_legs.c.role).where(
-    agreement_legs.c.swap_id.in_(sa.bindparam("swap_ids", expanding=True))
+    agreement_legs.c.swap_id.in_(_SWAP_IDS), agreements.c.swap_id.in_(_SWAP_IDS)
 )
 _OPEN: Final = (
     sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)

@@ -12,7 +12,6 @@ from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from core.runtime.database import Database
 from core.runtime.web import PageCursors, Problem
-from indexer.feed import last_seq
 from indexer.projections.assets import described
 from indexer.projections.locks import Placed
 from regulator_api import answers, bodies
@@ -114,15 +113,15 @@ class Reading:
         def reading_all(connection: Connection) -> tuple[T, Frame]:
             view = View(connection, scope, as_of(connection, *moment, default))
             made = work(view)
-            return made, Frame(view.as_of, self._names(connection))
+            return made, Frame(view.as_of, self._names(view))
 
         return await self._database.read(reading_all)
 
-    def _names(self, connection: Connection) -> Mapping[AssetId, Asset]:
+    def _names(self, view: View) -> Mapping[AssetId, Asset]:
         """Return what assets are called, looked up again every `NAMES_FACTS` facts."""
-        now = last_seq(connection) // NAMES_FACTS
+        now = view.as_of.facts // NAMES_FACTS
         if self._described[0] != now:
-            self._described = (now, described(connection, self.assets))
+            self._described = (now, described(view.connection, self.assets))
         return self._described[1]
 
     def labels(self, view: View) -> Labels:

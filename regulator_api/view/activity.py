@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from core.model.facts import LockStatus
 from core.model.types import AssetId
 from indexer import tables
-from indexer.projections.locks import by_hashlock
+from indexer.projections.locks import same_terms
 from indexer.projections.swaps import SwapStatus, swap_status
 from regulator_api.view.base import View
 
@@ -143,12 +143,11 @@ def _agreed(view: View, since_s: int, until_s: int) -> tuple[list[tuple[str, Swa
 def _legs(view: View, role: str, since_s: int, until_s: int) -> dict[str, LockStatus]:
     """How the locks with exactly the agreed terms stand as of the view, by swap."""
     leg, lock, swaps = tables.agreement_legs, tables.locks, tables.swaps
-    same = [by_hashlock(lock, name) == leg.c[name] for name in _TERMS]
     query = (
         sa.select(leg.c.swap_id, lock.c.status, view.exists(lock.c.chain, lock.c.settle_height).label("ended"))
         .select_from(swaps)
         .join(leg, sa.and_(leg.c.swap_id == swaps.c.swap_id, leg.c.role == role))
-        .join(lock, sa.and_(lock.c.hashlock == swaps.c.hashlock, *same))
+        .join(lock, sa.and_(lock.c.hashlock == swaps.c.hashlock, *same_terms(lock, leg)))
         .where(swaps.c.opened_s.between(since_s, until_s), view.exists(lock.c.chain, lock.c.lock_height))
         .order_by(lock.c.lock_height, lock.c.lock_index)
         .limit(MAX_ADDED)
@@ -158,9 +157,6 @@ def _legs(view: View, role: str, since_s: int, until_s: int) -> dict[str, LockSt
         # Of several the one that was made first is the leg.
         found.setdefault(swap_id, LockStatus(status) if ended else LockStatus.LOCKED)
     return found
-
-
-_TERMS: Final = ("chain", "asset", "amount", "sender", "receiver", "timelock")
 
 
 def _raw(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

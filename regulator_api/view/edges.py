@@ -12,7 +12,7 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, ChainId, Hashlock, Height
 from indexer import tables
 from indexer.moves import Direction, MoveKind
-from indexer.projections.locks import LockRow, Placed, by_hashlock, lock_row
+from indexer.projections.locks import LockRow, Placed, by_hashlock, lock_row, same_terms
 from regulator_api.tracing.model import Edge, Ledger, Place
 from regulator_api.view.base import View
 
@@ -133,10 +133,7 @@ def _at(locks: sa.Select[Any], height: str) -> sa.Select[Any]:
 def _legs(locks: sa.Select[Any]) -> sa.Select[Any]:
     """Those of these locks that have exactly the terms of a leg under some hashlocks, the first of each leg first."""
     lock, leg, agreement = tables.locks.c, tables.agreement_legs.c, tables.agreements.c
-    same = [
-        by_hashlock(tables.locks, name) == leg[name]
-        for name in ("chain", "asset", "amount", "sender", "receiver", "timelock")
-    ]
+    same = same_terms(tables.locks, tables.agreement_legs)
     return (
         locks.add_columns(agreement.swap_id, leg.role)
         .join(tables.agreements, agreement.hashlock == lock.hashlock)

@@ -8,7 +8,7 @@ from core.model.facts import LockStatus
 from core.model.types import AssetId, ChainId, Height, chain_of
 from indexer import tables
 from indexer.projections.balances import MAX_HOLDERS, Supply, holdings, supply
-from indexer.projections.locks import by_hashlock
+from indexer.projections.locks import same_terms
 from regulator_api.reading.figures import Crossing, Holder, Moved
 from regulator_api.view.base import View
 
@@ -41,11 +41,9 @@ def crossings(view: View, since_s: int | None, until_s: int | None) -> tuple[lis
     locks = [tables.locks.alias(f"{role}_lock") for role in ("initiator", "participant")]
     query: sa.Select[Any] = view.swaps().where(tables.swaps.c.agreed)
     for role, leg, lock in zip(("initiator", "participant"), legs, locks, strict=True):
-        names = ("chain", "asset", "amount", "sender", "receiver", "timelock")
-        same = [by_hashlock(lock, name) == leg.c[name] for name in names]
         query = (
             query.join(leg, sa.and_(leg.c.swap_id == tables.swaps.c.swap_id, leg.c.role == role))
-            .join(lock, sa.and_(lock.c.hashlock == tables.swaps.c.hashlock, *same))
+            .join(lock, sa.and_(lock.c.hashlock == tables.swaps.c.hashlock, *same_terms(lock, leg)))
             .where(lock.c.status == LockStatus.CLAIMED.value, view.exists(lock.c.chain, lock.c.settle_height))
         )
     first, second = locks

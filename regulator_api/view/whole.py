@@ -13,12 +13,11 @@ from indexer.projections import assets as all_assets
 from indexer.projections import contracts as all_contracts
 from indexer.projections.assets import AssetRow
 from indexer.projections.contracts import ContractRow
-from indexer.projections.locks import by_hashlock
+from indexer.projections.locks import same_terms
 from indexer.projections.swaps import SwapStatus, swap_status
 from regulator_api.view.base import View
 from regulator_api.view.figures import height_of
 
-_TERMS: Final = ("chain", "asset", "amount", "sender", "receiver", "timelock")
 _ROLES: Final = ("initiator", "participant")
 
 
@@ -152,10 +151,11 @@ def swap_statuses(view: View) -> list[tuple[str, str]]:
     query: sa.Select[Any] = sa.select(swaps.swap_id, swaps.opened_s, made.label("made")).where(swaps.agreed)
     for role in _ROLES:
         leg, lock = tables.agreement_legs.alias(f"{role}_leg"), tables.locks.alias(f"{role}_lock")
-        same = [by_hashlock(lock, name) == leg.c[name] for name in _TERMS]
         query = query.join(leg, sa.and_(leg.c.swap_id == swaps.swap_id, leg.c.role == role)).outerjoin(
             lock,
-            sa.and_(lock.c.hashlock == swaps.hashlock, *same, view.exists(lock.c.chain, lock.c.lock_height)),
+            sa.and_(
+                lock.c.hashlock == swaps.hashlock, *same_terms(lock, leg), view.exists(lock.c.chain, lock.c.lock_height)
+            ),
         )
         query = query.add_columns(
             sa.case((lock.c.chain.is_(None), LockStatus.ABSENT.value), else_=_status_of(view, lock)).label(role),
