@@ -266,6 +266,10 @@ class Deal:
     """The cheat publishes its preimage once the provider's lock has left, together with others."""
     blabs_late: bool = False
     """And not before the provider's gate has closed."""
+    shows: bool = False
+    """The cheat publishes its preimage once the provider's lock stands, and the provider's power fails right before."""
+    leaks: bool = False
+    """Somebody gets hold of the preimage, and claims the cheat's lock for the provider once it is final."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
     gives_as: int | None = None
@@ -274,6 +278,11 @@ class Deal:
     doubt: Doubt | None = None
     doubt_s: float = 0.0
     """How long behind the agreement the initiator withdraws, or before the gate closes they go on."""
+
+    @property
+    def gets_out(self) -> bool:
+        """True if the preimage becomes public otherwise than by a claim of the second lock."""
+        return self.public or self.blabs or self.shows or self.leaks
 
     @property
     def giver(self) -> str:

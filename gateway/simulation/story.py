@@ -320,7 +320,8 @@ async def _watch_late(record: Record, agreed: Agreed) -> None:
     public, so that the tower has to find it in blocks of the past."""
     if not await _provider_locks(record.world, agreed, agreed.participant_leg.timelock.seconds):
         return
-    if record.plan.small and agreed.deal.number % 2 and Rough.PROVIDER_VANISHES not in record.plan.rough:
+    late = record.plan.small and agreed.deal.number % 2 and Rough.PROVIDER_VANISHES not in record.plan.rough
+    if late or agreed.deal.shows:
         latest_s = agreed.participant_leg.timelock.seconds
         await hands.until(record.world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s)
         await record.world.clock.sleep(TIMING.observation_s)  # until the tower has read it
@@ -389,13 +390,18 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             await world.clock.sleep(TIMING.observation_s)  # until everybody has read it
     if deal.blabs:
         record.errands.append(asyncio.create_task(_blab(record, agreed, preimage)))
+    if deal.shows:
+        record.errands.append(asyncio.create_task(_show(record, agreed, preimage)))
     locked = _bent(terms, deal.style, world)
     place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:
         if deal.twice and terms.chain in world.memory:
             group.create_task(_lock_again(record, agreed))
         group.create_task(hands.take_back(world, signer, place, locked))
-        if deal.style is Style.VANISHES:
+        if deal.leaks:
+            world.faults["leaked"] += 1
+            group.create_task(hands.claim(world, signer, place, locked, preimage))
+        elif deal.style is Style.VANISHES:
             group.create_task(_ask_back(record, agreed, place))
         else:
             group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
@@ -419,6 +425,21 @@ async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
         return any(mine in sent.body.locks and len(sent.body.locks) > 1 for sent in world.wire.sent)
 
     await hands.publish(world, agreed.deal.number, agreed.legs, preimage, left)
+
+
+async def _show(record: Record, agreed: Agreed, preimage: Preimage) -> None:
+    """Publish the preimage once the provider's lock stands, right after the provider's power has failed."""
+    world, mine = record.world, agreed.participant_leg
+    outage_s = POLICY.participant_outage_s - COME_BACK_S
+
+    def stands() -> bool:
+        there = any(lock.terms == mine for lock in all_locks(world.chains[mine.chain]))
+        if there:
+            record.relayers[agreed.deal.relayer].kill(outage_s)
+            world.faults["shown-meanwhile"] += 1
+        return there
+
+    await hands.publish(world, agreed.deal.number, agreed.legs, preimage, stands)
 
 
 async def _lock_again(record: Record, agreed: Agreed) -> None:

@@ -133,7 +133,7 @@ def problems(traces: Sequence[Trace]) -> Iterator[str]:
 async def of(record: Record) -> list[Trace]:
     """A trace of each swap that was agreed on and of which anything is known; none if what was final was replaced,
     since in the specification it never is, nor if the chains are not alike, which they are there; nor of one whose
-    preimage another lock shows, which it does not know."""
+    preimage gets out otherwise than by a claim of the second lock, which it does not know."""
     if Rough.DEEP_REORG in record.plan.rough or record.plan.uneven:
         return []
     for history in record.world.histories.values():
@@ -141,7 +141,7 @@ async def of(record: Record) -> list[Trace]:
     happened = sorted(
         (one for history in record.world.histories.values() for one in history.happened), key=lambda h: h.at_ns
     )
-    known = [agreed for agreed in record.agreed if not (agreed.deal.public or agreed.deal.blabs)]
+    known = [agreed for agreed in record.agreed if not agreed.deal.gets_out]
     found = [await _trace(record, agreed, happened) for agreed in known]
     return [trace for trace in found if trace.steps]
 

@@ -752,7 +752,7 @@ async def signed_before_an_outage(stage: Stage, exit_behind: bool) -> None:
 
 
 @pytest.mark.parametrize("exit_behind", [False, True])
-def test_lock_of_a_dead_process_is_checked_again(exit_behind: Any) -> None:
+def test_lock_of_a_dead_process_is_checked_before_an_exit_too(exit_behind: Any) -> None:
     async def story(stage: Stage) -> None:
         await signed_before_an_outage(stage, exit_behind)
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.simulation.drawing.deals import plain
-from gateway.simulation.drawing.parties import with_few_endpoints
-from gateway.simulation.plan import A, Deal, Plan, Rough, Style
+from gateway.simulation.drawing.parties import party_of, with_few_endpoints
+from gateway.simulation.plan import COME_BACK_S, POLICY, A, Deal, Death, Plan, Rough, Style
 
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
@@ -31,6 +31,12 @@ ALLOWED_BLOCKS: Final = 3
 IN_TURN_SHARE: Final = 0.5
 """Of crowds, those that come one after the other."""
 IN_TURN_S: Final = (2.0, 6.0)
+WORD_SHARE: Final = 0.12
+"""Of small towns in which nothing is rough, those in which a preimage leaks while the provider has to look at the lock,
+and those in which a cheat shows it before anybody watches over the swap."""
+WORD_AMOUNT: Final = (1_000, 20_000)
+APART_S: Final = 12.0
+"""How long all others wait there for the swap whose preimage leaks: it is the first that the provider looks at."""
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
 """The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 
@@ -60,6 +66,41 @@ def in_a_small_town(source: random.Random, plan: Plan) -> Plan:
         tower=with_few_endpoints(plan.tower) if plan.tower is not None and is_watched else None,
         clock_of=plan.clock_of if plan.clock_of in named else relayers[0].name if plan.clock_of else "",
     )
+
+
+def with_leaks(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and the first lock is claimed for the provider, whose power has failed right
+    after it asked for a look at that lock."""
+    if not _is_plain(plan) or source.random() >= WORD_SHARE:
+        return plan
+    first = replace(
+        plain(plan.deals[0]), style=Style.VANISHES, leaks=True, start_s=0.0, amount=source.randint(*WORD_AMOUNT)
+    )
+    dies = Death(POLICY.participant_outage_s - COME_BACK_S, commit="effect")
+    later = (replace(one, start_s=one.start_s + APART_S) for one in plan.deals[1:])
+    return replace(plan, deals=(first, *later), relayers=(replace(plan.relayers[0], deaths=(dies,)),))
+
+
+def with_shown_preimages(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and a cheat shows its preimage while the provider is away, before anybody
+    watches over the swap."""
+    if not _is_plain(plan) or plan.deals[0].leaks or source.random() >= WORD_SHARE:
+        return plan
+    last = replace(
+        plain(plan.deals[-1]),
+        style=Style.LAST_SECOND,
+        watched=True,
+        late_watch=True,
+        shows=True,
+        amount=source.randint(*WORD_AMOUNT),
+    )
+    tower = plan.tower or with_few_endpoints(party_of(source, "tower", POLICY.participant_outage_s))
+    return replace(plan, deals=(*plan.deals[:-1], last), tower=tower)
+
+
+def _is_plain(plan: Plan) -> bool:
+    """Return true for a small town in which nothing is rough or scarce, and whose relayer is one process."""
+    return plan.small and not (plan.rough or plan.narrow) and plan.leading is None
 
 
 def _twice(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
