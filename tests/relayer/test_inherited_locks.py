@@ -140,9 +140,7 @@ async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMark
 
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("market", [MARKET, None])
-async def test_an_exit_takes_the_place_of_a_lock_that_is_not_checked_or_refused(
-    market: FeeMarket | None, refused: bool
-) -> None:
+async def test_an_exit_takes_the_place_of_an_unchecked_or_refused_lock(market: FeeMarket | None, refused: bool) -> None:
     """Whatever the chain asks for, something else uses the lock's sequence up, and in time."""
     house = Successor(market, 1)
     await house.send_each()
@@ -156,7 +154,7 @@ async def test_an_exit_takes_the_place_of_a_lock_that_is_not_checked_or_refused(
     assert (await house.record()).status is TransactionStatus.SUPERSEDED
 
 
-async def test_a_new_exit_does_not_wait_for_a_lock_that_nobody_could_check() -> None:
+async def test_a_new_exit_waits_for_no_lock_that_nobody_could_check() -> None:
     house = Successor(None, 1)
     await house.send_each()
     house.silent = {*house.keys}
