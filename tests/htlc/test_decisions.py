@@ -428,7 +428,7 @@ def test_watched_refund_waits_an_hour_at_most() -> None:
         assert (("RefundLeg", False) in asked(state)) is again
 
 
-def test_watched_refund_that_is_refused_is_given_up_a_day_after_both_timelocks() -> None:
+def test_watched_refund_is_given_up_a_day_after_both_timelocks() -> None:
     over = timelock(agreement(), FIRST) + decisions.WATCH_REFUNDS_S
     for late_s, given_up in ((-1, False), (0, True)):
         state = refused_refund(over + late_s, over - 5_000)

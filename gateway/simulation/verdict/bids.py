@@ -27,7 +27,7 @@ SILENCE_S: Final = 9.0
 MOST_FORMS: Final = 16
 """Forms after which a bid is near its ceiling."""
 MARKET_TIMES: Final = 16
-"""Nobody bids more than so many times what the market asks, base fee and tip."""
+"""The most that anybody bids, in times of what the market asks: base fee and tip."""
 UNBID: Final = frozenset({*FORGETFUL, Rough.SHORT_PURSE, Rough.TWO_PROCESSES, Rough.USED_ELSEWHERE})
 """In these a party may not know what it bid, or cannot pay for more."""
 UNRAISED: Final = UNBID | {Rough.DATABASE_AWAY, Rough.DEEP_REORG, Rough.CLOCK_WRONG, Rough.PROVIDER_VANISHES}
