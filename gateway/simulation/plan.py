@@ -265,7 +265,7 @@ class Deal:
     blabs: bool = False
     """The cheat publishes its preimage once the provider's lock has left, together with others."""
     blabs_late: bool = False
-    """And not before the provider's gate has closed."""
+    """And so late that the provider's gate closes just then: `before_timelock_s` before that."""
     shows: bool = False
     """The cheat publishes its preimage once the provider's lock stands, and the provider's power fails right before."""
     leaks: bool = False

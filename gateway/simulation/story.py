@@ -417,10 +417,10 @@ async def _final_within_s(world: World, terms: LockTerms) -> float:
 async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     """Publish the preimage once the provider's lock has left in one transaction with others."""
     world, mine = record.world, agreed.participant_leg
-    closes_s = mine.timelock.seconds - gates.needed_by(world.plan, agreed).fund_s
+    late_s = mine.timelock.seconds - gates.needed_by(world.plan, agreed).fund_s - agreed.deal.before_timelock_s
 
     def left() -> bool:
-        if agreed.deal.blabs_late and world.clock.now() < closes_s:
+        if agreed.deal.blabs_late and world.clock.now() < late_s:
             return False
         return any(mine in sent.body.locks and len(sent.body.locks) > 1 for sent in world.wire.sent)
 

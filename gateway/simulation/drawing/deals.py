@@ -35,8 +35,9 @@ HELD_UP_S: Final = (6.0, 25.0)
 """How long it waits: the gates of the others are still open then, or closed."""
 BATCH_SHARE: Final = 0.12
 """Of small towns in which nothing rough comes and something is slow, those that are about such a transaction alone."""
-LATE_WORD_SHARE: Final = 0.4
-"""Of these, the ones in which the preimage becomes public when the gates of the others have closed."""
+LATE_WORD_SHARE: Final = 0.6
+"""Of these, the ones in which the preimage becomes public as the gates of the others close."""
+WORD_BEFORE_S: Final = (0.0, 2.0)
 HELD_UP_LONG_S: Final = (28.0, 34.0)
 NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
 """Trouble that stops a relayer's offers by itself."""
@@ -56,6 +57,7 @@ LITTLE: Final = (100, 2_000)
 DOUBT_SHARE: Final = 0.12
 """Of honest swaps in small towns, those whose initiator changes their mind; where nothing is slow, all go on late."""
 DOUBTS: Final = (Doubt.LOCK, Doubt.LOCK, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
+IN_TIME_SHARE: Final = 0.5
 UNLOCKED: Final = (Doubt.LOCK, Doubt.CANCEL)
 """The doubts after which nothing may be locked: at most one of a town, since that counts against an account."""
 WITHDRAWN_S: Final = (0.0, 16.0)
@@ -140,7 +142,13 @@ def with_a_batch_that_waits(source: random.Random, plan: Plan) -> Plan:
     honest = [replace(model, number=number, amount=source.randint(1_000, 15_000)) for number in range(1, TOGETHER)]
     late = source.random() < LATE_WORD_SHARE
     cheat = replace(
-        model, number=0, style=Style.VANISHES, blabs=True, blabs_late=late, amount=source.randint(1_000, 15_000)
+        model,
+        number=0,
+        style=Style.VANISHES,
+        blabs=True,
+        blabs_late=late,
+        before_timelock_s=source.uniform(*WORD_BEFORE_S),
+        amount=source.randint(1_000, 15_000),
     )
     relayer, dapp = (
         replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0)
@@ -225,15 +233,20 @@ def with_a_gang(source: random.Random, plan: Plan) -> Plan:
 
 
 def with_doubts(source: random.Random, plan: Plan) -> Plan:
-    """In small towns the same story, and some initiators change their minds behind the agreement."""
+    """In small towns the same story, and some initiators change their minds behind the agreement. Where nothing is slow
+    all go on late, but for the first one of some towns: what others then do at once is seen there."""
     if plan.rough & FORGETFUL or not plan.small:
         return plan
     is_calm, unlocked = plan.is_calm, False
+    in_time = is_calm and random.Random(f"soon enough/{plan.seed}").random() < IN_TIME_SHARE
     deals = list[Deal]()
     for deal in plan.deals:
         doubts, doubt = source.random() < DOUBT_SHARE, source.choice(DOUBTS)
         until_s, withdrawn_s = source.uniform(0, UNTIL_CLOSED_S), source.uniform(*WITHDRAWN_S)
-        if deal.style is Style.HONEST and is_calm:
+        if deal.style is Style.HONEST and in_time:
+            deals.append(deal)
+            in_time = False
+        elif deal.style is Style.HONEST and is_calm:
             deals.append(replace(deal, doubt=Doubt.LATE, doubt_s=until_s))
         elif deal.style is Style.HONEST and doubts and not (unlocked and doubt in UNLOCKED):
             unlocked |= doubt in UNLOCKED

@@ -152,6 +152,7 @@ def with_lies_about_transactions(source: random.Random, plan: Plan) -> Plan:
         return plan
     first = plan.relayers[0]
     lie, liar = source.choice(OF_TRANSACTIONS), source.randrange(FEW_OPERATORS)
+    liar = 0 if lie is Lie.DROPPED else liar  # whoever answers first is heard first
     lying = replace(first, lie=lie, liar=liar, hides=False, operators=FEW_OPERATORS)
     return replace(plan, relayers=(lying, *plan.relayers[1:]))
 

@@ -89,13 +89,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "    return fee",
     ),
     plant(
-        "one-voice-says-dropped",
-        "One endpoint that knows nothing of a transaction is enough to call it dropped.",
-        SENDER,
-        "        if len(gone) >= quorum:",
-        "        if gone:",
-    ),
-    plant(
         "one-doubt-refuses",
         "One endpoint that says a transaction would fail is enough to refuse it.",
         SENDER,
