@@ -52,13 +52,6 @@ OUTSIDE: Final = (
         "            if record.reverted:",
     ),
     plant(
-        "exits-cost-what-they-did",
-        "The cost of an exit is asked for once, and remembered for ever.",
-        CHECKS,
-        "        if known is not None and now_s - known[0] < EXIT_COST_AGE_S:",
-        "        if known is not None:",
-    ),
-    plant(
         "locked-reserves-nothing",
         "A promise reserves nothing once the initiator has locked.",
         INVENTORY,
