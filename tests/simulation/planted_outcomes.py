@@ -156,8 +156,8 @@ async def failed_and_there(stage: Stage) -> None:
 async def _hears_of_its_lock(
     stage: Stage, agreed: Agreed, outcome: Callable[[str, int], events.EffectOutcome], shown: int = 0
 ) -> None:
-    """The provider is asked to lock, does so, and its machine is told this outcome; nothing is asked of it any more.
-    Before that it hears of so many things more that the chains show."""
+    """The provider is asked to lock, does so, and its machine hears of this outcome; nothing is asked of it any more.
+    Before that it hears of the next `shown` facts of the chains."""
     await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
     seen, final, *more = stage.history(agreed)
     verified = events.LockVerified(Leg.INITIATOR, seen.lock_id, seen.block, int(agreed.agreed_at_s) + 3)

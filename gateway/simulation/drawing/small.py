@@ -23,8 +23,8 @@ BEYOND_SHARE: Final = 0.1
 HELD_SHARE: Final = 0.6
 """Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
 HELD_AMOUNT: Final = 78_000
-BEHIND_A_LOCK_S: Final = 1.6
-"""How much later somebody comes whose lock is final after that of who came first, and whose gate closes soon behind."""
+BEHIND_A_LOCK_S: Final = 0.6
+"""How much later somebody comes whose lock is final after that of who came first, and whose gate closes with theirs."""
 SEEN_SHARE: Final = 0.5
 SEEN_BLOCKS: Final = (1.5, 3.0)
 """When a block has the first lock of somebody who began at once, and no final one, in times of blocks."""

@@ -121,13 +121,6 @@ SENDING: Final = (
         "            if await self._sign_again(record, bid, without=record.newest.without | over):",
         "            if await self._sign_again(record, bid):",
     ),
-    plant(
-        "a-batch-forgets-the-time",
-        "A batch that is signed again without one lock keeps the others whose time gates have closed.",
-        PIPELINE,
-        "        over |= await self._over(record, in_time=True)\n",
-        "",
-    ),
     Mutant(
         "late-locks-are-not-cancelled",
         "A lock whose time is over stays where it may be mined, and is outbid like any other.",
