@@ -23,8 +23,6 @@ BEYOND_SHARE: Final = 0.1
 HELD_SHARE: Final = 0.6
 """Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
 HELD_AMOUNT: Final = 78_000
-BEHIND_A_LOCK_S: Final = 0.6
-"""How much later somebody comes whose lock is final after that of who came first, and whose gate closes with theirs."""
 SEEN_SHARE: Final = 0.5
 SEEN_BLOCKS: Final = (1.5, 3.0)
 """When a block has the first lock of somebody who began at once, and no final one, in times of blocks."""
@@ -135,9 +133,7 @@ def _held(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tuple[D
         return deals
     first, second = map(plain, deals[:2])
     chain = A if plan.ledger else first.first  # what the ledger's blocks hold is final at once
-    style, amount, start_s = source.choice(
-        ((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, BEHIND_A_LOCK_S))
-    )
+    style, amount, start_s = source.choice(((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, 0.3)))
     blocks = source.uniform(*SEEN_BLOCKS) + (ALLOWED_BLOCKS if chain in plan.allowances else 0)
     if source.random() < SEEN_SHARE:
         first = replace(first, style=Style.VANISHES, amount=HELD_AMOUNT, start_s=0.0, coin=False, first=chain)
