@@ -297,7 +297,7 @@ def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is promised of one asset at this moment: in all, and by counterparty and window, the largest first.
+    """The promises of one asset at this moment: in all, and by counterparty and window, the largest first.
 
     `locked` is the part that our locks hold on chain, `swaps` the number of open swaps. A window is named by its first
     second. What counts to whom is as `exposure` has it, whoever calls.

@@ -339,7 +339,7 @@ class TransactionSender(Protocol):
 
 
 class FeeReader(Protocol):
-    """What transactions cost whoever sent them, on chains with fees."""
+    """The cost of transactions for whoever sent them, on chains with fees."""
 
     @property
     def asset(self) -> AssetId:

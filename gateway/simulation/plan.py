@@ -470,7 +470,7 @@ class Plan:
     watchful: bool = False
     """The relayers' guards look though nothing rough is to come."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))
-    """What everybody believes of each chain; never less than `TIMING`."""
+    """The bounds that everybody believes of each chain; never less than `TIMING`."""
 
     @property
     def guarded(self) -> bool:

@@ -24,7 +24,7 @@ CHUNK: Final = 500
 MAX_TEXT_CHARS: Final = 128
 _KNOWN: Final = sa.select(assets.c.asset).where(assets.c.asset.in_(sa.bindparam("wanted", expanding=True)))
 _SAID: Final = ("name", "symbol", "decimals", "source")
-"""What a report says of an asset."""
+"""The columns of a report of an asset."""
 _CHANGE_REPORT: Final = sa.update(asset_reports).where(
     asset_reports.c.asset == sa.bindparam("of_asset"),
     sa.or_(*(asset_reports.c[name] != sa.bindparam(f"new_{name}") for name in _SAID)),

@@ -251,7 +251,7 @@ class _Subject:
             self._begin(None)
 
     def taken(self) -> Iterator[bytes]:
-        """What was found, as bytes. No move comes after it."""
+        """Return what was found, as bytes. No move comes after it."""
         run = self._begin(len(self._few)) if self._run is None else self._run
         observations, links = run.take()
         for one in observations:

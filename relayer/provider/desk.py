@@ -104,7 +104,7 @@ class OpenSwap:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One asset: what firm promises of it stand at, and the policy's limits, None where there are none, with the length
+    """One asset: what firm promises of it stand at, and the policy's limits, None if there are none, with the length
     of a window of timelocks."""
 
     asset: AssetId
@@ -141,7 +141,7 @@ class Desk(Protocol):
         """Return what keeps the pair from being offered now, None if nothing does."""
 
     async def exposure(self) -> Sequence[Exposure]:
-        """What is promised in open swaps of each asset that is paid out or has a limit, next to the limits."""
+        """Return what is promised in open swaps of each asset that is paid out or has a limit, next to the limits."""
 
     async def quote(self, request: QuoteRequest) -> Quote:
         """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits, `PausedError`

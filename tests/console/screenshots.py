@@ -92,7 +92,7 @@ async def pictures(visitor: Visitor, info: DevnetInfo, name: str, case: str) -> 
 
 
 async def oversight(info: DevnetInfo, browser: Browser, name: str, options: dict[str, Any]) -> None:
-    """What other roles see: the access log, and a rule that is tried on the past."""
+    """The pages of other roles: the access log, and a rule that is tried on the past."""
     overseer = await signed_in(info, browser, options, "overseer")
     await overseer.opens("log")
     await taken(overseer, f"log-{name}")

@@ -139,7 +139,7 @@ def with_dear_blocks(source: random.Random, plan: Plan) -> Plan:
 
 def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:
     """In some towns the same story, and everybody believes one chain to be slower, and less exact, than it is: whose
-    bound a gate stands on shows only where the chains are not alike."""
+    bound a gate stands on shows only if the chains are not alike."""
     if source.random() >= UNEVEN_SHARE or plan.rough:
         return plan
     slower = source.choice(CHAINS)

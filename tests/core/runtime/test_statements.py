@@ -180,7 +180,7 @@ async def test_cancelled_work_leaves_no_transaction(postgres: tuple[Database, as
     assert await database.read(lambda c: c.execute(sa.text("SELECT 1")).scalar_one()) == 1
 
 
-async def test_work_that_is_cancelled_twice_leaves_nothing_to_who_comes_next(
+async def test_work_cancelled_twice_leaves_no_transaction(
     postgres: tuple[Database, asyncpg.Connection],
 ) -> None:
     """The second time while the first is being taken back."""

@@ -18,7 +18,7 @@ from tests.regulator_api.test_api import claimed_swap
 
 
 def sums(totals: Totals, text: str | None = None) -> Any:
-    """What `totals` says as of a moment; read from the whole history, too, and compared."""
+    """Return what `totals` says as of a moment; read from the whole history, too, and compared."""
 
     def work(connection: Connection) -> Any:
         view = View(connection, Scope(None, frozenset()), as_of(connection, text, None))

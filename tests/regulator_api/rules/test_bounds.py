@@ -1,5 +1,7 @@
 """Rules that are left out of runs of few moves would have found nothing in them."""
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def moves(draw: st.DrawFn) -> list[Seen]:
         time_s += days * DAY_S + 1
         place = (time_s, "eip155:1", index, 0, direction)
         amount = 10**value
-        rest = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
+        rest: tuple[Any, ...] = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
         made.append(Seen(*place, ME, f"eip155:1:0x1{other}", "eip155:1/slip44:60", *rest))
     return made
 
@@ -78,7 +80,7 @@ def test_every_bound_is_met_by_something() -> None:
             time_s = DAY_S * (2 + min(index, 2)) + index if len(set(directions)) == 1 else DAY_S + index
             place = (time_s, "eip155:1", index, 0, direction)
             amount = 10 ** powers[index]
-            rest = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
+            rest: tuple[Any, ...] = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
             some.append(Seen(*place, ME, f"eip155:1:0x2{index}", "eip155:1/slip44:60", *rest))
         run = SubjectRun(Subject(ME), rules, None, len(some))
         for one in some:
