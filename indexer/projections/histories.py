@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -159,10 +159,12 @@ _LOCKED_AT: Final = _LOCK.where(
 _SETTLED_AT: Final = _LOCK.where(
     locks.c.chain == sa.bindparam("of_chain"), locks.c.settle_height.in_(sa.bindparam("heights", expanding=True))
 )
+# Of both tables, since PostgreSQL does not follow a list from one to the other.
+HASHLOCKS: Final[sa.BindParameter[Any]] = sa.bindparam("hashlocks", expanding=True)
 _FAR: Final = agreement_legs.alias("far")
 # Both legs of each agreement under these hashlocks of which a lock has exactly the terms: `matching_locks`, with the
 # parties alone.
-_LEGS: Final = (
+LEGS: Final = (
     matching_legs(
         agreements.c.swap_id,
         agreement_legs.c.role,
@@ -175,7 +177,7 @@ _LEGS: Final = (
         _FAR.c.receiver.label("far_receiver"),
     )
     .join(_FAR, (_FAR.c.swap_id == agreement_legs.c.swap_id) & (_FAR.c.role != agreement_legs.c.role))
-    .where(agreements.c.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+    .where(agreements.c.hashlock.in_(HASHLOCKS), locks.c.hashlock.in_(HASHLOCKS))
 )
 
 
@@ -334,7 +336,7 @@ def _joined(connection: Connection, hashlocks: Collection[bytes]) -> dict[MovePl
     found: dict[MovePlace, _Leg] = {}
     for part in _chunks(sorted(hashlocks)):
         met = set[tuple[str, str]]()
-        for swap_id, role, chain, height, index, *parties in connection.execute(_LEGS, {"hashlocks": part}):
+        for swap_id, role, chain, height, index, *parties in connection.execute(LEGS, {"hashlocks": part}):
             # Of several locks with exactly the agreed terms the first is the leg; of several agreements on one lock,
             # the first.
             if (swap_id, role) not in met:

@@ -105,9 +105,8 @@ def matching_legs(*columns: Any) -> sa.Select[Any]:
 
 _SWAP_IDS: Final[sa.BindParameter[Any]] = sa.bindparam("swap_ids", expanding=True)
 # Of both tables, since PostgreSQL does not follow a list from one to the other.
-_MATCHING_LEGS: Final = matching_legs(locks, agreement_legs.c.swap_id, agreement_legs.c.role).where(
-    agreement_legs.c.swap_id.in_(_SWAP_IDS), agreements.c.swap_id.in_(_SWAP_IDS)
-)
+OF_SWAPS: Final = sa.and_(agreement_legs.c.swap_id.in_(_SWAP_IDS), agreements.c.swap_id.in_(_SWAP_IDS))
+_MATCHING_LEGS: Final = matching_legs(locks, agreement_legs.c.swap_id, agreement_legs.c.role).where(OF_SWAPS)
 _OPEN: Final = (
     sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)
     .where(locks.c.chain == sa.bindparam("of_chain"), locks.c.lock_id.in_(sa.bindparam("names", expanding=True)))

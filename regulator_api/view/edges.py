@@ -12,6 +12,7 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, ChainId, Hashlock, Height
 from indexer import tables
 from indexer.moves import Direction, MoveKind
+from indexer.projections.histories import HASHLOCKS
 from indexer.projections.locks import LockRow, Placed, by_hashlock, lock_row, same_terms
 from regulator_api.tracing.model import Edge, Ledger, Place
 from regulator_api.view.base import View
@@ -104,7 +105,7 @@ def _add(view: View, locks: Locks, rows: Iterable[Any]) -> None:
 
 def _join(view: View, locks: Locks) -> None:
     """Join the legs of agreed swaps: a leg is the first lock with exactly the agreed terms."""
-    query = _plain_legs() if view.plain else _legs(view.locks())
+    query = _plain_legs() if view.plain else legs_of(view.locks())
     wanted = sorted({one.terms.hashlock for one in locks.by_place.values()})
     legs: dict[str, dict[str, LockRow]] = defaultdict(dict)
     for part in _chunks(wanted):
@@ -130,7 +131,7 @@ def _at(locks: sa.Select[Any], height: str) -> sa.Select[Any]:
     return locks.where(column.chain == sa.bindparam("of_chain"), wanted)
 
 
-def _legs(locks: sa.Select[Any]) -> sa.Select[Any]:
+def legs_of(locks: sa.Select[Any]) -> sa.Select[Any]:
     """Those of these locks that have exactly the terms of a leg under some hashlocks, the first of each leg first."""
     lock, leg, agreement = tables.locks.c, tables.agreement_legs.c, tables.agreements.c
     same = same_terms(tables.locks, tables.agreement_legs)
@@ -138,7 +139,7 @@ def _legs(locks: sa.Select[Any]) -> sa.Select[Any]:
         locks.add_columns(agreement.swap_id, leg.role)
         .join(tables.agreements, agreement.hashlock == lock.hashlock)
         .join(tables.agreement_legs, sa.and_(leg.swap_id == agreement.swap_id, *same))
-        .where(agreement.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+        .where(agreement.hashlock.in_(HASHLOCKS), lock.hashlock.in_(HASHLOCKS))
         .order_by(agreement.swap_id, lock.lock_height, lock.lock_index)
     )
 
@@ -150,7 +151,7 @@ def _plain_at(height: str) -> sa.Select[Any]:
 
 @lru_cache(maxsize=1)
 def _plain_legs() -> sa.Select[Any]:
-    return _legs(sa.select(tables.locks))
+    return legs_of(sa.select(tables.locks))
 
 
 def candidates(view: View, found: Iterable[LockRow]) -> list[Candidate]:
