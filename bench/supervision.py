@@ -4,8 +4,8 @@
 
 The traffic (`bench.traffic`, with injected cases of each typology) goes through the indexer's own code into one
 database, once; FOLDER keeps it for the next run. With 1,000,000 transfers it takes some minutes and 3 GB for SQLite,
-and as much again for PostgreSQL. The API runs in a process of its own: every request goes through HTTP and into the
-audit log, every answer is signed, as in production.
+and as much again for PostgreSQL, into which it is copied if SQLite has it. The API runs in a process of its own: every
+request goes through HTTP and into the audit log, every answer is signed, as in production.
 
     lookup_p95_ms   an account's profile, a swap, or the transfers of a transaction; one at a time
     list_p95_ms     a page of 50 of an account's history (the busiest ones among them), of all transfers, of an asset's,
@@ -40,8 +40,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 
 from bench._postgres import postgres
+from bench._supervision_copy import copied
 from bench._supervision_feed import Sample, fill, read_marker, read_sample
 from bench._supervision_server import KEY, Served, serving
 from bench.traffic import ASSETS, START_S, Plan
@@ -240,9 +242,15 @@ def rules(folder: Path, transfers: int, engine: str) -> dict[str, Any]:
 def stored(url: str, marker: Path, plan: Plan) -> dict[str, Any]:
     """Fill the database unless it holds the whole plan. Return the counts of what it holds."""
     made = read_marker(marker, plan)
-    if made is None or not made.whole:
-        made = fill(url, marker, plan, "transfers, blocks")
-    return made.counts
+    if made is not None and made.whole:
+        return made.counts
+    lite, same = marker.with_name("supervision.sqlite"), read_marker(marker.with_name("supervision.json"), plan)
+    if not url.startswith("sqlite:") and same is not None and same.whole:
+        marker.unlink(missing_ok=True)
+        copied(lite, url)
+        marker.write_bytes(msgspec.json.encode(same))
+        return same.counts
+    return fill(url, marker, plan, "transfers, blocks").counts
 
 
 def main() -> None:

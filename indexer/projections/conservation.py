@@ -95,8 +95,8 @@ def conservation(connection: Connection, asset: AssetId, height: Height, verbs: 
         return summed(asset, height, conservation_rows(connection, asset, height))
     still_open = _open(connection, asset, height)
     locked, claimed, refunded = (verbs.sums.get((asset, kind), NOTHING) for kind in ("locked", *SETTLED))
-    open_ = Sum(len(still_open), sum(still_open))
-    return Conservation(asset, height, locked, claimed, refunded, open_, verbs.unmatched)
+    open_ones = Sum(len(still_open), sum(still_open))
+    return Conservation(asset, height, locked, claimed, refunded, open_ones, verbs.unmatched)
 
 
 def verbs_at(connection: Connection, chain: ChainId, block: BlockRef, since: Verbs | None = None) -> Verbs:

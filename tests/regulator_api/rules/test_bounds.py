@@ -1,7 +1,5 @@
 """Rules that are left out of runs of few moves would have found nothing in them."""
 
-from typing import Any
-
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,11 +37,16 @@ def moves(draw: st.DrawFn) -> list[Seen]:
     time_s, made = DAY_S, []
     for index, (days, direction, other, value) in enumerate(drawn):
         time_s += days * DAY_S + 1
-        place = (time_s, "eip155:1", index, 0, direction)
-        amount = 10**value
-        rest: tuple[Any, ...] = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
-        made.append(Seen(*place, ME, f"eip155:1:0x1{other}", "eip155:1/slip44:60", *rest))
+        made.append(moved(time_s, index, direction, f"eip155:1:0x1{other}", 10**value))
     return made
+
+
+def moved(time_s: int, index: int, direction: int, other: str, amount: int) -> Seen:
+    coin, passage = "eip155:1/slip44:60", f"passage {index}"
+    return Seen(
+        time_s, "eip155:1", index, 0, direction, ME, other, coin, amount, amount, Kind.PLAIN, passage, "", NO_TAGS,
+        NO_TAGS,
+    )  # fmt: skip
 
 
 def found(rules: RuleSet, some: list[Seen], bound: int | None) -> object:
@@ -78,10 +81,7 @@ def test_every_bound_is_met_by_something() -> None:
         some = []
         for index, direction in enumerate(directions):
             time_s = DAY_S * (2 + min(index, 2)) + index if len(set(directions)) == 1 else DAY_S + index
-            place = (time_s, "eip155:1", index, 0, direction)
-            amount = 10 ** powers[index]
-            rest: tuple[Any, ...] = (amount, amount, int(Kind.PLAIN), f"passage {index}", "", NO_TAGS, NO_TAGS)
-            some.append(Seen(*place, ME, f"eip155:1:0x2{index}", "eip155:1/slip44:60", *rest))
+            some.append(moved(time_s, index, direction, f"eip155:1:0x2{index}", 10 ** powers[index]))
         run = SubjectRun(Subject(ME), rules, None, len(some))
         for one in some:
             run.step(one)
