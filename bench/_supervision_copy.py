@@ -72,8 +72,8 @@ def _parts(lite: sqlite3.Connection, table: sa.Table) -> Iterator[list[tuple[Any
 
 
 def _lite(statement: sa.Select[Any]) -> str:
-    return str(statement.compile(dialect=sqlite.dialect()))  # type: ignore[no-untyped-call]
+    return str(statement.compile(dialect=sqlite.dialect()))
 
 
 def _sql(statement: Any) -> str:
-    return str(statement.compile(dialect=postgresql.dialect()))  # type: ignore[no-untyped-call]
+    return str(statement.compile(dialect=postgresql.dialect()))
