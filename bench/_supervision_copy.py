@@ -21,7 +21,7 @@ ROWS: Final = 20_000
 
 
 def copied(source: Path, url: str) -> None:
-    """Make the tables of the PostgreSQL at `url` anew, with the rows of an SQLite file of the same schema."""
+    """Drop the tables of the PostgreSQL at `url`, and make them with the rows of an SQLite file of the same schema."""
     asyncio.run(_copied(source, url))
 
 

@@ -119,7 +119,7 @@ def _of_party(column: sa.Column[Any], party: sa.Column[Any], account: AccountId)
 
 
 def _has_few(view: View, account: AccountId) -> bool:
-    """Return true if the account is a party of few enough swaps to look at each for a page.
+    """Return true if the account is a party of at most `MAX_FEW` swaps: each of them may be looked at for a page.
 
     Of one with more the newest swaps of all are gone through: one in some of these is the account's.
     """

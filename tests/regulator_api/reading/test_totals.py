@@ -18,7 +18,7 @@ from tests.regulator_api.test_api import claimed_swap
 
 
 def sums(totals: Totals, text: str | None = None) -> Any:
-    """Return what `totals` says as of a moment; read from the whole history, too, and compared."""
+    """Return work that asks `totals` as of a moment, and compares the answer with the whole history's."""
 
     def work(connection: Connection) -> Any:
         view = View(connection, Scope(None, frozenset()), as_of(connection, text, None))
