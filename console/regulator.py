@@ -11,7 +11,7 @@ from console.frame import Frame, Page, Visit, attachment, newest, redirect
 
 SHOWN: Final = 25
 FEW: Final = 10
-AXIS_FROM, AXIS_TO, AXIS_APART = 3.0, 97.0, 3.0
+AXIS_FROM, AXIS_TO, AXIS_APART = 4.0, 96.0, 6.0
 """Where the axis of a swap begins and ends, and how far apart two marks are at least, in percent of its width."""
 LIMITS: Final = ("since_s", "until_s", "as_of", "jurisdiction")
 """By which figures say what they are made of."""
@@ -128,6 +128,9 @@ class RegulatorPages:
         live = await visit.follows()
         transfers = await visit.get("/v1/transfers", asset=name, limit=FEW)
         named = next((one["amount"] for one in transfers["items"]), None)
+        if named is None:
+            listed = await visit.maybe("/v1/assets", limit=SHOWN) or {"items": []}
+            named = next((one for one in listed["items"] if one["asset"] == name), None)
         shown = {"conservation": None, "transfers": transfers, "named": named}
         return visit.page("asset.html", "Asset", name=name, live=live, **shown)
 
@@ -270,5 +273,5 @@ def time_axis(swap: dict[str, Any]) -> list[dict[str, Any]]:
     for time_s, role, what, placed in marks:
         exact = AXIS_FROM + (AXIS_TO - AXIS_FROM) * (time_s - first) / (last - first or 1)
         places[role] = max(exact, places.get(role, 0.0) + AXIS_APART)
-        axis.append({"time_s": time_s, "role": role, "what": what, "placed": placed, "at": min(places[role], 99.0)})
+        axis.append({"time_s": time_s, "role": role, "what": what, "placed": placed, "at": min(places[role], AXIS_TO)})
     return axis

@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
-UNITS: Final = {"_pm": "‰", "_s": "seconds", "_days": "days"}
-"""What the endings of the names of a rule's parameters say."""
+UNITS: Final = {"_pm": "‰", "_s": "seconds", "_days": "days", "threshold": "cents", "value": "cents"}
+"""What the endings of the names of a rule's parameters say (docs/supervising/methods.md)."""
 GLANCE: Final = 6
 LONG_WORD_CHARS: Final = 24
 GROUPED_DIGITS: Final = 4
@@ -191,7 +191,7 @@ def parameter(name: str) -> str:
     """A figure's name for people, with the unit that stands at its end: `near_pm` as "near (‰)"."""
     for ending, unit in UNITS.items():
         if name.endswith(ending):
-            return f"{words(name.removesuffix(ending))} ({unit})"
+            return f"{words(name.removesuffix(ending) if ending[0] == '_' else name)} ({unit})"
     return words(name)
 
 

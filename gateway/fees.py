@@ -1,4 +1,4 @@
-"""The fees that an operator's relayer pays for its transactions, by account: of a day, of a week, for each swap.
+"""The fees that a relayer pays for its transactions, by account: of a day, of a week, for each swap.
 
 The database says which transactions a block has; what each cost is read from its receipt. For display: nothing is
 written.
@@ -28,8 +28,8 @@ MAX_KEPT: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """The fees that one account paid, in base units of `asset`. `per_swap`: of a week, over the `swaps` that its
-    transactions were for; None without one. `failed`: transactions of a week that reverted, which are paid all the same. `unknown`:
+    """The fees of one account, in base units of `asset`. `per_swap`: of a week, over the `swaps` that its transactions
+    were for; None without one. `failed`: transactions of a week that reverted, which are paid all the same. `unknown`:
     transactions of a week whose receipt no endpoint gave. `whole`: the week is counted to its beginning."""
 
     account: AccountId

@@ -1,4 +1,4 @@
-"""The cost of transactions for their senders, from their receipts."""
+"""The cost of transactions to their senders, from their receipts."""
 
 from collections.abc import Sequence
 from typing import Final

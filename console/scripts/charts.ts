@@ -32,10 +32,12 @@ function sankey(place: HTMLElement): void {
   const names = [...new Set(links.flatMap((one) => [one.source, one.target]))];
   const ends = new Set(links.map((one) => one.target));
   const chart = echarts.init(place, undefined, { renderer: "svg" });
+  // On a narrow screen both ends share little room: the side says already which is which.
+  const written = (name: string): string => (place.clientWidth < 600 ? name.replace(/^(gave|got) /, "").replace(" on ", "\n") : name);
   chart.setOption({
     animation: false,
     color: [colour("--accent"), colour("--good"), colour("--wait"), colour("--violet"), colour("--bad")],
-    series: [{ type: "sankey", left: 4, right: 4, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name, label: { position: ends.has(name) ? "left" : "right" } })), links, label: { color: colour("--text"), fontSize: 13 }, nodeWidth: 10, nodeGap: 18, lineStyle: { color: "source", opacity: 0.35 } }],
+    series: [{ type: "sankey", left: 4, right: 4, top: 8, bottom: 8, draggable: false, data: names.map((name) => ({ name, label: { position: ends.has(name) ? "left" : "right" } })), links, label: { color: colour("--text"), fontSize: 13, formatter: ({ name }: { name: string }) => written(name) }, nodeWidth: 10, nodeGap: 18, lineStyle: { color: "source", opacity: 0.35 } }],
     tooltip: { trigger: "item" },
   });
   addEventListener("resize", () => chart.resize());

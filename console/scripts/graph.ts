@@ -42,25 +42,33 @@ function elements(): ElementDefinition[] {
   ];
 }
 
+/** On a narrow screen the hops go down instead of across. */
+const narrow = place.clientWidth < 600;
+const LAYOUT = {
+  name: "breadthfirst", directed: true, animate: false, spacingFactor: narrow ? 1.15 : 1.5,
+  transform: (_node: unknown, at: { x: number; y: number }) => (narrow ? { x: at.y, y: at.x } : at),
+} as const;
+
 const core: Core = cytoscape({
   container: place,
+  maxZoom: 1.4,
   elements: elements(),
   style: [
-    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 13, "background-color": colour("--accent"), width: 22, height: 22, "text-valign": "bottom", "text-margin-y": 4 } },
-    { selector: ".chain", style: { "background-color": colour("--back"), "border-color": colour("--line"), "border-width": 1, shape: "round-rectangle", padding: "26px", "text-valign": "top", "text-margin-y": -4, "font-weight": "bold" } },
+    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 13, "background-color": colour("--accent"), "text-wrap": "ellipsis", "text-max-width": "96px", width: 22, height: 22, "text-valign": narrow ? "center" : "bottom", "text-halign": narrow ? "right" : "center", "text-margin-x": narrow ? 6 : 0, "text-margin-y": narrow ? 0 : 4 } },
+    { selector: ".chain", style: { "background-color": colour("--back"), "border-color": colour("--line"), "border-width": 1, shape: "round-rectangle", padding: "26px", "text-valign": "top", "text-halign": "center", "text-margin-x": 0, "text-margin-y": -4, "font-weight": "bold" } },
     { selector: ".lock", style: { shape: "diamond", "background-color": colour("--soft") } },
     { selector: ".end", style: { "border-width": 3, "border-color": colour("--good") } },
     { selector: ".known", style: { "border-width": 3, "border-color": colour("--bad") } },
     { selector: "edge", style: { width: 2, "line-color": colour("--soft"), "target-arrow-color": colour("--soft"), "target-arrow-shape": "triangle", "curve-style": "bezier", "control-point-step-size": 48, label: "data(traced)", "font-size": 12, color: colour("--soft"), "text-background-color": colour("--card"), "text-background-opacity": 1, "text-background-padding": "2px" } },
     { selector: ".swap", style: { "curve-style": "unbundled-bezier", "control-point-distances": [44], "control-point-weights": [0.5], "line-style": "dashed", "line-color": colour("--accent"), "target-arrow-color": colour("--accent") } },
   ],
-  layout: { name: "breadthfirst", directed: true, animate: false, spacingFactor: 0.9 },
+  layout: LAYOUT,
 });
 
 function draw(): void {
   core.elements().remove();
   core.add(elements());
-  core.layout({ name: "breadthfirst", directed: true, animate: false, spacingFactor: 0.9 }).run();
+  core.layout(LAYOUT).run();
   core.fit(undefined, 20);
   untilShown.textContent = Number.isFinite(limit()) ? new Date(limit() * 1000).toISOString().slice(0, 19).replace("T", " ") : "";
   for (const one of document.querySelectorAll<HTMLElement>(".method")) one.hidden = one.dataset["method"] !== method.value;

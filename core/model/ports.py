@@ -339,7 +339,7 @@ class TransactionSender(Protocol):
 
 
 class FeeReader(Protocol):
-    """The cost of transactions for whoever sent them, on chains with fees."""
+    """Reads the cost of included transactions, on chains with fees."""
 
     @property
     def asset(self) -> AssetId:

@@ -43,6 +43,8 @@ from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
 HEAD_TIMEOUT_S: Final = 3.0
+EXPOSURE_AGE_S: Final = 1.0
+"""The age up to which exposure is reported again: it is added up from the rows of all open swaps."""
 HEAD_AGE_S: Final = 0.5
 """The age up to which a head is reported again: whoever polls us does not poll our endpoints."""
 
@@ -88,6 +90,7 @@ class Answers:
         self._parameters = {chain: served.parameters for chain, served in chains.items()}
         self._transactions = WalletTransactions(chains, clock)
         self._heads: dict[ChainId, _Seen] = {}
+        self._exposure: tuple[float, list[ExposureBody]] | None = None
 
     async def relayer(self) -> RelayerBody:
         return RelayerBody(
@@ -132,11 +135,14 @@ class Answers:
         return found
 
     async def exposure(self) -> list[ExposureBody]:
-        """Every asset that is paid out and that its chain shows."""
-        found = []
+        """Every asset that is paid out and that its chain shows, as of the last second."""
+        if self._exposure is not None and self._clock.monotonic() - self._exposure[0] < EXPOSURE_AGE_S:
+            return self._exposure[1]
+        at, found = self._clock.monotonic(), list[ExposureBody]()
         for one in await self._desk.exposure():
             with suppress(RejectedError):
                 found.append(wire.exposure_body(one, wire.asset_named(self._parameters.values(), one.asset)))
+        self._exposure = at, found
         return found
 
     async def quote(self, call: QuoteCall) -> QuoteBody:

@@ -104,8 +104,8 @@ class OpenSwap:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """One asset: what firm promises of it stand at, and the policy's limits, None if there are none, with the length
-    of a window of timelocks."""
+    """One asset: what firm promises of it stand at, and the policy's limits, None without any, with the length of a
+    window of timelocks."""
 
     asset: AssetId
     standing: Standing

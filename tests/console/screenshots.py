@@ -1,4 +1,4 @@
-"""Pictures of each page, of a devnet with something on all of them, into `.screenshots`: `make screenshots`."""
+"""Pictures of each page, of a devnet with something on all of them, into `.screenshots`: `make screenshots`. Arguments: some views only."""
 
 import asyncio
 import sys
@@ -49,7 +49,8 @@ async def drawn(devnet: Devnet, browser: Browser) -> None:
     await visitor.opens("alerts")
     await eventually(visitor, "text=Dealings with a listed account")
     case = await furnished.opens_case(devnet.info)
-    for name, options in VIEWS.items():
+    for name in sys.argv[1:] or VIEWS:
+        options = VIEWS[name]
         visitor = await signed_in(devnet.info, browser, options)
         await pictures(visitor, devnet.info, name, case)
         await oversight(devnet.info, browser, name, options)
@@ -92,7 +93,7 @@ async def pictures(visitor: Visitor, info: DevnetInfo, name: str, case: str) -> 
 
 
 async def oversight(info: DevnetInfo, browser: Browser, name: str, options: dict[str, Any]) -> None:
-    """The pages of other roles: the access log, and a rule that is tried on the past."""
+    """Pages of other roles: the access log, and a rule that is tried on the past."""
     overseer = await signed_in(info, browser, options, "overseer")
     await overseer.opens("log")
     await taken(overseer, f"log-{name}")
@@ -139,6 +140,7 @@ async def swapping(place: Place, browser: Browser, name: str, options: dict[str,
     await taken(visitor, f"swap-page-price-{name}")
     await visitor.page.click("#offer button:text-is('Swap')")
     await comes(visitor.page, "done", "completed")
+    await visitor.page.wait_for_selector("#swaps .leg:first-child .light:text-is('claimed, final')")
     await taken(visitor, f"swap-page-{name}")
 
 

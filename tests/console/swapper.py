@@ -51,7 +51,7 @@ class Place:
         await self.rpc("anvil_stopImpersonatingAccount", giver)
 
     async def allowance(self) -> int:
-        """Return what the contract of locks may take of the account's tokens."""
+        """Return how many tokens of the account the contract of locks may take."""
         contract = str(self.devnet.info.chain("evm").contract).rsplit(":", 1)[-1]
         data = f"0xdd62ed3e{self.account[2:].lower():0>64}{contract[2:].lower():0>64}"  # allowance(address,address)
         return int(await self.rpc("eth_call", {"to": self.token, "data": data}, "latest"), 16)

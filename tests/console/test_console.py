@@ -88,6 +88,15 @@ async def test_two_people_close_a_case_of_a_traced_alert(browser: Browser, town:
     await eventually(visitor, "text=Dealings with a listed account")
     assert await visitor.faults() == []
 
+    librarian = await Visitor.arrives(browser, town.regulator)
+    await librarian.signs_in(town.regulator_tokens["librarian"])
+    await librarian.opens(f"rules/{await proposed(town)}")
+    await librarian.page.click("text=Dry run")
+    assert "moves of" in await librarian.page.inner_text("main [role=status]")
+    assert await librarian.page.locator("button:text-is('Put it in force')").count() == 1
+    assert await librarian.faults() == []
+    assert librarian.noticed == []
+
     await visitor.opens("swaps")
     await eventually(visitor, "tbody .light.good:text-is('final')")
     await visitor.opens(f"trace?account={quote(alice)}&asset={quote(town.ether)}")
@@ -136,6 +145,19 @@ async def listed(town: DevnetInfo, account: str) -> None:
         session.post(f"{town.regulator}/v1/tags", json={**body, "valid_from_s": 1}, headers=headers) as answer,
     ):
         assert answer.status == 201, await answer.text()
+
+
+async def proposed(town: DevnetInfo) -> str:
+    """A draft of a rule; return its id."""
+    body = {"typology": "structuring", "parameters": {"threshold": 50_000}, "reason": "a test"}
+    headers = {"Authorization": f"Bearer {town.regulator_tokens['librarian']}", "X-Purpose": "a test"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{town.regulator}/v1/rules", json=body, headers=headers) as answer,
+    ):
+        made = await answer.json()
+    assert answer.status == 201, made
+    return str(made["id"])
 
 
 def content(file: Path) -> bytes:

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from msgspec.structs import replace
 from playwright.async_api import Browser, expect
 
 from gateway import operating
-from gateway.config import RelayerConfig, load
+from gateway.config import LimitConfig, RelayerConfig, load
 from tests.console.visitor import Visitor
 from tests.gateway.town import PASSPHRASE, RelayerProcess, Town, town
 from tests.support import eventually
@@ -24,12 +25,13 @@ async def test_an_operator_sees_swaps_and_money_and_pauses(
 ) -> None:
     monkeypatch.setenv("CAUSEWAY_PASSPHRASE", PASSPHRASE)
     async with town(tmp_path, ("operator", "alice")) as here:
-        relayer = here.relayer("relayer", here.devnet.info.user("operator"))
+        # By production's allowances: a devnet's swap that nobody locks for ends while a slow machine draws its row.
+        relayer = here.relayer("relayer", here.devnet.info.user("operator"), policy="production")
         try:
             await relayer.start()
             await eventually(relayer.is_ready, WAIT_S)
             opened = await opens_a_swap(here, relayer)
-            config = load(relayer.file, RelayerConfig)
+            config = limited(load(relayer.file, RelayerConfig), here.chains[1].assets[0])
             async with operating.served(config, relayer.file.parent, 0) as address:
                 await keeps_others_out(browser, address)
                 visitor = await Visitor.arrives(browser, address.partition("/console")[0])
@@ -61,10 +63,10 @@ async def keeps_others_out(browser: Browser, address: str) -> None:
 async def is_live(visitor: Visitor, here: Town, relayer: RelayerProcess) -> None:
     """A swap that is opened while somebody looks comes by itself."""
     rows = visitor.page.locator("tbody tr")
-    await expect(visitor.page.locator("#liveness")).to_have_text("Live")
-    await expect(rows).to_have_count(1)
+    await expect(visitor.page.locator("#liveness")).to_have_text("Live", timeout=LOOK_MS)
+    await expect(rows).to_have_count(1, timeout=LOOK_MS)
     await opens_a_swap(here, relayer, "cd")
-    await expect(rows).to_have_count(2)
+    await expect(rows).to_have_count(2, timeout=LOOK_MS)
 
 
 async def shows(visitor: Visitor, opened: str) -> None:
@@ -75,12 +77,21 @@ async def shows(visitor: Visitor, opened: str) -> None:
     await visitor.opens("transactions")
     assert await visitor.faults() == []
     await visitor.opens("money")
-    assert "ETH" in await visitor.page.inner_text("main")
+    money = await visitor.page.inner_text("main")
+    assert "ETH" in money
+    assert "10 CNYD left" in money, "of the limit, in all"
+    assert await visitor.page.locator("meter").count() == 1, "one asset has a limit, nobody is promised anything"
+    assert "No transaction of the last 7 days" in money
     assert await visitor.faults() == []
     await visitor.opens("health")
     await visitor.page.click("text=Have it look")
     assert await visitor.page.locator("td .light.good").count() > 0
     assert await visitor.faults() == []
+
+
+def limited(config: RelayerConfig, asset: str) -> RelayerConfig:
+    """The relayer's configuration, by which 10 CNYD may be at stake."""
+    return replace(config, limits=(LimitConfig(asset=asset, total=1_000, per_counterparty=500, per_window=1_000),))
 
 
 async def pauses(visitor: Visitor, is_quoted: Callable[[], Awaitable[bool]]) -> None:

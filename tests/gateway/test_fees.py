@@ -1,4 +1,4 @@
-"""The fees that an operator's relayer paid, out of its transactions and their receipts."""
+"""The fees of an operator's relayer, out of its transactions and their receipts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -92,7 +92,9 @@ async def test_fees_are_of_a_day_a_week_and_each_swap(monkeypatch: Any) -> None:
     assert (former.account, former.week, former.per_swap, former.swaps) == (FORMER, 80, None, 0)
     assert (ours.day, ours.week) == (10 + 20 + 40 + 50, 10 + 20 + 30 + 40 + 50)
     assert (ours.transactions, ours.failed, ours.unknown, ours.whole) == (5, 1, 1, True)
-    assert (ours.swaps, ours.per_swap) == (2, (10 + 20 + 30 + 50) // 2), "what is for no swap counts for none"
+    assert (ours.swaps, ours.per_swap) == (2, (10 + 20 + 30 + 50) // 2), (
+        "an allowance of all swaps belongs to none of them"
+    )
 
     receipts.asked.clear()
     assert await look(book, receipts, *rows, monkeypatch=monkeypatch) == [former, ours]

@@ -80,7 +80,7 @@ export class EthereumChain implements SwapChain {
     this.endpoints = new Endpoints(settings.endpoints, settings.fetch);
     this.holder = `0x${toHex(evmAddress(settings.contract))}`;
     this.made = new LogReader(this.endpoints, madeIn);
-    this.ends = new LogReader(this.endpoints, endsIn);
+    this.ends = new LogReader(this.endpoints, endOf);
     this.number = Number(/^eip155:([1-9][0-9]{0,15})$/.exec(settings.id)?.[1]);
     if (!Number.isSafeInteger(this.number)) throw rejected(`${settings.id} is not an Ethereum chain: write eip155:…`);
     if (!settings.contract.startsWith(`${settings.id}:`)) throw rejected(`${settings.contract} is not on ${settings.id}`);
@@ -393,7 +393,7 @@ interface End {
   readonly status: "claimed" | "refunded";
 }
 
-function endsIn({ data, topics }: RawLog): [string, End][] {
+function endOf({ data, topics }: RawLog): [string, End][] {
   const topic = Array.isArray(topics) ? (topics as unknown[])[0] : undefined;
   const status = topic === CLAIMED_TOPIC ? "claimed" : topic === REFUNDED_TOPIC ? "refunded" : undefined;
   if (typeof data !== "string" || !/^0x[0-9a-f]{64,256}$/i.test(data) || status === undefined) return [];

@@ -20,6 +20,7 @@ from gateway.status import relayer_status, show_status
 from htlc.model import Phase, Role
 from relayer import switchboard
 from relayer.api import wire
+from relayer.api.answers import EXPOSURE_AGE_S
 from relayer.api.bodies import PauseBody, QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
 from relayer.policy import ExposureLimit
@@ -130,6 +131,7 @@ def test_exposure_is_what_open_swaps_are_promised() -> None:
         assert {one["promised"] for one in before.values()} == {"0"}
         async with world.client(world.api) as client:
             swap = await world.agreed(client)
+        await world.clock.sleep(EXPOSURE_AGE_S)
         status, after = await ask(world, "GET", "/v1/exposure")
         assert status == 200
         found = {one["asset"]["id"]: one for one in after}[COIN[B]]
