@@ -1,4 +1,7 @@
-"""Pictures of each page, of a devnet with something on all of them, into `.screenshots`: `make screenshots`. Arguments: some views only."""
+"""Pictures of each page, of a devnet with something on all of them, into `.screenshots`: `make screenshots`.
+
+With arguments only of these views (laptop, phone, dark, phone-dark). `.screenshots/docs` has those of the documentation.
+"""
 
 import asyncio
 import sys
@@ -8,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, FloatRect, async_playwright
 
 from gateway.devnet import Devnet, DevnetSettings
 from gateway.devnet.info import DevnetInfo
@@ -25,6 +28,15 @@ VIEWS: Final[Mapping[str, dict[str, Any]]] = {
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "phone-dark": {**PHONE, "color_scheme": "dark"},
 }
+DOCS: Final = {
+    "overview-laptop": "console-overview",
+    "swap-laptop": "console-swap",
+    "trace-laptop": "console-trace",
+    "operator-money-laptop": "console-money",
+    "swap-page-laptop": "swap-page",
+}
+"""Pictures of the first screen that `docs/images` has, by what they are called there."""
+DOCS_HEIGHT: Final = 940
 REPORT: Final = "reports?from=2026-01-01&to=2026-12-31"
 
 
@@ -32,7 +44,7 @@ async def main() -> None:
     """Raise what stops it."""
     if CHROMIUM is None:
         sys.exit("There is no Chromium here: install it (Debian: apt-get install chromium).")
-    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "docs").mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         # By production's allowances: the gates of a devnet close on a machine that draws pictures.
         async with Devnet(DevnetSettings(Path(directory), policy="production")) as devnet:
@@ -149,6 +161,10 @@ async def taken(visitor: Visitor, name: str) -> None:
     await visitor.settles()
     await visitor.page.screenshot(path=FOLDER / f"{name}.png", full_page=True)
     print(FOLDER / f"{name}.png", flush=True)
+    if name in DOCS:
+        await visitor.page.evaluate("scrollTo(0, 0)")
+        clip: FloatRect = {"x": 0, "y": 0, "width": 1280, "height": DOCS_HEIGHT}
+        await visitor.page.screenshot(path=FOLDER / "docs" / f"{DOCS[name]}.png", full_page=True, clip=clip)
 
 
 if __name__ == "__main__":
