@@ -174,6 +174,10 @@ found["their timelock wraps"] = await agreed((_ours, theirs) => (theirs.timelock
 found["both legs on one chain"] = await agreed((_ours, theirs) => (theirs.receiver = leg(A, 1).sender), { participant_asset: `${A}/asset:x`, participant_sender: leg(A, 1).receiver });
 found["an account of no chain"] = await agreed(undefined, { participant_receiver: `${A}:nobody` });
 
+const key64 = kit.ledgerKey(seed);
+const signing = (sequence) => refusal(async () => kit.signBytes({ reference: "one", sequence, expiryHeight: 1n, messages: [] }, key64.publicKey));
+found["numbers of eight bytes"] = `${await signing(2n ** 64n - 1n)}, ${await signing(2n ** 64n)}, ${await signing(-1n)}`;
+
 // --- nodes ---
 
 const one = cases.ethereum_calls[0];

@@ -47,6 +47,7 @@ EXPECTED = {
     "their timelock wraps": "rejected false",
     "both legs on one chain": "rejected false",
     "an account of no chain": "rejected false",
+    "numbers of eight bytes": "nothing, malformed-proof false, malformed-proof false",
     "pending, says one, for long": False,
     "pending, says one, a minute ago": True,
     "pending, says nobody, a minute ago": False,

@@ -65,6 +65,8 @@ class Reader {
 /** The shortest form, which is the only one that the ledger takes. */
 export function pack(value: Packed): Bytes {
   if (typeof value === "bigint") {
+    // Cut to eight bytes it would be another number, and signed as that.
+    if (value < 0n || value >= 2n ** 64n) throw malformed(`${value} is not a number that the ledger writes`);
     if (value < 0x80n) return Uint8Array.of(Number(value));
     return value < 0x100n ? sized(0xcc, value, 1) : value < 0x10000n ? sized(0xcd, value, 2) : value < 0x1_0000_0000n ? sized(0xce, value, 4) : sized(0xcf, value, 8);
   }
