@@ -213,6 +213,15 @@ const bombed = new Endpoints(urls, async (url, init) => (url === urls[0] ? new R
   })).findLock(terms, 1, at);
   found["our lock in the newest block"] = `${(await made("latest"))?.status} ${(await made("finalized"))?.status}`;
 }
+{
+  const names = [];
+  for (const said of [undefined, { id: 7 }, "0x12", `0x${"ab".repeat(32)}`]) {
+    const chain = ethereum(node(() => ({ error: { code: -32602, message: "invalid params" } })), { wallet: { ...wallet, sendTransaction: async () => said } });
+    const sent = await chain.claim(terms, one.place, new Uint8Array(32));
+    names.push(`${sent.hash.slice(0, 4)} ${await refusal(() => chain.isUnderWay(sent))}`);
+  }
+  found["a wallet's own names of transactions"] = names.join(", ");
+}
 found["lists in lists, from one node"] = await bombed.agreed((url) => bombed.call(url, "eth_chainId", []));
 const ends = new AbortController();
 const hanging = new Endpoints(urls, (url, init) => (url === urls[1] ? new Promise((_, reject) => { for (const signal of [init.signal, ends.signal]) signal.addEventListener("abort", () => reject(new Error("hung up"))); }) : honest(url, init)));

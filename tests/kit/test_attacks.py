@@ -54,6 +54,7 @@ EXPECTED = {
     "pending, say two, for long": True,
     "sent, by a clock that was put right since": False,
     "our lock in the newest block": "locked undefined",
+    "a wallet's own names of transactions": " nothing,  nothing,  nothing, 0xab unavailable true",
     "lists in lists, from one node": "0x7a69",
     "one node hangs": "0x7a69 31337 2 in time",
     "one of three answers": "unavailable true, unavailable true",

@@ -268,7 +268,7 @@ export class EthereumChain implements SwapChain {
   }
 
   async isUnderWay(sent: Sent): Promise<boolean> {
-    const known = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getTransactionByHash", [sent.hash]));
+    const known = sent.hash === "" ? [] : await this.endpoints.all((url) => this.endpoints.call(url, "eth_getTransactionByHash", [sent.hash]));
     const found = known.filter((one): one is { blockNumber?: unknown } => typeof one === "object" && one !== null);
     const { height } = await this.block("latest");
     const included = found.filter((one) => typeof one.blockNumber === "string" && Number(one.blockNumber) <= height);
@@ -305,7 +305,9 @@ export class EthereumChain implements SwapChain {
   private async send(to: `0x${string}`, data: `0x${string}`, gas: bigint, value = 0n): Promise<Sent> {
     const { wallet } = this.settings;
     const chain: Chain = wallet.chain ?? { id: this.number, name: this.id, nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 }, rpcUrls: { default: { http: [...this.settings.endpoints] } } };
-    const hash = await this.asked(() => wallet.sendTransaction({ account: wallet.account, chain, to, data, gas, value }));
+    const said: unknown = await this.asked(() => wallet.sendTransaction({ account: wallet.account, chain, to, data, gas, value }));
+    // It went out, whatever the wallet calls it: a name that no node could look up would have us ask for ever, and send nothing again.
+    const hash = typeof said === "string" && /^0x[0-9a-f]{64}$/i.test(said) ? said : "";
     return { hash, sentAtS: Date.now() / 1000 };
   }
 

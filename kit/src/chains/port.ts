@@ -24,6 +24,7 @@ export interface LockFact extends Head {
 
 /** A transaction that was handed over. The same act again is sent only once this one cannot be included any more. */
 export interface Sent {
+  /** Empty if the wallet gave none that a node could look up. */
   readonly hash: string;
   /** The signed bytes in hex, for chains on which we sign ourselves. Whoever has those of a claim has the preimage. */
   readonly raw?: string;

@@ -251,7 +251,7 @@ function fresh(quote: QuoteBody, nowS: number): SwapRecord {
 function viewOf(record: SwapRecord): SwapView {
   return {
     key: record.key, id: record.swapId, stage: record.stage, result: record.result, quote: record.quote, calledOff: record.calledOff,
-    lockTx: record.lockSent?.hash, claimTx: record.claimSent?.hash, refundTx: record.refundSent?.hash,
+    lockTx: record.lockSent?.hash || undefined, claimTx: record.claimSent?.hash || undefined, refundTx: record.refundSent?.hash || undefined,
     timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock }, createdS: record.createdS,
     terms: { ours: record.ours, theirs: record.theirs }, places: { ours: record.place, theirs: record.theirPlace }, since: record.since,
     allowance: record.approval === undefined ? undefined : { tx: record.approval.hash, units: record.approval.allows }, restored: record.restored === true,
