@@ -140,7 +140,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("never heard", parties.with_lies_about_transactions),
     ("late index", parties.with_lagging_endpoints),
     ("uneven", faults.with_uneven_chains),
-    ("a slip", small.with_leaks),
+    ("escapes", small.with_leaks),
     ("word", small.with_shown_preimages),
 )
 """The same of what changes a plan once all parties are there."""

@@ -31,9 +31,11 @@ ALLOWED_BLOCKS: Final = 3
 IN_TURN_SHARE: Final = 0.5
 """Of crowds, those that come one after the other."""
 IN_TURN_S: Final = (2.0, 6.0)
+LEAK_SHARE: Final = 0.18
+"""Of small towns in which nothing is rough, those in which a preimage leaks while the provider has to look at the
+lock."""
 WORD_SHARE: Final = 0.12
-"""Of small towns in which nothing is rough, those in which a preimage leaks while the provider has to look at the lock,
-and those in which a cheat shows it before anybody watches over the swap."""
+"""And those in which a cheat shows it before anybody watches over the swap."""
 WORD_AMOUNT: Final = (1_000, 20_000)
 APART_S: Final = 12.0
 """How long all others wait there for the swap whose preimage leaks: it is the first that the provider looks at."""
@@ -71,7 +73,7 @@ def in_a_small_town(source: random.Random, plan: Plan) -> Plan:
 def with_leaks(source: random.Random, plan: Plan) -> Plan:
     """In some small towns the same story, and the first lock is claimed for the provider, whose power has failed right
     after it asked for a look at that lock."""
-    if not _is_plain(plan) or source.random() >= WORD_SHARE:
+    if not _is_plain(plan) or source.random() >= LEAK_SHARE:
         return plan
     first = replace(
         plain(plan.deals[0]), style=Style.VANISHES, leaks=True, start_s=0.0, amount=source.randint(*WORD_AMOUNT)
