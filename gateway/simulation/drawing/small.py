@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.simulation.drawing.deals import plain
 from gateway.simulation.drawing.parties import party_of, with_few_endpoints
-from gateway.simulation.plan import COME_BACK_S, POLICY, A, Deal, Death, Plan, Rough, Style
+from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, A, Deal, Death, Plan, Rough, Style
 
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
@@ -16,6 +16,10 @@ TWICE_SHARE: Final = 0.3
 """Of cheats who claim in the last second, those who lock a second time, which does not stay."""
 CROWDED_SHARE: Final = 0.15
 """Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
+PRESSED_SHARE: Final = 0.5
+"""Of small towns about a short purse alone, those in which everybody comes at once."""
+PRESSED_COUNT: Final = 8
+PRESSED: Final = (1_000, 20_000)
 BEYOND: Final = ((Style.HONEST, 45_000), (Style.VANISHES, 50_000))
 """Amounts of which `BEYOND_COUNT` are more than one counterparty may have, or than one window of timelocks."""
 BEYOND_COUNT: Final = 3
@@ -53,6 +57,8 @@ def in_a_small_town(source: random.Random, plan: Plan) -> Plan:
     crowd = random.Random(f"crowded/{plan.seed}")
     if crowd.random() < CROWDED_SHARE or plan.narrow:
         deals = _crowded(crowd, deals, plan)
+    if plan.rough == {Rough.SHORT_PURSE} and plan.fees:
+        deals = _of_a_short_purse(random.Random(f"pressed/{plan.seed}"), deals, plan)
     if plan.narrow and not plan.rough:
         deals = _held(random.Random(f"held/{plan.seed}"), deals, plan)
     elif not plan.rough:
@@ -125,6 +131,17 @@ def _crowded(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tupl
         return crowd
     # While the first lock of somebody is on its way, or stands, and the provider's is not there yet.
     return tuple(replace(one, start_s=at * source.uniform(*IN_TURN_S)) for at, one in enumerate(crowd))
+
+
+def _of_a_short_purse(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tuple[Deal, ...]:
+    """The same deals, or some that a short purse has to lock for all at once, on a chain with fees: each of them needs
+    gas for an exit, too."""
+    if source.random() >= PRESSED_SHARE:
+        return deals
+    second = source.choice(sorted(plan.fees))
+    first = next(chain for chain in CHAINS if chain != second)
+    model = replace(plain(deals[0]), style=Style.HONEST, first=first, coin=False, start_s=0.0)
+    return tuple(replace(model, number=at, amount=source.randint(*PRESSED)) for at in range(PRESSED_COUNT))
 
 
 def _held(source: random.Random, deals: tuple[Deal, ...], plan: Plan) -> tuple[Deal, ...]:
