@@ -118,31 +118,31 @@ class Aims:
                     return False
                 self._frozen[sent.chain, tx_hash] = aim.for_s
             case Trouble.PAUSED:
-                terms = _terms_of(chain, body)
+                assets = _paid(body) if aim.act is Act.PAYMENT else [one.asset for one in _terms_of(chain, body)]
                 if aim.act is Act.BATCH:  # of one that has a token: what is of coins is paid
-                    terms = [one for one in terms if "/slip44:" not in one.asset]
-                return self._pause(chain, next(iter(terms), None), until_s)
+                    assets = [one for one in assets if "/slip44:" not in one]
+                return self._pause(chain, next(iter(assets), None), until_s)
         return True
 
-    def _pause(self, chain: PlayedMemory, terms: LockTerms | None, until_s: float) -> bool:
-        if terms is None or "/slip44:" in terms.asset or terms.asset == chain.native:
+    def _pause(self, chain: PlayedMemory, asset: AssetId | None, until_s: float) -> bool:
+        if asset is None or "/slip44:" in asset or asset == chain.native:
             return False  # no issuer can stop a native coin
         now, now_s = chain.block(chain.height).header.time, self._clock.now()
         claimable = [
             lock.terms.timelock.seconds
             for lock in all_locks(chain)
-            if lock.terms.asset == terms.asset and lock.status is LockStatus.LOCKED and lock.terms.timelock > now
+            if lock.terms.asset == asset and lock.status is LockStatus.LOCKED and lock.terms.timelock > now
         ]
         bounds = [timelock_s - LEFT_S for timelock_s in claimable]
         until_s = min([until_s, *bounds])
         if until_s - now_s < MIN_PAUSE_S:
             return False
-        chain.tokens.paused.add(terms.asset)
+        chain.tokens.paused.add(asset)
         # Of two that overlap, the later one lifts both.
-        place = chain.chain, terms.asset
+        place = chain.chain, asset
         self._paused[place] = max(until_s, self._paused.get(place, until_s))
-        self._blocked.append((terms.asset, None, now_s, until_s))
-        self.disturbed.add(terms.asset)
+        self._blocked.append((asset, None, now_s, until_s))
+        self.disturbed.add(asset)
         return True
 
     def before_block(self, chain: PlayedMemory) -> None:
@@ -176,7 +176,7 @@ class Aims:
                 del self._frozen[name, tx_hash]
                 hashlocks = _hashlocks(chain, self._bodies[tx_hash])
                 terms = next((lock.terms for lock in all_locks(chain) if lock.terms.hashlock in hashlocks), None)
-                self._pause(chain, terms, self._clock.now() + for_s)
+                self._pause(chain, None if terms is None else terms.asset, self._clock.now() + for_s)
 
     def place(self, tx_hash: bytes) -> object:
         """Return the place of a transaction that a party sent, which all its forms share; the hash of any other."""
@@ -237,6 +237,11 @@ def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
     items = message.items if isinstance(message, Batch) else (message,)
     rows = [chain.lock_at(LockId(item.lock_id)) for item in items if isinstance(item, Claim | Refund)]
     return [row.terms for row in rows if row is not None]
+
+
+def _paid(body: Body) -> list[AssetId]:
+    """The asset of a payment."""
+    return [AssetId(body.message.asset)] if isinstance(body.message, Transfer) else []
 
 
 def _bears_most(chain: PlayedMemory, act: Act) -> bool:

@@ -1,5 +1,6 @@
 """Acts of people by hand: sign and send past every pipeline. Cheats lock, claim, take back; strangers copy."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
@@ -19,6 +20,8 @@ HAND_BID: Final = FeeBid(HAND_FEE, HAND_FEE)
 WALLET_BID: Final = FeeBid(20_000, 100)
 """A wallet's bid: enough for a spike, and at no loss."""
 LOOK_S: Final = 0.5
+BRIEF_S: Final = 6
+"""How long a lock stands that is to come back before anything else has ended."""
 HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock", "unknown-lock", "expired")
 """Why the ledger takes a transaction into no block, now or later; a memory chain lets it fail in one."""
 
@@ -156,14 +159,27 @@ async def _spend_at_once(world: World, signer: Signer, terms: LockTerms) -> None
     await send(world, signer, wanted)
 
 
-async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms]) -> None:
-    """A stranger who saw a hashlock locks a unit under it on both chains."""
+async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms], brief: bool = False) -> None:
+    """A stranger who saw a hashlock locks a unit under it on both chains; `brief`: and takes it back at once."""
+    if brief:
+        await asyncio.gather(*(_copy_briefly(world, number, terms) for terms in legs))
+        return
     for terms in legs:
         stranger = world.signer(f"stranger-{number}", terms.chain)
         later = ChainTime(terms.chain, terms.timelock.seconds + 20)
         copied = LockTerms(terms.asset, BaseUnits(1), stranger.account, stranger.account, terms.hashlock, later)
         await (_copy_on_ledger if terms.chain not in world.memory else lock)(world, stranger, copied)
         world.faults["copied-hashlock"] += 1
+
+
+async def _copy_briefly(world: World, number: int, leg: LockTerms) -> None:
+    """Whoever reads the chain sees a refund under the hashlock of a swap that goes on."""
+    stranger = world.signer(f"stranger-{number}", leg.chain)
+    soon = ChainTime(leg.chain, int(world.clock.now()) + BRIEF_S)
+    copied = LockTerms(leg.asset, BaseUnits(1), stranger.account, stranger.account, leg.hashlock, soon)
+    place = await lock(world, stranger, copied)
+    await take_back(world, stranger, place, copied, at_once=True)
+    world.faults["copied-briefly"] += 1
 
 
 async def _copy_on_ledger(world: World, signer: Signer, terms: LockTerms) -> None:

@@ -40,9 +40,20 @@ PAUSED_S: Final = 20.0
 
 
 async def _use_elsewhere(record: Record) -> None:
-    """The operator moves some money with the relayer's own keys."""
-    world = record.world
+    """The operator moves some money with the relayer's own keys, looks into it, and in some towns does it again."""
+    world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
+    await _use(record)
+    if world.plan.used_again:
+        await world.clock.sleep(ADOPT_S)
+        await _adopt(record, relayer)
+        record.acknowledged.append((relayer.name, world.clock.now()))
+        world.faults["used-again"] += 1
+        await _use(record)
+
+
+async def _use(record: Record) -> None:
+    world = record.world
     for chain in CHAINS:
         signer = record.relayers[0].signers[chain]
         # A purse that is short could never pay a hand's usual bid, and whatever waits behind that waits for ever.

@@ -275,6 +275,8 @@ class Deal:
     gives_as: int | None = None
     is_paid_as: int | None = None
     """The number of the cheat whose account they lock from, or are paid at, if that is not their own."""
+    brief: bool = False
+    """The copies that a stranger locks under its hashlock are taken back while it is open."""
     doubt: Doubt | None = None
     doubt_s: float = 0.0
     """How long behind the agreement the initiator withdraws, or before the gate closes they go on."""
@@ -469,6 +471,8 @@ class Plan:
     pricing: Pricing | None = None
     watchful: bool = False
     """The relayers' guards look though nothing rough is to come."""
+    used_again: bool = False
+    """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))
     """The bounds that everybody believes of each chain; never less than `TIMING`."""
 

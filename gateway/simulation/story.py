@@ -282,7 +282,7 @@ async def _surround(record: Record, agreed: Agreed) -> None:
                 await _register(record, agreed)
     background: list[Coroutine[Any, Any, None]] = []
     if agreed.deal.style is Style.COPIED:
-        background.append(hands.copy(record.world, agreed.deal.number, agreed.legs))
+        background.append(hands.copy(record.world, agreed.deal.number, agreed.legs, agreed.deal.brief))
     if watched and agreed.deal.late_watch:
         background.append(_watch_late(record, agreed))
     elif Rough.PROVIDER_VANISHES in record.plan.rough and agreed.watched_since_s is not None:

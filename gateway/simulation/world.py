@@ -306,11 +306,11 @@ class World:
         self._base_fees[chain.chain].append((self.clock.now(), base_fee))
         return FeeMarket(base_fee, self.aims.tip(chain.chain))
 
-    def lowest_base_fee(self, chain: ChainId, since_s: float, until_s: float = inf) -> int:
-        """Return the lowest base fee that held at any time between these (Unix seconds), 0 without fees."""
+    def base_fees(self, chain: ChainId, since_s: float, until_s: float = inf) -> list[int]:
+        """Return every base fee that held at any time between these (Unix seconds), none without fees."""
         fees = self._base_fees.get(chain, [])
         before = [fee for at_s, fee in fees if at_s <= since_s][-1:]
-        return min([*before, *(fee for at_s, fee in fees if since_s < at_s < until_s)], default=0)
+        return [*before, *(fee for at_s, fee in fees if since_s < at_s <= until_s)]
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed,

@@ -31,6 +31,7 @@ async def underbid(stage: Stage) -> None:
     unsigned, _ = stage.lock_of(agreed.initiator_leg)
     former = FeeBid(FEE.max_fee * 20 // 21, FEE.priority_fee * 20 // 21)
     stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0, fee=former))
+    await stage.world.clock.sleep(1.0)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.claim(stage.dapp, agreed.participant_leg, second)
@@ -49,6 +50,21 @@ async def raised_late(stage: Stage) -> None:
         stage.note(stage.relayer, A, raw)
         await stage.world.clock.sleep(4.0)
     stage.world.memory[A].take(raw)
+    stage.mine()
+
+
+async def raised_soon(stage: Stage) -> None:
+    """The provider's claim has waited for a fifth of a block when it offers a fifth more."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    claim = stage.world.chains[A].access().legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A])
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, claim, 0))
+    await stage.world.clock.sleep(0.2)
+    dearer = await stage.sign(stage.relayer, claim, 0, fee=FeeBid(FEE.max_fee * 6 // 5, FEE.priority_fee * 6 // 5))
+    stage.note(stage.relayer, A, dearer)
+    stage.world.memory[A].take(dearer)
     stage.mine()
 
 
@@ -205,6 +221,7 @@ PLANTED = (
     opened_past_price,
     underbid,
     raised_late,
+    raised_soon,
     promised_beyond,
     lock_outlives,
     gave_back_too_early,

@@ -54,6 +54,8 @@ AT_A_JUMP_S: Final = (5.0, 8.0)
 """When they come to whom it matters: the price has moved for the first time, and was looked at since."""
 LITTLE: Final = (100, 2_000)
 """The amounts that they want: whatever others have left of limits is enough for them."""
+BRIEF_SHARE: Final = 0.5
+"""Of swaps whose hashlock a stranger copies, those whose copies come back while they are open."""
 DOUBT_SHARE: Final = 0.12
 """Of honest swaps in small towns, those whose initiator changes their mind; where nothing is slow, all go on late."""
 DOUBTS: Final = (Doubt.LOCK, Doubt.LOCK, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
@@ -230,6 +232,15 @@ def with_a_gang(source: random.Random, plan: Plan) -> Plan:
         for at, number in enumerate(numbers)
     )
     return replace(plan, deals=gang if plan.small else (*plan.deals[:-GANG], *gang))
+
+
+def with_brief_copies(source: random.Random, plan: Plan) -> Plan:
+    """The same story, and some copies of hashlocks do not stand for long."""
+
+    def brief(deal: Deal) -> Deal:
+        return replace(deal, brief=source.random() < BRIEF_SHARE and deal.style is Style.COPIED)
+
+    return replace(plan, deals=tuple(map(brief, plan.deals)))
 
 
 def with_doubts(source: random.Random, plan: Plan) -> Plan:

@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final
 
+from gateway.simulation.drawing.deals import LITTLE, plain
 from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import SOONER
@@ -55,10 +56,26 @@ UNLED: Final = FORGETFUL | {Rough.TWO_PROCESSES, Rough.PROVIDER_VANISHES, Rough.
 AIMED_FALL_SHARE: Final = 0.5
 FALLEN_S: Final = (3.0, 30.0)
 FROM_CHAIN_SHARE: Final = 0.05
+USED_AGAIN_SHARE: Final = 0.7
+"""Of small towns in which an account is used elsewhere, and nothing else is rough, those in which it is used again."""
+BEHIND_USES_S: Final = (50.0, 65.0)
+"""How long behind the first use people come who find that the second one is known."""
 PAUSED_SHARE: Final = 0.03
 SMALL_PAUSED_SHARE: Final = 0.07
 SIGNED_AND_DOWN_S: Final = (4.0, 8.0)
 STORE_SHARE: Final = 0.06
+
+
+def with_a_second_use(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and the operator uses the relayer's keys again, once the first use has been
+    acknowledged; somebody comes after that."""
+    alone = plan.small and plan.rough == {Rough.USED_ELSEWHERE}
+    if not alone or source.random() >= USED_AGAIN_SHARE:
+        return plan
+    comes_s = plan.at_s[Rough.USED_ELSEWHERE] + source.uniform(*BEHIND_USES_S)
+    number = max(one.number for one in plan.deals) + 1
+    later = replace(plain(source.choice(plan.deals)), number=number, style=Style.HONEST, start_s=comes_s)
+    return replace(plan, deals=(*plan.deals, replace(later, amount=source.randint(*LITTLE))), used_again=True)
 
 
 def with_a_price(source: random.Random, plan: Plan) -> Plan:

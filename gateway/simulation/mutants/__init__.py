@@ -5,7 +5,8 @@
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
     operating   in what operators do, and run on
-    unforeseen, strangers, outsiders, newcomers  bugs thought of before anybody knew if they would be noticed
+    unforeseen, strangers, outsiders, newcomers, passers_by
+                bugs thought of before anybody knew if they would be noticed
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
@@ -20,6 +21,7 @@ from gateway.simulation.mutants.newcomers import NEW
 from gateway.simulation.mutants.operating import OPERATING
 from gateway.simulation.mutants.outside import BELIEVING
 from gateway.simulation.mutants.outsiders import OUTSIDE
+from gateway.simulation.mutants.passers_by import UNNOTICED
 from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
 from gateway.simulation.mutants.protocol import MACHINE, TERMS
 from gateway.simulation.mutants.relaying import ACTING, CHECKING
@@ -31,5 +33,5 @@ __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED),
 )

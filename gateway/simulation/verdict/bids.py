@@ -1,4 +1,5 @@
-"""Bids: another form offers enough for a node to take it, and what waits for a block is raised in time."""
+"""Bids: another form offers enough for a node to take it, and what waits for a block is raised in time, and not before
+that is called for."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,9 +9,11 @@ from typing import Final
 
 from adapters.memory.transactions import transaction_hash
 from core.model.types import AccountId, ChainId
-from gateway.simulation.aims import CALM_TIP
+from core.runtime.clock import NS_PER_S
+from gateway.simulation.aims import CALM_TIP, CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.wire import Sent
@@ -24,6 +27,12 @@ LOOK_S: Final = 7.0
 """How much later that may be seen: two blocks, and what reading them takes."""
 SILENCE_S: Final = 9.0
 """How much longer it may take next to an endpoint that hangs."""
+MARKET_S: Final = 12.0
+"""How old the market may be by which somebody bids, next to an endpoint that hangs."""
+SOONER: Final = 0.9
+"""The share of its patience after which a party may lose it: times of deadlines and signatures are rounded."""
+MISLEADING: Final = frozenset({Lie.HIGH_FEE, Lie.FROM_THE_PAST, Lie.MALFORMED})
+"""Next to such an endpoint a party may see a market that nobody else does."""
 MOST_FORMS: Final = 16
 """Forms after which a bid is near its ceiling."""
 MARKET_TIMES: Final = 16
@@ -37,11 +46,13 @@ Place = tuple[str, ChainId, AccountId, int]
 
 
 def problems(record: Record) -> Iterator[Problem]:
-    """Every form that bids too little, and every exit that is left with an old bid."""
+    """Every form that bids too little, every exit that is left with an old bid, and every bid that was raised though
+    nothing called for it."""
     if not record.plan.rough & UNBID:
         yield from _underbid(record)
     if not record.plan.rough & UNRAISED:
         yield from _raised_late(record)
+        yield from _raised_soon(record)
 
 
 def _underbid(record: Record) -> Iterator[Problem]:
@@ -80,6 +91,57 @@ def _raised_late(record: Record) -> Iterator[Problem]:
                 break
 
 
+def _raised_soon(record: Record) -> Iterator[Problem]:
+    """Nobody offers more for what has hardly waited, while blocks would be paid by what was offered, and nothing stands
+    behind it that offers more."""
+    firsts = record.world.wire.firsts()
+    forms: defaultdict[Place, list[Sent]] = defaultdict(list)
+    for sent in firsts:
+        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
+            forms[sent.party, sent.chain, sent.body.sender, sent.body.sequence].append(sent)
+    for (party, chain, account, sequence), those in forms.items():
+        if next(one for one in record.plan.parties if one.name == party).lie in MISLEADING:
+            continue
+        behind = [sent for sent in firsts if (sent.party, sent.chain, sent.body.sender) == (party, chain, account)]
+        behind = [sent for sent in behind if sent.body.sequence > sequence and sent.body.settles]
+        for former, later in pairwise(those):
+            waited_s, patience_s = (
+                _signed_s(record, later) - _signed_s(record, former),
+                _least_patience_s(record, former),
+            )
+            if waited_s >= SOONER * patience_s or _deed(former) != _deed(later) or not any(_deed(later)):
+                continue
+            dearest = max(record.world.base_fees(chain, former.at_s - MARKET_S, later.at_s), default=inf)
+            if former.body.max_fee < dearest + CROWDED_TIP or record.was_away(party, former.at_s - LOOK_S, later.at_s):
+                continue
+            if not any(sent.at_s <= later.at_s and sent.body.max_fee > former.body.max_fee for sent in behind):
+                text = (
+                    f"{party} offers {later.body.max_fee} under sequence {sequence} of {chain}, {waited_s:.1f} s after"
+                )
+                yield Problem(Kind.RAISED_SOON, f"{text} {former.body.max_fee}, which any block would have taken")
+                break
+
+
+def _deed(sent: Sent) -> tuple[object, ...]:
+    return sent.body.locks, sent.body.preimages, sent.body.settles, sent.body.pays
+
+
+def _signed_s(record: Record, sent: Sent) -> float:
+    return record.signed_s.get(sent.raw, sent.at_s)
+
+
+def _least_patience_s(record: Record, sent: Sent) -> float:
+    """The shortest time for which a bid of then may have to stand: by the nearest of all deadlines that its party may
+    have had."""
+    mine = [deal for deal in record.agreed if sent.party in (deal.relayer, deal.dapp)]
+    deadlines_s = [float(leg.timelock.seconds) for deal in mine for leg in deal.legs]
+    deadlines_s += [deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).reveal_s for deal in mine]
+    deadlines_s += [float(deal.lock_deadline_s) for deal in mine]
+    deadlines_s += [one.order.until_ns / NS_PER_S for one in record.orders if one.relayer == sent.party]
+    signed_s = _signed_s(record, sent)
+    return min([PATIENCE_S, *(IMPATIENCE * (at_s - signed_s) for at_s in deadlines_s if at_s > signed_s)])
+
+
 def _settled_by(record: Record, party: str, forms: list[Sent]) -> list[LockOutcome]:
     """The locks of this party's own swaps that these forms settle; none for anything but its exits."""
     if any(sent.body.locks or not sent.body.settles for sent in forms):
@@ -114,7 +176,7 @@ def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: f
 
 def _is_dear(record: Record, sent: Sent, until_s: float) -> bool:
     """Return true if a bid that is an eighth higher is more than a party offers: the market came down since."""
-    asked = record.world.lowest_base_fee(sent.chain, sent.at_s, until_s) + CALM_TIP
+    asked = min(record.world.base_fees(sent.chain, sent.at_s, until_s), default=0) + CALM_TIP
     return sent.body.max_fee * 9 > 8 * MARKET_TIMES * asked
 
 

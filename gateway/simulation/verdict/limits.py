@@ -157,7 +157,7 @@ def _exits_paid(record: Record) -> Iterator[Problem]:
         standing = sum(state is not None and state.status is LockStatus.LOCKED for state in states)
         held = here.balance(AccountId(sent.body.sender), here.native, at)
         left = held - sum(terms.amount for terms in locks if terms.asset == here.native)
-        lowest = record.world.lowest_base_fee(sent.chain, sent.at_s - MARKET_S)
+        lowest = min(record.world.base_fees(sent.chain, sent.at_s - MARKET_S), default=0)
         needed = (standing + len(locks)) * GAS * MARGIN * lowest
         if left < needed:
             text = f"{sent.party} locks and keeps {left} of {here.native}: {standing + len(locks)} exits cost {needed}"

@@ -27,6 +27,7 @@ class Kind(StrEnum):
     EXIT_LAPSED = "exit-lapsed"
     UNDERBID = "underbid"
     RAISED_LATE = "raised-late"
+    RAISED_SOON = "raised-soon"
     # withdrawals
     PAID_UNORDERED = "paid-unordered"
     PAID_TWICE = "paid-twice"

@@ -86,6 +86,8 @@ class Record:
     agreed: list[Agreed] = field(default_factory=list)
     foreign: list[tuple[str, float]] = field(default_factory=list)
     """Whose accounts were used by another hand, and when that was final (Unix seconds)."""
+    acknowledged: list[tuple[str, float]] = field(default_factory=list)
+    """Whose operator acknowledged the uses of its accounts until then (Unix seconds)."""
     stored: InlineDatabase | None = None
     """A copy of the first initiator's store, made when its swap had been agreed on."""
     notes: list[str] = field(default_factory=list)

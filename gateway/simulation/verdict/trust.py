@@ -85,11 +85,13 @@ def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Proble
 
 
 def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
-    """Nobody has acknowledged it in a story without a lost database. Another form of earlier bytes is not a new act,
+    """A use that is known, and that no operator has acknowledged since. Another form of earlier bytes is not a new act,
     but of a process that has begun since."""
     if record.plan.rough & FORGETFUL:
         return
-    known = [at_s + FOREIGN_S for party, at_s in record.foreign if party == sent.party]
+    settled_s = [at_s for party, at_s in record.acknowledged if party == sent.party and at_s < sent.at_s]
+    last_s = max(settled_s, default=0.0)
+    known = [at_s + FOREIGN_S for party, at_s in record.foreign if party == sent.party and at_s > last_s]
     if any(known_s < sent.at_s and not _is_again(record, sent, known_s) for known_s in known):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its account was used by somebody else"
         yield Problem(Kind.ACTED_UNACKNOWLEDGED, text)

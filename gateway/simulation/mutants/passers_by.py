@@ -1,0 +1,43 @@
+"""Bugs of somebody who had read the product alone, and no towns: unnoticed at first, or by one town in two hundred."""
+
+from typing import Final
+
+from gateway.simulation.mutants.planting import Mutant, plant
+
+UNNOTICED: Final[tuple[Mutant, ...]] = (
+    plant(
+        "gap-by-the-other-lag",
+        "The timelocks are too near each other if the participant's chain lags more than the initiator's.",
+        "htlc/timelocks.py",
+        '        "lag_B": participant.lag_s,\n        "O_B": participant.observation_s,\n        "2·I_A"',
+        '        "lag_B": initiator.lag_s,\n        "O_B": initiator.observation_s,\n        "2·I_A"',
+    ),
+    plant(
+        "ends-of-copies-count",
+        "Whoever takes back a lock of their own under a swap's hashlock ends the swap's leg for all who read that.",
+        "htlc/facts.py",
+        "    facts = state.leg(leg)\n    if facts.lock_id != lock_id:\n        return state\n",
+        "    facts = state.leg(leg)\n    if facts.lock_id is None:\n        return state\n",
+    ),
+    plant(
+        "new-uses-join-acknowledged-ones",
+        "A foreign use that follows one which the operator has acknowledged stops nothing: another hand has the key.",
+        "relayer/transactions/accounts.py",
+        "joined = [row for row in known if row.end_sequence == first and row.acknowledged_ns is None]",
+        "joined = [row for row in known if row.end_sequence == first]",
+    ),
+    plant(
+        "reverted-payments-are-paid",
+        "A withdrawal that reverted in its block is shown as paid.",
+        "relayer/treasury/teller.py",
+        "    if record.status is TransactionStatus.FINAL and not record.cancelled and not record.reverted:",
+        "    if record.status is TransactionStatus.FINAL and not record.cancelled:",
+    ),
+    plant(
+        "patience-since-the-first-form",
+        "What has waited once is outbid at every look, by its own sender: fees climb to their ceiling for nothing.",
+        "relayer/transactions/pipeline.py",
+        "now_s, signed_s = self._clock.now(), newest.signed_ns / NS_PER_S",
+        "now_s, signed_s = self._clock.now(), record.created_ns / NS_PER_S",
+    ),
+)
