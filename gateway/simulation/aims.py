@@ -118,10 +118,10 @@ class Aims:
                     return False
                 self._frozen[sent.chain, tx_hash] = aim.for_s
             case Trouble.PAUSED:
-                assets = _paid(body) if aim.act is Act.PAYMENT else [one.asset for one in _terms_of(chain, body)]
+                moved = _paid(body) if aim.act is Act.PAYMENT else [one.asset for one in _terms_of(chain, body)]
                 if aim.act is Act.BATCH:  # of one that has a token: what is of coins is paid
-                    assets = [one for one in assets if "/slip44:" not in one]
-                return self._pause(chain, next(iter(assets), None), until_s)
+                    moved = [one for one in moved if "/slip44:" not in one]
+                return self._pause(chain, next(iter(moved), None), until_s)
         return True
 
     def _pause(self, chain: PlayedMemory, asset: AssetId | None, until_s: float) -> bool:

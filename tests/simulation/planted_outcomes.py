@@ -12,6 +12,7 @@ from gateway.simulation.plan import A, B, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.verdict import gates
 from gateway.simulation.verdict.record import Agreed, Refusal
+from gateway.simulation.world import TOKEN
 from htlc import events
 from htlc.model import Leg, Role
 from relayer.pump import swaps
@@ -65,6 +66,25 @@ async def raised_soon(stage: Stage) -> None:
     dearer = await stage.sign(stage.relayer, claim, 0, fee=FeeBid(FEE.max_fee * 6 // 5, FEE.priority_fee * 6 // 5))
     stage.note(stage.relayer, A, dearer)
     stage.world.memory[A].take(dearer)
+    stage.mine()
+
+
+async def cheaper_ahead(stage: Stage) -> None:
+    """Something cheap of the provider's waits before the claim that it bids more for; at last a hand bids enough."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    nothing = stage.world.chains[A].harmless(stage.relayer.accounts[A], TOKEN[A])
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, nothing, 0))
+    claim = stage.world.chains[A].access().legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A])
+    dearer = FeeBid(FEE.max_fee * 6 // 5, FEE.priority_fee * 6 // 5)
+    raw = await stage.sign(stage.relayer, claim, 1, fee=dearer)
+    for _ in range(4):
+        stage.note(stage.relayer, A, raw)
+        await stage.world.clock.sleep(2.5)
+    stage.world.memory[A].take(await stage.sign(stage.relayer, nothing, 0, fee=FeeBid(9_000, 100)))
+    stage.world.memory[A].take(raw)
     stage.mine()
 
 
@@ -222,6 +242,7 @@ PLANTED = (
     underbid,
     raised_late,
     raised_soon,
+    cheaper_ahead,
     promised_beyond,
     lock_outlives,
     gave_back_too_early,

@@ -8,7 +8,7 @@ from math import inf
 from typing import Final
 
 from adapters.memory.transactions import transaction_hash
-from core.model.types import AccountId, ChainId
+from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.aims import CALM_TIP, CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
@@ -46,13 +46,14 @@ Place = tuple[str, ChainId, AccountId, int]
 
 
 def problems(record: Record) -> Iterator[Problem]:
-    """Every form that bids too little, every exit that is left with an old bid, and every bid that was raised though
-    nothing called for it."""
+    """Every form that bids too little, every exit that is left with an old bid, or behind something cheaper, and every
+    bid that was raised though nothing called for it."""
     if not record.plan.rough & UNBID:
         yield from _underbid(record)
     if not record.plan.rough & UNRAISED:
         yield from _raised_late(record)
         yield from _raised_soon(record)
+        yield from _cheaper_ahead(record)
 
 
 def _underbid(record: Record) -> Iterator[Problem]:
@@ -120,6 +121,45 @@ def _raised_soon(record: Record) -> Iterator[Problem]:
                 )
                 yield Problem(Kind.RAISED_SOON, f"{text} {former.body.max_fee}, which any block would have taken")
                 break
+
+
+def _cheaper_ahead(record: Record) -> Iterator[Problem]:
+    """No block takes an exit before what its account has sent under earlier sequences: that soon offers as much."""
+    accounts: defaultdict[tuple[str, ChainId, AccountId], list[Sent]] = defaultdict(list)
+    for sent in record.world.wire.firsts():
+        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
+            accounts[sent.party, sent.chain, sent.body.sender].append(sent)
+    for (party, chain, account), those in accounts.items():
+        one = next(each for each in record.plan.parties if each.name == party)
+        if one.moody:
+            continue
+        used_s = _used_s(record, chain, account)
+        raised_s = LOOK_S + (SILENCE_S if one.lie is Lie.HANGS else 0.0)
+        for sent in those:
+            if sent.body.locks or not _settled_by(record, party, [sent]):
+                continue
+            until_s = sent.at_s + raised_s
+            if _over_s(record, [sent], _settled_by(record, party, [sent])) <= until_s:
+                continue
+            ahead: dict[int, int] = {}
+            for other in those:
+                if other.body.sequence < sent.body.sequence and other.at_s <= until_s:
+                    ahead[other.body.sequence] = max(other.body.max_fee, ahead.get(other.body.sequence, 0))
+            for sequence, most in ahead.items():
+                waits = used_s.get(sequence, inf) > until_s and most < sent.body.max_fee
+                if waits and _is_up(record, party, sent.at_s, until_s):
+                    text = f"{party} leaves {most} under sequence {sequence} of {chain} before an exit for which it"
+                    yield Problem(Kind.CHEAPER_AHEAD, f"{text} offers {sent.body.max_fee}")
+                    break
+
+
+def _used_s(record: Record, chain: ChainId, account: AccountId) -> dict[int, float]:
+    """When a block used each sequence of an account, Unix seconds of true time."""
+    here, found, skew_s = record.world.memory[chain], dict[int, float](), record.plan.skew_s[chain]
+    for height in range(here.height + 1):
+        for sequence in range(len(found), here.used(account, Height(height))):
+            found[sequence] = here.block(Height(height)).header.time.seconds - skew_s
+    return found
 
 
 def _deed(sent: Sent) -> tuple[object, ...]:

@@ -28,6 +28,7 @@ class Kind(StrEnum):
     UNDERBID = "underbid"
     RAISED_LATE = "raised-late"
     RAISED_SOON = "raised-soon"
+    CHEAPER_AHEAD = "cheaper-ahead"
     # withdrawals
     PAID_UNORDERED = "paid-unordered"
     PAID_TWICE = "paid-twice"
