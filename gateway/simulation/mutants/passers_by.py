@@ -40,4 +40,18 @@ UNNOTICED: Final[tuple[Mutant, ...]] = (
         "now_s, signed_s = self._clock.now(), newest.signed_ns / NS_PER_S",
         "now_s, signed_s = self._clock.now(), record.created_ns / NS_PER_S",
     ),
+    plant(
+        "recovery-wants-both-legs-open",
+        "Whoever has lost the database does not find a swap again of which one leg is settled, and loses the other.",
+        "relayer/recovery.py",
+        "            if LockStatus.LOCKED not in (theirs.status, ours.status):\n",
+        "            if {LockStatus.LOCKED} != {theirs.status, ours.status}:\n",
+    ),
+    plant(
+        "bids-look-behind",
+        "What stands before an urgent exit is not outbid with it, and keeps it from being mined.",
+        "relayer/transactions/urgency.py",
+        "sorted(records, key=lambda one: (one.sequence, one.id), reverse=True)",
+        "sorted(records, key=lambda one: (one.sequence, one.id))",
+    ),
 )
