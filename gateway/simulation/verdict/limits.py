@@ -22,6 +22,8 @@ FEE_TIMES: Final = 40
 PAID_TIMES: Final = 4
 """The most that a party's transactions may cost, in times of the dearest base fee, for each."""
 MARGIN: Final = 2
+ROUNDED_S: Final = 1
+"""Times of blocks are whole seconds."""
 MARKET_S: Final = 12.0
 """How old the market may be by which a reserve is computed, next to an endpoint that hangs."""
 FRESH_S: Final = 30.0
@@ -231,9 +233,12 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 
 def _is_shown(record: Record, former: Sent, sent: Sent) -> bool:
     """A block showed that the former's sequence was used, when this left. What only waits for one, a database that does
-    not know it cannot learn."""
-    here = record.world.chains[former.chain]
-    return here.used(AccountId(former.body.sender), sent.heights[former.chain]) > former.body.sequence
+    not know it cannot learn; nor what stands in a block of that height that took the place of another one later."""
+    here, skew_s = record.world.chains[former.chain], record.plan.skew_s[former.chain]
+    height = sent.heights[former.chain]
+    while height > 0 and here.block(height).header.time.seconds - skew_s > sent.at_s + ROUNDED_S:
+        height = Height(height - 1)
+    return here.used(AccountId(former.body.sender), height) > former.body.sequence
 
 
 def _sequences(record: Record) -> Iterator[Problem]:
