@@ -76,4 +76,5 @@ def _lite(statement: sa.Select[Any]) -> str:
 
 
 def _sql(statement: Any) -> str:
-    return str(statement.compile(dialect=postgresql.dialect()))
+    make: Any = postgresql.dialect  # the package gives it no types
+    return str(statement.compile(dialect=make()))
