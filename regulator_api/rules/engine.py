@@ -362,7 +362,7 @@ class _Batch:
         return run, window, before_s
 
     def _begun(self, name: str, before_s: int | None, moves: int) -> SubjectRun:
-        """A new run. One of few moves is not kept: it needs no rules that need more of them."""
+        """A new run. One of few moves is not kept: it needs no rules that find something in more only."""
         known = self._knowledge
         return SubjectRun(known.subject(name), known.rules, before_s, moves if moves <= FEW_MOVES else None)
 

@@ -22,7 +22,7 @@ class SubjectRun:
     """All rules of one subject, at work. May be dropped at any time: `history_needed` seconds of moves make it again.
 
     `before_s` is the time of the last move before those that it steps over, None if there is none. `moves`: how many it
-    will step over at most, None for any number; rules that need more than that are left out.
+    will step over at most, None for any number; rules that need more to find anything are left out.
     """
 
     __slots__ = ("_entries", "_found", "_links", "_plain", "_rules", "links", "observations", "subject")
