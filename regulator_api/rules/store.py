@@ -25,13 +25,17 @@ _FORGET_SINCE: Final = sa.delete(observations).where(
     observations.c.trigger_s >= sa.bindparam("since"),
     observations.c.link == "",
 )
-_FORGET_LINKED: Final = sa.delete(observations).where(observations.c.link == sa.bindparam("of_link"))
+# The condition as the index by links has it, in the text of the statement: of a value it does not follow.
+_OF_PATHS: Final[sa.ColumnElement[bool]] = observations.c.link != sa.literal_column("''")
+FORGET_LINKED: Final = sa.delete(observations).where(observations.c.link == sa.bindparam("of_link"), _OF_PATHS)
 _SINCE: Final = sa.select(observations.c.body).where(
     observations.c.subject.in_(sa.bindparam("of_subjects", expanding=True)),
     observations.c.trigger_s >= sa.bindparam("since"),
     observations.c.link == "",
 )
-_LINKED: Final = sa.select(observations.c.body).where(observations.c.link.in_(sa.bindparam("of_links", expanding=True)))
+LINKED: Final = sa.select(observations.c.link, observations.c.body).where(
+    observations.c.link.in_(sa.bindparam("of_links", expanding=True)), _OF_PATHS
+)
 _OF_RULE: Final = sa.select(observations.c.body).where(
     observations.c.subject == sa.bindparam("of_subject"),
     observations.c.trigger_s >= sa.bindparam("since"),
@@ -127,10 +131,10 @@ def forget_linked(connection: Connection, passages: Collection[str]) -> list[Obs
     """Delete observations of paths that end in these links, and return them."""
     gone: list[Observation] = []
     for part in _chunks(sorted(passages)):
-        found = [decode_observation(row.body) for row in connection.execute(_LINKED, {"of_links": part})]
+        found = connection.execute(LINKED, {"of_links": part}).all()
         if found:
-            connection.execute(_FORGET_LINKED, [{"of_link": one} for one in part])
-            gone += found
+            connection.execute(FORGET_LINKED, [{"of_link": link} for link in sorted({row.link for row in found})])
+            gone += (decode_observation(row.body) for row in found)
     return gone
 
 
