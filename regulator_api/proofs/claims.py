@@ -30,8 +30,18 @@ from core.model.consortium import (
     sequence_key,
     value_of,
 )
-from core.model.consortium_orders import ORDERS, HeldLeaf, OrderLeaf, held_key
+from core.model.consortium_orders import (
+    ORDERS,
+    ApproveLift,
+    ApproveOrder,
+    HeldLeaf,
+    OrderLeaf,
+    PrepareLift,
+    PrepareOrder,
+    held_key,
+)
 from core.model.errors import RejectedError
+from core.model.facts import OrderStep
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.questions import (
     MAX_LIST_ENTRIES,
@@ -259,6 +269,30 @@ def written_claim(at: str, record: tuple[str, str, str], author: str, digest: st
         return written == (namespace, key, digest)
 
     return _message_claim(at, chain, placed, found, "the transaction writes no such version")
+
+
+def signed_claim(at: str, account: str, order: int, step: str, officer: str, placed: Where) -> Claim:
+    """A transaction has this officer's half of an order about the account. Its number is given to an order when it is
+    prepared, so that the first half does not name it."""
+    chain, whose = chain_of(parse_account(account)), raw_address(parse_account(account))
+
+    def found(signer: bytes, message: Message) -> bool:
+        if caip_account(chain, signer) != officer:
+            return False
+        match message:
+            case PrepareOrder():
+                return (step, message.terms.address) == (OrderStep.PREPARED, whose)
+            case ApproveOrder():
+                said = OrderStep.IN_FORCE, message.terms.address
+            case PrepareLift():
+                said = OrderStep.LIFT_PREPARED, message.address
+            case ApproveLift():
+                said = OrderStep.LIFTED, message.address
+            case _:
+                return False
+        return said == (step, whose) and message.order == order
+
+    return _message_claim(at, chain, placed, found, "the transaction has no such half")
 
 
 def _message_claim(

@@ -41,6 +41,7 @@ from regulator_api.proofs.claims import (
     order_claim,
     place_of,
     raw_hash,
+    signed_claim,
     supply_claim,
     transfer_claim,
     unproven,
@@ -343,6 +344,8 @@ def _halves(_: Asked, answer: orders.HoldHistory, __: Rows) -> Iterator[Claim]:
     chain = chain_of(parse_account(answer.account))
     for place, one in enumerate(answer.items):
         yield order_claim(f"/items/{place}", chain, one.order, _half_fault(answer.account, one))
+        where = place_of(one.placed)
+        yield signed_claim(f"/items/{place}/placed", answer.account, one.order, one.step, one.officer, where)
 
 
 def _half_fault(account: str, said: orders.HalfView) -> Callable[[OrderLeaf, AsOf], str]:

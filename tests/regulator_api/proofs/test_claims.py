@@ -20,6 +20,7 @@ from core.model.consortium import (
     raw_address,
 )
 from core.model.consortium import Transfer as Payment
+from core.model.consortium_orders import ApproveLift, ApproveOrder, OrderTerms, PrepareLift, PrepareOrder
 from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import (
@@ -44,6 +45,7 @@ from regulator_api.proofs.claims import (
     Where,
     code_claim,
     lock_claim,
+    signed_claim,
     written_claim,
 )
 from regulator_api.proofs.claims import transfer_claim as claim_of
@@ -153,6 +155,25 @@ def test_message_that_writes_a_record_shows_who_wrote_what() -> None:
     assert ledger_fault(
         written_claim("/items/0/placed", record, OTHER, digest, placed), WriteRecord("notes", "one", b"{}")
     )
+
+
+def test_message_of_an_officer_shows_their_half_alone() -> None:
+    placed, held = replace(PLACED, block_hash="07" * 32), raw_address(OTHER)
+    terms = OrderTerms(held, "fraud", bytes(32), 99)
+    halves: dict[str, Message] = {
+        "prepared": PrepareOrder(terms),
+        "in-force": ApproveOrder(4, terms),
+        "lift-prepared": PrepareLift(4, held, "over"),
+        "lifted": ApproveLift(4, held, "over"),
+    }
+    for step in halves:
+        claim = signed_claim("/items/0/placed", OTHER, 4, step, SIGNER, placed)
+        for other, message in halves.items():
+            assert (ledger_fault(claim, message) == "") is (other == step), (step, other)
+        assert ledger_fault(signed_claim("/items/0/placed", OTHER, 4, step, OTHER, placed), halves[step])
+        assert ledger_fault(signed_claim("/items/0/placed", SIGNER, 4, step, SIGNER, placed), halves[step])
+        other_order = ledger_fault(signed_claim("/items/0/placed", OTHER, 5, step, SIGNER, placed), halves[step])
+        assert (other_order == "") is (step == "prepared")
 
 
 def test_bytes_that_nobody_can_read_show_nothing() -> None:

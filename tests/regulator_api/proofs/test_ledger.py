@@ -201,3 +201,7 @@ async def test_orders_and_holds_are_proven(api: Api, node: ConsortiumNode, chain
         ground = Ground(await chain.prover.anchor(), max(times) + 5)
         assert verified(raw, ground).caution == ""
         assert_not_forged(document, at, value, ground)
+        if path.endswith("/history"):
+            assert len(document["proof"]["claims"]) == 4
+            assert_not_forged(document, "/items/1/placed/tx_hash", document["items"][0]["placed"]["tx_hash"], ground)
+            assert_not_forged(document, "/items/0/placed/block/hash", "00" * 32, ground)
