@@ -1,6 +1,6 @@
 """Pictures of each page, of a devnet with something on all of them, into `.screenshots`: `make screenshots`.
 
-With arguments only of these views (laptop, phone, dark, phone-dark). `.screenshots/docs` has the documentation's.
+With arguments only of these views (laptop, phone, dark, phone-dark). `.screenshots/docs` has those of `docs/images`.
 """
 
 import asyncio
