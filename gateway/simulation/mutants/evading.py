@@ -44,4 +44,19 @@ EVADING: Final = (
         "        return record.id in self._unchecked",
         "        return False",
     ),
+    plant(
+        "own-clock-alone-holds-gates",
+        "What waits for a block is bid up by our own clock alone, though that has fallen behind what blocks show.",
+        "relayer/pump/acting.py",
+        "        return max(times)",
+        "        return times[0]",
+    ),
+    plant(
+        "one-endpoint-knows-an-allowance",
+        "What a lock needs before it is what the healthiest endpoint says, which may lag.",
+        "adapters/endpoints/ports.py",
+        "        return await self._voters.agreed(\n            lambda member: member.access.legs.prepare(terms), "
+        'f"what a lock of {terms.asset} needs before it"\n        )',
+        "        return await self._voters.first(lambda member: member.access.legs.prepare(terms))",
+    ),
 )
