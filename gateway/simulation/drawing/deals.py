@@ -33,7 +33,7 @@ transaction; in some of them that transaction waits, and one of its locks is ove
 TOGETHER: Final = 4
 HELD_UP_S: Final = (6.0, 25.0)
 """How long it waits: the gates of the others are still open then, or closed."""
-BATCH_SHARE: Final = 0.12
+BATCH_SHARE: Final = 0.052
 """Of small towns in which nothing rough comes and something is slow, those that are about such a transaction alone."""
 LATE_WORD_SHARE: Final = 0.6
 """Of these, the ones in which the preimage becomes public as the gates of the others close."""

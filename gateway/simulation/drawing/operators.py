@@ -61,7 +61,7 @@ USED_AGAIN_SHARE: Final = 0.7
 BEHIND_USES_S: Final = (50.0, 65.0)
 """How long behind the first use people come who find that the second one is known."""
 PAUSED_SHARE: Final = 0.03
-SMALL_PAUSED_SHARE: Final = 0.07
+SMALL_PAUSED_SHARE: Final = 0.038
 SIGNED_AND_DOWN_S: Final = (4.0, 8.0)
 STORE_SHARE: Final = 0.06
 
