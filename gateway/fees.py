@@ -28,9 +28,10 @@ MAX_KEPT: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Fees:
-    """The fees of one account, in base units of `asset`. `per_swap`: of a week, over the `swaps` that its transactions
-    were for; None without one. `failed`: transactions of a week that reverted, which are paid all the same. `unknown`:
-    transactions of a week whose receipt no endpoint gave. `whole`: the week is counted to its beginning."""
+    """The fees that one account paid, in base units of `asset`. `per_swap`: of a week, over the `swaps` that its
+    transactions were for; None without one. `failed`: transactions of a week that reverted, which are paid all the
+    same. `unknown`: transactions of a week whose receipt no endpoint gave. `whole`: the week is counted to its
+    beginning."""
 
     account: AccountId
     chain: ChainId

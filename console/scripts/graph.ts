@@ -54,8 +54,8 @@ const core: Core = cytoscape({
   maxZoom: 1.4,
   elements: elements(),
   style: [
-    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 13, "background-color": colour("--accent"), "text-wrap": "ellipsis", "text-max-width": "96px", width: 22, height: 22, "text-valign": narrow ? "center" : "bottom", "text-halign": narrow ? "right" : "center", "text-margin-x": narrow ? 6 : 0, "text-margin-y": narrow ? 0 : 4 } },
-    { selector: ".chain", style: { "background-color": colour("--back"), "border-color": colour("--line"), "border-width": 1, shape: "round-rectangle", padding: "26px", "text-valign": "top", "text-halign": "center", "text-margin-x": 0, "text-margin-y": -4, "font-weight": "bold" } },
+    { selector: "node", style: { label: "data(label)", color: colour("--text"), "font-size": 13, "background-color": colour("--accent"), "text-wrap": "ellipsis", "text-max-width": "130px", width: 22, height: 22, "text-valign": narrow ? "center" : "bottom", "text-halign": narrow ? "right" : "center", "text-margin-x": narrow ? 6 : 0, "text-margin-y": narrow ? 0 : 4 } },
+    { selector: ".chain", style: { "background-color": colour("--back"), "border-color": colour("--line"), "border-width": 1, shape: "round-rectangle", padding: "26px", "text-valign": "top", "text-halign": "center", "text-margin-x": 0, "text-margin-y": -4, "text-max-width": "400px", "font-weight": "bold" } },
     { selector: ".lock", style: { shape: "diamond", "background-color": colour("--soft") } },
     { selector: ".end", style: { "border-width": 3, "border-color": colour("--good") } },
     { selector: ".known", style: { "border-width": 3, "border-color": colour("--bad") } },
