@@ -6,7 +6,7 @@ head times    ──> swaps that wait for them ──> TimeAdvanced
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -177,6 +177,13 @@ def _advance_time(
 
     waiting = tables.waiting_for_time(connection, chain, head.seconds)
     return set_aside.contained_each(connection, waiting, patience, advance)
+
+
+def heads_at_cursor(connection: Connection, chains: Collection[ChainId]) -> dict[ChainId, ChainTime]:
+    """Return the newest block time of each of these chains, of the facts up to the cursor; none of one without any."""
+    cursor = journal.cursor(connection, CURSOR)
+    shown = (reading.last_time(connection, chain, FactKind.APPLIED, cursor) for chain in chains)
+    return {head.chain: head for head in shown if head is not None}
 
 
 def times_at_cursor(connection: Connection) -> dict[ChainId, ChainTimes]:

@@ -36,7 +36,7 @@ from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, places, promises, swaps
-from relayer.pump.absorb import ChainTimes, times_at_cursor
+from relayer.pump.absorb import heads_at_cursor
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.locks import ReadyLock, SharedLocks
@@ -177,12 +177,9 @@ class Acts:
         """Return the time by which gates are held, Unix seconds: our own, or the one that blocks which were read show,
         if that is later. A block's time is ahead of the true one by its chain's lead at most, so a clock of ours that
         has fallen behind keeps no gate open."""
-        times = [self._now_s()]
-        read = times_at_cursor(connection)
-        for leg in Leg:
-            head = read.get(agreement.terms(leg).chain, ChainTimes()).head
-            if head is not None:
-                times.append(head.seconds - agreement.timing(leg).lead_s)
+        leads = {agreement.terms(leg).chain: agreement.timing(leg).lead_s for leg in Leg}
+        shown = heads_at_cursor(connection, leads).values()
+        times = [self._now_s(), *(head.seconds - leads[head.chain] for head in shown)]
         return max(times)
 
     def _now_s(self) -> int:

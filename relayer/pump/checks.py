@@ -52,7 +52,7 @@ from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import places, promises, swaps
-from relayer.pump.absorb import LOOK_S, ChainTimes, times_at_cursor
+from relayer.pump.absorb import LOOK_S, heads_at_cursor
 from relayer.switchboard import Switches
 from relayer.transactions import accounts
 
@@ -210,9 +210,9 @@ class Checks:
         """Raise `RetryableError` while what was taken in of a chain is older than its observation may be, or than one
         look at the facts of another process; and what `no_alarms` raises. Whoever was away acts on nothing that it has
         not read since."""
-        known = await self._database.read(times_at_cursor)
+        known = await self._database.read(lambda c: heads_at_cursor(c, [head.chain for head in heads]))
         for leg, head in zip(Leg, heads, strict=True):
-            read = known.get(head.chain, ChainTimes()).head
+            read = known.get(head.chain)
             late_s = max(agreement.timing(leg).observation_s, LOOK_S) + agreement.timing(leg).block_time_s
             if read is not None and head.seconds - read.seconds > late_s:
                 raise RetryableError(f"the blocks of {head.chain} up to its head are not read yet")
