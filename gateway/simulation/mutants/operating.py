@@ -18,7 +18,7 @@ OPERATING: Final[tuple[Mutant, ...]] = (
         "Whoever stands by takes the lead from a process that is well, before it renews its lease.",
         LEADERSHIP,
         "self._clock.monotonic() - since_s >= TERM_S:",
-        "self._clock.monotonic() - since_s >= RENEW_S:",
+        "self._clock.monotonic() - since_s >= 2 * LOOK_S:",
     ),
     plant(
         "standby-waits-for-ever",
