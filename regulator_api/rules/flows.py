@@ -296,7 +296,7 @@ class Dispersal:
             return
         self._trim_ins(m.time_s)
         came = self._in_total
-        if came < p.floor or not p.out_pm * came <= outs.total * 1_000 <= 1_100 * came:
+        if not self._ins or came < p.floor or not p.out_pm * came <= outs.total * 1_000 <= 1_100 * came:
             return
         if not outs.is_burst(m.time_s, p.burst_pm):
             return

@@ -15,7 +15,7 @@ def eager(days: int, count: int, others: int) -> RuleSet:
     """The rules that have bounds, with parameters by which they find what they can as soon as they can."""
     velocity = {"z_tenths": 1, "min_days": days, "min_count": count, "floor": 0, "over_highest_pm": 1_000}
     gathering = {"out_pm": 0, "burst_pm": 0, "min_senders": others, "floor": 0, "below": 10**9}
-    spreading = {"out_pm": 0, "burst_pm": 0, "min_receivers": others, "floor": 1}
+    spreading = {"out_pm": 0, "burst_pm": 0, "min_receivers": others, "floor": 0}
     return RuleSet(
         [
             make_rule("velocity", "velocity", velocity, None, 0, None),
@@ -29,7 +29,7 @@ def eager(days: int, count: int, others: int) -> RuleSet:
 def moves(draw: st.DrawFn) -> list[Seen]:
     drawn = draw(
         st.lists(
-            st.tuples(st.integers(0, 3), st.sampled_from([IN, OUT]), st.integers(0, 5), st.integers(0, 3)),
+            st.tuples(st.integers(0, 3), st.sampled_from([IN, OUT]), st.integers(0, 5), st.integers(-1, 3)),
             min_size=1,
             max_size=FEW_MOVES,
         )
@@ -37,7 +37,7 @@ def moves(draw: st.DrawFn) -> list[Seen]:
     time_s, made = DAY_S, []
     for index, (days, direction, other, value) in enumerate(drawn):
         time_s += days * DAY_S + 1
-        made.append(moved(time_s, index, direction, f"eip155:1:0x1{other}", 10**value))
+        made.append(moved(time_s, index, direction, f"eip155:1:0x1{other}", 0 if value < 0 else 10**value))
     return made
 
 
