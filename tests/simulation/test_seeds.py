@@ -199,8 +199,9 @@ def test_a_seed_s_story_is_the_same_in_every_process() -> None:
 def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     plans = [draw(seed) for seed in range(PLANS)]
     parties = [party for one in plans for party in one.parties]
+    in_small_towns = [party for seed in range(PLANS) for party in draw(SMALL_TOWNS + seed).parties]
     assert {one.style for each in plans for one in each.deals} == set(Style)
-    assert {party.lie for party in parties} == {*Lie, None}
+    assert {party.lie for party in (*parties, *in_small_towns)} == {*Lie, None}
     assert set().union(*(each.rough for each in plans)) == set(Rough)
     for trouble in ("tower", "reorgs", "spikes", "fees", "expiries", "batches"):
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
