@@ -60,6 +60,7 @@ async def swap(
 async def town(tmp_path: Path) -> AsyncIterator[DevnetInfo]:
     """A devnet with one completed swap."""
     directory = tmp_path / "devnet"
-    async with Devnet(DevnetSettings(directory)) as devnet:
+    # By production's allowances: the gates of a devnet close on a slow machine.
+    async with Devnet(DevnetSettings(directory, policy="production")) as devnet:
         await swap(directory)
         yield devnet.info
