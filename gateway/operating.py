@@ -28,7 +28,7 @@ from gateway.config import RelayerConfig
 from gateway.daemons.parts import database_exists, existing_database, opened_database
 from gateway.fees import FeeBook
 from relayer.inventory import Promise
-from relayer.provider.desk import Exposure, exposures
+from relayer.provider.exposures import Exposure, exposures
 from relayer.pump import promises
 from relayer.switches import EVERYTHING, Cause
 

@@ -6,6 +6,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -44,9 +45,12 @@ from relayer.api.bodies import (
     TermsBody,
     TimingBody,
 )
-from relayer.provider.desk import Exposure, LegView, SwapView
+from relayer.provider.desk import LegView, SwapView
 from relayer.provider.quoting import Pair, Quote, Rate
 from relayer.switches import Switch
+
+if TYPE_CHECKING:
+    from relayer.provider.exposures import Exposure
 
 _HEX = re.compile(r"0x([0-9a-f]{2})*")
 
@@ -145,7 +149,7 @@ def pair_body(pair: Pair, initiator: Asset, participant: Asset, paused: Switch |
     )
 
 
-def exposure_body(exposure: Exposure, asset: Asset) -> ExposureBody:
+def exposure_body(exposure: "Exposure", asset: Asset) -> ExposureBody:
     standing, limit = exposure.standing, exposure.limit
     return ExposureBody(
         chain=chain_of(asset.id),

@@ -4,18 +4,18 @@
 says more) with what to do; `RetryableError` if a chain or the database does not answer.
 """
 
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from core.model.facts import HeadUpdate
-from core.model.types import AccountId, AssetId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, Seconds, SwapId
+from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
 from htlc.model import Leg, LegStatus, Phase, Role, Sighting
-from relayer import inventory
-from relayer.inventory import Promise, Standing
-from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.provider.quoting import Pair, Quote, QuoteRequest
 from relayer.switches import Switch
+
+if TYPE_CHECKING:  # clients know the desk, and nothing of a relayer's transactions
+    from relayer.provider.exposures import Exposure
 
 MAX_PAGE: Final = 200
 
@@ -102,28 +102,6 @@ class OpenSwap:
     proof: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """One asset: what firm promises of it stand at, and the policy's limits, None without any, with the length of a
-    window of timelocks."""
-
-    asset: AssetId
-    standing: Standing
-    limit: ExposureLimit | None
-    window_s: Seconds
-
-
-def exposures(
-    promised: Iterable[Promise], policy: RelayerPolicy, now_ns: int, offered: Collection[AssetId] = ()
-) -> list[Exposure]:
-    """Return every asset that is promised, limited, or `offered`, in order."""
-    standing = inventory.standing(inventory.firm(promised, now_ns), policy.window_s)
-    return [
-        Exposure(asset, standing.get(asset, Standing()), policy.exposure.get(asset), policy.window_s)
-        for asset in sorted({*standing, *policy.exposure, *offered})
-    ]
-
-
 class Desk(Protocol):
     """The desk as the API needs it."""
 
@@ -140,7 +118,7 @@ class Desk(Protocol):
     def paused(self, pair: Pair) -> Switch | None:
         """Return what keeps the pair from being offered now, None if nothing does."""
 
-    async def exposure(self) -> Sequence[Exposure]:
+    async def exposure(self) -> "Sequence[Exposure]":
         """Return what is promised in open swaps of each asset that is paid out or has a limit, next to the limits."""
 
     async def quote(self, request: QuoteRequest) -> Quote:

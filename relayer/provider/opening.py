@@ -39,7 +39,8 @@ from relayer.heads import HeadBoard
 from relayer.inventory import Promise
 from relayer.notices import reports
 from relayer.policy import RelayerPolicy
-from relayer.provider.desk import MAX_PAGE, Exposure, OpenSwap, SwapFilter, SwapView, exposures
+from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
+from relayer.provider.exposures import Exposure, exposures
 from relayer.provider.holds import Holds, ProvingChain
 from relayer.provider.judging import Judge, Means
 from relayer.provider.prices import PriceBoard

@@ -21,8 +21,10 @@ STATES_PER_ROLE = 6_000
 RARE = {
     (Phase.BOTH_LOCKED, "time-advanced", Phase.ABANDONED),
     (Phase.CLAIMING, "claim-reverted", Phase.REFUNDED),
+    (Phase.CLAIMING, "lock-reverted", Phase.LOST),
     (Phase.CLAIMING, "lock-reverted", Phase.REFUNDED),
     (Phase.CLAIMING, "refund-final", Phase.COMPLETED),
+    (Phase.REFUNDING, "lock-reverted", Phase.REFUNDED),
     (Phase.REFUNDING, "time-advanced", Phase.ABANDONED),
     (Phase.REFUNDING, "time-advanced", Phase.REFUNDED),
     (Phase.VERIFYING, "effect-reverted", Phase.ABANDONED),

@@ -219,7 +219,9 @@ def test_every_chain_has_fees_or_expiries(first: int) -> None:
 def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
     plans = [draw(SMALL_TOWNS + seed) for seed in range(PLANS)]
     few = set(range(MIN_FEW, MAX_FEW + 1))  # and in some towns those who come when something is wrong
-    assert {len(each.deals) for each in plans} == few | {count + LATECOMERS for count in few}
+    usual = few | {count + LATECOMERS for count in few}
+    lengths = {len(each.deals) for each in plans}
+    assert usual <= lengths <= usual | {count + 1 for count in usual}, "one more comes as a price jumps"
     assert {one.style for each in plans for one in each.deals} == set(Style)
     assert set().union(*(each.rough for each in plans)) == set(Rough)
     for each in plans:

@@ -206,6 +206,7 @@ async def test_a_transaction_of_one_who_is_paused_ends(
     async def pause_inside() -> None:
         engine: Any = await one._examined()  # type: ignore[attr-defined]
         async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="READ COMMITTED")  # in a transaction
             await connection.run_sync(leadership.bound_idle)
             await connection.run_sync(lambda c: leases.fence(c, name, lease.epoch))
             paused.set()

@@ -24,7 +24,7 @@ from relayer.api.answers import EXPOSURE_AGE_S
 from relayer.api.bodies import PauseBody, QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
 from relayer.policy import ExposureLimit
-from relayer.provider.desk import exposures
+from relayer.provider.exposures import exposures
 from relayer.provider.quoting import sign_quote, verify_quote
 from relayer.pump import promises
 from relayer.switches import Cause, Switch, pair_scope
@@ -348,7 +348,7 @@ def test_two_other_parties_have_their_swap_watched() -> None:
 def test_the_api_speaks_as_its_openapi_document_says() -> None:
     async def story(world: ApiWorld) -> None:
         swap = await world.api.open_swap(opening(world, await quoted(world)))
-        assert await assert_speaks_its_openapi(world.address, examples=10, known={"id": swap.id}) == 23
+        assert await assert_speaks_its_openapi(world.address, examples=10, known={"id": swap.id}) == 24
 
     served(story)
 
