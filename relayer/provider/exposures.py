@@ -1,4 +1,4 @@
-"""What each asset's promises stand at, next to the policy's limits."""
+"""The standing of each asset's promises, next to the policy's limits."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
