@@ -15,7 +15,7 @@ that a lock that is mined in between counts twice rather than never.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,6 +81,15 @@ class Promise:
     def locks(self) -> AssetId | None:
         """The asset that it has yet to lock, None once its lock was seen."""
         return None if self.funded else self.asset
+
+    def exposes_to(self, accounts: Set[AccountId]) -> bool:
+        """Return true if it exposes us to one of these: whoever is paid could be named by anybody, until the account
+        that gives has locked."""
+        return bool(self.counterparties & accounts) and (self.locked or self.account in accounts)
+
+    def window(self, window_s: Seconds) -> int:
+        """Return the number of the window that its timelock falls into."""
+        return self.timelock_s // window_s
 
     def comes_before(self, other: "Promise") -> bool:
         """Return true if `other` may use only what this one leaves."""
@@ -282,16 +291,15 @@ def check_free(
 def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds) -> tuple[int, int, int]:
     """Return what is promised of the new swap's asset: in all, to its counterparties, and in its window."""
     of_asset = [promise for promise in open_promises if promise.asset == new.asset]
-    window = new.timelock_s // window_s
     return (
         sum(promise.amount for promise in of_asset),
         sum(
             promise.amount
             for promise in of_asset
-            if promise.counterparties & new.counterparties
-            and (promise.locked or promise.account in new.counterparties or promise.caller == new.caller)
+            if promise.exposes_to(new.counterparties)
+            or (promise.caller == new.caller and promise.counterparties & new.counterparties)
         ),
-        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
+        sum(promise.amount for promise in of_asset if promise.window(window_s) == new.window(window_s)),
     )
 
 
@@ -300,7 +308,7 @@ class Standing:
     """The promises of one asset at this moment: in all, and by counterparty and window, the largest first.
 
     `locked` is the part that our locks hold on chain, `swaps` the number of open swaps. A window is named by its first
-    second. What counts to whom is as `exposure` has it, whoever calls.
+    second. Counterparties are those to whom promises expose us, whoever calls.
     """
 
     total: int = 0
@@ -321,9 +329,9 @@ def standing(promises: Iterable[Promise], window_s: Seconds) -> dict[AssetId, St
         accounts: Counter[AccountId] = Counter()
         windows: Counter[int] = Counter()
         for one in ours:
-            windows[one.timelock_s // window_s * window_s] += one.amount
+            windows[one.window(window_s) * window_s] += one.amount
             for account in one.counterparties:
-                if one.locked or one.account == account:
+                if one.exposes_to({account}):
                     accounts[account] += one.amount
         found[asset] = Standing(
             total=sum(one.amount for one in ours),
