@@ -35,7 +35,7 @@ MAX_STRANGERS: Final = 64
 """Accounts that nobody knew before, of which one look finds out if they attest for an operator."""
 MAX_STRANGERS_OF_BLOCKS: Final = 16_384
 """Accounts of nobody in the blocks of one question, with which we go on at the next look. A proposer that puts more
-into its blocks hides what else is in them."""
+into its blocks hides the votes of accounts that nobody knew before, and no others."""
 
 log = get_logger("relayer.bridging.accuser")
 
@@ -92,13 +92,14 @@ class Accuser:
         """Return the accounts for which an operator answers, None if this look may ask about no more of them. Anybody
         may sign attestations; those of others do not count."""
         operators: set[AccountId] = set()
+        left_out = 0
         for account in dict.fromkeys(one.account for one in found):
             if account in self._strangers:
                 continue
             if account not in self._known:
                 if len(self._strangers) >= MAX_STRANGERS_OF_BLOCKS:
-                    log.warning("too many accounts attest for nobody: the others of these blocks are left out")
-                    break
+                    left_out += 1
+                    continue
                 if self._asked >= MAX_STRANGERS:
                     return None
                 self._asked += 1
@@ -109,6 +110,8 @@ class Accuser:
                     self._known.clear()
                 self._known.add(account)
             operators.add(account)
+        if left_out:
+            log.warning("too many accounts attest for nobody: others that nobody knew are left out", accounts=left_out)
         return operators
 
     async def _note(self, one: SignedAttestation) -> None:

@@ -26,7 +26,7 @@ from gateway.members import chain_at
 from local_chains.consortium.engine.home import load_operator_key
 from local_chains.consortium.ledger.bridge import MAX_OPEN_HEIGHTS
 from local_chains.consortium.node import ConsortiumNode, Pace
-from relayer.bridging import attestations_seen
+from relayer.bridging import accuser, attestations_seen
 from relayer.bridging.accuser import MAX_STRANGERS, Accuser
 from relayer.bridging.attestations_seen import MAX_KEPT, note_attestation, seen_attestations
 from relayer.heads import HeadBoard
@@ -143,17 +143,18 @@ async def test_double_attestation_is_found_after_a_pause(node: ConsortiumNode, t
                 return bool(await misbehaved(chain))
 
             await eventually(reported)
+            assert await misbehaved(chain) == [("double-attestation", "validator-2")]
 
 
 class Listed:
     """An `AttestationSource` of blocks that a byzantine proposer filled: by accounts of nobody, but for two."""
 
     def __init__(self, found: Sequence[SignedAttestation]) -> None:
-        self._found = found
+        self.found = found
         self.asked: list[AccountId] = []
 
     async def attestations(self, first: Height, last: Height) -> Sequence[SignedAttestation]:
-        return self._found
+        return self.found
 
     async def attests_for_operator(self, account: AccountId) -> bool:
         self.asked.append(account)
@@ -186,6 +187,29 @@ async def test_attestations_of_strangers_are_not_kept_and_hide_nobody(node: Cons
             looks.append(len(source.asked))
         assert looks == [MAX_STRANGERS, MAX_STRANGERS, 2]
         assert await accounts() == [f"{CHAIN}:late operator", f"{CHAIN}:operator"]
+
+
+async def test_known_operators_stand_behind_any_number_of_strangers(
+    node: ConsortiumNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accuser, "MAX_STRANGERS_OF_BLOCKS", 3)
+    async with (
+        chain_at(node.rpc_url) as chain,
+        accusing(chain, operator(chain, tmp_path / "home", 0)) as (one, database),
+    ):
+        strangers = [seen(7, account=f"{number:x}") for number in range(6)]
+        source = Listed([seen(6, account="operator")])
+        one = Accuser(database, source, chain.access.heads, one.pipeline, SystemClock())
+        await one.look()
+        source.found = [*strangers, seen(7, account="operator")]
+        heights = sa.select(seen_attestations.c.height).order_by(seen_attestations.c.height)
+
+        async def noted() -> bool:  # once there are newer blocks
+            await one.look()
+            return await database.read(lambda connection: connection.execute(heights).scalars().all()) == [6, 7]
+
+        await eventually(noted)
+        assert len(source.asked) == 1 + 3, "the operator once, and as many strangers as are kept"
 
 
 # --- what is kept ------------------------------------------------------------------------------------------------
