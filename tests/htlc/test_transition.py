@@ -281,7 +281,9 @@ def test_refund_taken_by_a_reorg_is_repeated_once_it_failed(provider: SwapState)
         events.EffectDropped(kind_of(refund), refund.sequence),
         time(SECOND, 25),
     )
-    only(effects, RefundLeg)
+    again = only(effects, RefundLeg)
+    assert again.leg is SECOND
+    assert again.sequence > refund.sequence
 
 
 def test_a_preimage_that_comes_late_is_claimed_beside_the_refund(provider: SwapState) -> None:
