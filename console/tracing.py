@@ -9,6 +9,8 @@ from console.frame import Frame, Page, Visit, redirect
 from console.rendering import plain
 
 PAGES: Final[tuple[Page, ...]] = (Page("trace", "Trace", "trace", "Movements"),)
+ENDS_SHOWN: Final = 50
+"""Ends that each table has at first: the largest ones."""
 
 
 class TracingPages:
@@ -35,7 +37,8 @@ class TracingPages:
     async def _show(self, visit: Visit) -> web.Response:
         trace = await visit.get(f"/v1/traces/{segment(visit.request.match_info['id'])}")
         unit = unit_of(trace)
-        return visit.page("trace.html", "Trace", trace=trace, graph=graph_of(trace, unit), unit=unit)
+        shown = None if visit.asked("ends").get("ends") == "all" else ENDS_SHOWN
+        return visit.page("trace.html", "Trace", trace=trace, graph=graph_of(trace, unit), unit=unit, shown=shown)
 
 
 def question_of(form: dict[str, str]) -> dict[str, Any]:
@@ -64,36 +67,38 @@ def unit_of(trace: dict[str, Any]) -> dict[str, Any]:
 
 
 def graph_of(trace: dict[str, Any], unit: dict[str, Any]) -> dict[str, Any]:
-    """The trace as its picture needs it: holdings are nodes in their chains, movements are edges, by method."""
+    """The trace as its picture needs it: holdings are nodes in their chains; a movement is an edge, which each method
+    has by its place among the movements, with what it traces of it."""
     nodes: dict[str, dict[str, Any]] = {}
+    movements: dict[str, int] = {}
+    facts: list[dict[str, Any]] = []
     methods: dict[str, Any] = {}
+
+    def known(ledger: dict[str, Any] | None) -> int | None:
+        if ledger is None:
+            return None
+        return int(nodes.setdefault(_node_id(ledger), {"number": len(nodes), **_node(ledger)})["number"])
+
     for one in trace["methods"]:
-        ends = {_node_id(end["ledger"]): end for end in one["ends"]}
+        edges = []
         for flow in one["flows"]:
-            for side in ("sent", "received"):
-                if flow[side] is not None:
-                    nodes.setdefault(_node_id(flow[side]), _node(flow[side]))
-        for name, end in ends.items():
-            nodes.setdefault(name, _node(end["ledger"]))
-        methods[one["method"]] = {
-            "edges": [
-                {
-                    "from": None if flow["sent"] is None else _node_id(flow["sent"]),
-                    "to": None if flow["received"] is None else _node_id(flow["received"]),
-                    "time": flow["time_s"],
-                    "taint": flow["taint"],
-                    "amount": flow["amount"],
-                    "moved": plain(flow["amount"]["base_units"], flow["amount"]),
-                    "traced": plain(flow["taint"], unit),
-                    "swap": flow["swap"],
-                    "tx": flow["tx_hash"],
-                    "chain": flow["chain"],
-                }
-                for flow in one["flows"]
-            ],
-            "ends": {name: {"taint": end["taint"], "stop": end["stop"]} for name, end in ends.items()},
-        }
-    return {"nodes": list(nodes.values()), "methods": methods, "way": trace["way"]}
+            fact = {
+                "from": known(flow["sent"]),
+                "to": known(flow["received"]),
+                "time": flow["time_s"],
+                "amount": flow["amount"],
+                "moved": plain(flow["amount"]["base_units"], flow["amount"]),
+                "swap": flow["swap"],
+                "tx": flow["tx_hash"],
+                "chain": flow["chain"],
+            }
+            place = movements.setdefault(repr(fact), len(facts))
+            if place == len(facts):
+                facts.append(fact)
+            edges.append([place, flow["taint"], plain(flow["taint"], unit)])
+        ends = [known(end["ledger"]) for end in one["ends"]]
+        methods[one["method"]] = {"edges": edges, "ends": ends}
+    return {"nodes": list(nodes.values()), "movements": facts, "methods": methods}
 
 
 def _node_id(ledger: dict[str, Any]) -> str:
@@ -102,7 +107,6 @@ def _node_id(ledger: dict[str, Any]) -> str:
 
 def _node(ledger: dict[str, Any]) -> dict[str, Any]:
     return {
-        "id": _node_id(ledger),
         "account": ledger["account"],
         "asset": ledger["asset"],
         "lock": ledger["lock"],
