@@ -127,6 +127,29 @@ async def test_a_liar_is_refused_and_a_dead_relayer_refunded(browser: Browser, p
         os.kill(relayer.pid, signal.SIGCONT)
 
 
+async def test_a_pair_without_a_rate_is_not_offered(browser: Browser, place: Place) -> None:
+    visitor = await place.visited(await place.profile(browser))
+    page = visitor.page
+    await page.route("**/v1/pairs", changed(worthless))
+    await enters(page)
+    await connects(page)
+    for give, get in (("CNYD", "USDX"), ("USDX", "CNYD")):
+        await page.select_option("#give", label=give)
+        assert await page.locator("#give option").all_inner_texts() == ["USDX", "CNYD"]
+        assert await page.locator("#get option").all_inner_texts() == [get]
+    await page.fill("#get-amount", "25")
+    assert float(await page.input_value("#give-amount")) > 0
+    assert visitor.noticed == []
+
+
+def worthless(pairs: list[dict[str, Any]]) -> None:
+    """ETH is given for nothing, and got for nothing."""
+    for pair in pairs:
+        for side, part in (("initiator", "numerator"), ("participant", "denominator")):
+            if pair[side]["id"].endswith("/slip44:60"):
+                pair["rate"][part] = "0"
+
+
 async def locks(page: Page) -> None:
     """Swap until the page locks: on a slow machine the seconds that a devnet leaves for it may be over before."""
     for count in range(1 + LIES, 1 + LIES + TRIES):

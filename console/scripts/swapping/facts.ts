@@ -73,6 +73,8 @@ function pairOf(facts: Facts, one: unknown): Pair[] {
   const [give, get] = [assetOf(facts, String(initiator?.id)), assetOf(facts, String(participant?.id))];
   const numbers = [rate?.numerator, rate?.denominator, limits?.minimum, limits?.maximum];
   if (give === undefined || get === undefined || !numbers.every((number) => typeof number === "string" && AMOUNT.test(number))) return [];
-  const [numerator = 0n, denominator = 1n, minimum = 0n, maximum = 0n] = numbers.map((number) => BigInt(number as string));
+  const [numerator = 0n, denominator = 0n, minimum = 0n, maximum = 0n] = numbers.map((number) => BigInt(number as string));
+  // At a rate of nothing, or of everything, no amount follows from the other.
+  if (numerator === 0n || denominator === 0n) return [];
   return [{ give, get, numerator, denominator, minimum, maximum, paused: pause == null ? undefined : String(pause.reason).slice(0, 300) }];
 }
