@@ -152,13 +152,7 @@ def _headers(info: DevnetInfo, role: str) -> dict[str, str]:
 async def _asked(
     http: aiohttp.ClientSession, info: DevnetInfo, role: str, path: str, body: Mapping[str, Any]
 ) -> dict[str, Any]:
-    return await _posted(http, f"{info.regulator}{path}", body, _headers(info, role))
-
-
-async def _posted(
-    http: aiohttp.ClientSession, url: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
-) -> dict[str, Any]:
-    async with http.post(url, json=body, headers=headers) as answer:
+    async with http.post(f"{info.regulator}{path}", json=body, headers=_headers(info, role)) as answer:
         found: dict[str, Any] = await answer.json()
     assert answer.status in (200, 201), found
     return found
