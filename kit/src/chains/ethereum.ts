@@ -7,13 +7,13 @@
 import { encodeFunctionData } from "viem";
 import type { Account, Chain, Transport, WalletClient } from "viem";
 import { keccak256 as keccak, fromHex as unhex, toHex, utf8 } from "../evidence/bytes.js";
-import { evmAddress, laneSlot, parseLane, readLane } from "../evidence/lanes.js";
+import { evmAddress, laneSlot, packedWord, parseLane, readLane } from "../evidence/lanes.js";
 import { CausewayError, rejected, unavailable } from "../errors.js";
 import type { QuoteBody } from "../swap/quote.js";
 import { type Terms, hex } from "../swap/terms.js";
 import type { ChainTiming } from "../swap/timelocks.js";
 import { Endpoints, type Fetch, RefusedCall } from "./endpoints.js";
-import { LogReader, type RawLog } from "./logs.js";
+import { LogReader, type RawLog, quantity } from "./logs.js";
 import { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH, TOKEN_ABI } from "./pinned.js";
 import type { Allowance, At, Head, LockFact, Sent, SwapChain } from "./port.js";
 
@@ -32,11 +32,11 @@ export interface EthereumSettings {
 }
 
 // Limits, not estimates: a claim that carries an unrevealed preimage may not be shown to a node to be estimated.
-const LOCK_GAS = 80_000n;
-const LOCK_TOKEN_GAS = 250_000n;
-const SETTLE_GAS = 150_000n;
-const SETTLE_TOKEN_GAS = 250_000n;
-const APPROVE_GAS = 120_000n;
+export const LOCK_GAS = 80_000n;
+export const LOCK_TOKEN_GAS = 250_000n;
+export const SETTLE_GAS = 150_000n;
+export const SETTLE_TOKEN_GAS = 250_000n;
+export const APPROVE_GAS = 120_000n;
 /** Of a claim's gas what its payment does not have; a receiver that needs more than the rest counts as one that refuses. */
 const CLAIM_OVERHEAD_GAS = 30_000n;
 /** More wei than there is, and less than any node's overrides take. */
@@ -176,21 +176,19 @@ export class EthereumChain implements SwapChain {
       return await this.goesThrough(url, { ...call, value: quantity(amount) }, { [this.holder]: { balance: quantity(amount > RICH ? amount : RICH) } });
     } catch {
       // This node overrides no balances: what the contract holds has to do.
-      const held = numberOf(await this.endpoints.call(url, "eth_getBalance", [this.holder, "latest"]));
+      const held = await this.held(url, undefined, this.holder);
       return this.goesThrough(url, { ...call, value: quantity(held < amount ? held : amount) });
     }
   }
 
   private async paysToken(url: string, token: `0x${string}`, to: `0x${string}`, terms: Terms): Promise<boolean> {
-    const held = async (owner: `0x${string}`): Promise<bigint> =>
-      numberOf(await this.endpoints.call(url, "eth_call", [{ to: token, data: encodeFunctionData({ abi: TOKEN_ABI, functionName: "balanceOf", args: [owner] }) }, "latest"]));
     const pays = (from: string, amount: bigint): Promise<boolean> =>
       this.goesThrough(url, { from, to: token, gas: quantity(SETTLE_TOKEN_GAS - CLAIM_OVERHEAD_GAS), data: `${TRANSFER}${to.slice(2).padStart(64, "0")}${amount.toString(16).padStart(64, "0")}` });
-    const inContract = await held(this.holder);
+    const inContract = await this.held(url, token, this.holder);
     if (!(await pays(this.holder, inContract < terms.amount ? inContract : terms.amount))) return false;
     const sender = `0x${toHex(evmAddress(terms.sender))}` as const;
     // Who has not got the amount cannot lock it now either; the lock itself will show.
-    return inContract >= terms.amount || (await held(sender)) < terms.amount || pays(sender, terms.amount);
+    return inContract >= terms.amount || (await this.held(url, token, sender)) < terms.amount || pays(sender, terms.amount);
   }
 
   /** False if the chain refuses the call, or a token answers it as the contract takes for a refusal (Tokens.sol, `agreed`). */
@@ -206,7 +204,7 @@ export class EthereumChain implements SwapChain {
 
   async checkPurse(terms: Terms): Promise<void> {
     const gas = tokenOf(terms.asset) === undefined ? SETTLE_GAS : SETTLE_TOKEN_GAS;
-    const price = await this.endpoints.reached(async (url) => Number(numberOf(await this.endpoints.call(url, "eth_gasPrice", []))));
+    const price = await this.endpoints.reached(async (url) => Number(await this.asNumber(url, "eth_gasPrice", [])));
     const [needed, held] = [FEES_GROW * gas * BigInt(price), await this.balance(`${this.id}/slip44:60`)];
     if (held < needed) throw unavailable(`${this.account} has ${held} wei, a claim or refund may cost ${needed} wei: send it some`, "unaffordable");
   }
@@ -217,9 +215,8 @@ export class EthereumChain implements SwapChain {
     if (token === undefined) return undefined;
     const owner = this.settings.wallet.account.address;
     const data = encodeFunctionData({ abi: TOKEN_ABI, functionName: "allowance", args: [owner, this.holder] });
-    const answer = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_call", [{ to: token, data }, "latest"]));
-    if (typeof answer !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(answer)) throw unavailable(`${token} shows no allowance`);
-    const [allowed, needed] = [BigInt(answer), terms.amount + besides];
+    const allowed = await this.endpoints.agreed((url) => this.asNumber(url, "eth_call", [{ to: token, data }, "latest"]));
+    const needed = terms.amount + besides;
     if (allowed >= needed) return undefined;
     const approve = (units: bigint): `0x${string}` => encodeFunctionData({ abi: TOKEN_ABI, functionName: "approve", args: [this.holder, units] });
     // Some tokens refuse to change an allowance that is not zero: there it goes to zero first, and we are asked again.
@@ -244,12 +241,20 @@ export class EthereumChain implements SwapChain {
   async balance(asset: string): Promise<bigint> {
     const [token, owner] = [tokenOf(asset), this.settings.wallet.account.address];
     const { height } = await this.block("latest");
-    const data = encodeFunctionData({ abi: TOKEN_ABI, functionName: "balanceOf", args: [owner] });
-    const found = await this.endpoints.agreed((url) =>
-      token === undefined ? this.endpoints.call(url, "eth_getBalance", [owner, quantity(height)]) : this.endpoints.call(url, "eth_call", [{ to: token, data }, quantity(height)]),
-    );
-    if (typeof found !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(found)) throw unavailable(`${this.id} shows no balance`);
-    return BigInt(found);
+    return this.endpoints.agreed((url) => this.held(url, token, owner, quantity(height)));
+  }
+
+  /** What an account has of a token, or of ether, as one node shows it. */
+  private held(url: string, token: `0x${string}` | undefined, owner: `0x${string}`, at = "latest"): Promise<bigint> {
+    if (token === undefined) return this.asNumber(url, "eth_getBalance", [owner, at]);
+    return this.asNumber(url, "eth_call", [{ to: token, data: encodeFunctionData({ abi: TOKEN_ABI, functionName: "balanceOf", args: [owner] }) }, at]);
+  }
+
+  /** A number as a node writes it, in one word. */
+  private async asNumber(url: string, method: string, params: unknown): Promise<bigint> {
+    const answer = await this.endpoints.call(url, method, params);
+    if (typeof answer !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(answer)) throw unavailable(`${method} is not answered with a number`);
+    return BigInt(answer);
   }
 
   lock(terms: Terms, place: string): Promise<Sent> {
@@ -346,13 +351,6 @@ const OPENING = {
   ],
 } as const;
 
-/** A number as nodes write it, in one word. */
-function numberOf(answer: unknown): bigint {
-  if (typeof answer !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(answer)) throw unavailable("a node's answer is not a number");
-  return BigInt(answer);
-}
-
-const quantity = (value: number | bigint): string => `0x${value.toString(16)}`;
 const bytesOf = (text: string): Uint8Array => unhex(text.slice(2).toLowerCase());
 const evidenceTerms = (terms: Terms) => ({ ...terms, hashlock: toHex(terms.hashlock), timelock: BigInt(terms.timelock) });
 
@@ -362,17 +360,12 @@ function tokenOf(asset: string): `0x${string}` | undefined {
   return found as `0x${string}` | undefined;
 }
 
-/** receiver 160 ‖ timelock 40 ‖ flags 8 ‖ generation 16 ‖ lane 32 bits. */
-function packedTerms(terms: Terms, place: string): bigint {
-  const lane = parseLane(place);
-  return (BigInt(`0x${toHex(evmAddress(terms.receiver))}`) << 96n) | (BigInt(terms.timelock) << 56n) | (lane.generation << 32n) | lane.number;
-}
+const packedTerms = (terms: Terms, place: string): bigint => packedWord(evmAddress(terms.receiver), BigInt(terms.timelock), parseLane(place));
 
-/** sender 160 ‖ timelock 40 ‖ flags 8 ‖ generation 16 ‖ lane 32 bits, in hex. */
+/** The lock's id in the contract's events, in hex. */
 function lockIdWord(terms: Terms, place: string): string {
   const lane = parseLane(place);
-  const word = (BigInt(`0x${toHex(lane.sender)}`) << 96n) | (BigInt(terms.timelock) << 56n) | (lane.generation << 32n) | lane.number;
-  return word.toString(16).padStart(64, "0");
+  return packedWord(lane.sender, BigInt(terms.timelock), lane).toString(16).padStart(64, "0");
 }
 
 /** Where a lock event says that its lock is, and whose. */

@@ -114,4 +114,5 @@ export class LogReader<T> {
   }
 }
 
-const quantity = (value: number): string => `0x${value.toString(16)}`;
+/** A number as JSON-RPC writes it. */
+export const quantity = (value: number | bigint): string => `0x${value.toString(16)}`;

@@ -52,9 +52,11 @@ export function readLane(word: bigint, terms: Terms, lane: Lane): { status: Lock
   return { status: ahead <= MAX_GENERATION / 2n ? "superseded" : "absent", termsMatch: false };
 }
 
+/** How the contract packs them into one word: address 160 ‖ timelock 40 ‖ flags 8 ‖ generation 16 ‖ lane 32 bits. */
+export const packedWord = (address: Bytes, timelock: bigint, lane: Lane): bigint => (toBigInt(address) << 96n) | (timelock << 56n) | (lane.generation << 32n) | lane.number;
+
 function settledWord(terms: Terms, lane: Lane): bigint {
-  const packed = (toBigInt(evmAddress(terms.receiver)) << 96n) | (terms.timelock << 56n) | (lane.generation << 32n) | lane.number;
-  const words = [BigInt(`0x${terms.hashlock}`), packed, toBigInt(evmAddress(terms.sender)), terms.amount, assetWord(terms.asset)];
+  const words = [BigInt(`0x${terms.hashlock}`), packedWord(evmAddress(terms.receiver), terms.timelock, lane), toBigInt(evmAddress(terms.sender)), terms.amount, assetWord(terms.asset)];
   const digest = keccak256(concat(...words.map((word) => fromBigInt(word, 32))));
   return (toBigInt(digest) & COMMITMENT) | (lane.generation << 16n);
 }
