@@ -2,7 +2,7 @@
 import type { SwapView } from "../../../kit/src/swap/client.js";
 import type { TermsBody } from "../../../kit/src/swap/terms.js";
 import { button, identifier, make, say, show } from "./dom.js";
-import { type Facts, assetOf, chainOf } from "./facts.js";
+import { type Facts, assetOf, chainOf, isToken } from "./facts.js";
 import type { Going, Heads, LegSeen, Runner } from "./runner.js";
 import { amount, clock, span, trouble } from "./words.js";
 
@@ -132,7 +132,7 @@ export class Card {
   private next(view: SwapView, give: string): string {
     const contract = chainOf(this.facts, view.quote.initiator_asset)?.contract?.split(":").at(-1);
     const token = assetOf(this.facts, view.quote.initiator_asset);
-    if (!view.quote.initiator_asset.includes("/erc20:") || token === undefined || contract === undefined) return `Your ${give} are locked next.`;
+    if (!isToken(view.quote.initiator_asset) || token === undefined || contract === undefined) return `Your ${give} are locked next.`;
     const units = BigInt(view.allowance?.units ?? view.quote.initiator_amount);
     const what = units === 0n ? `takes back an older allowance, as ${token.symbol} wants it` : `lets the contract ${contract} take exactly ${amount(units, token)}, no more`;
     return `Your wallet first ${what}; then your ${give} are locked.`;

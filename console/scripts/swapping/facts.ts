@@ -56,6 +56,7 @@ export async function readFacts(): Promise<Facts> {
 
 export const relayerUrl = (facts: Facts): string => (facts.relayer === "" ? location.origin : facts.relayer);
 export const chainOf = (facts: Facts, id: string): PageChain | undefined => facts.chains.find((one) => id.startsWith(`${one.id}/`) || id === one.id);
+export const isToken = (id: string): boolean => id.includes("/erc20:");
 export const assetOf = (facts: Facts, id: string): Asset | undefined => facts.chains.flatMap((one) => one.assets).find((one) => one.id === id);
 
 /** What is offered between assets that the page knows. Only numbers are taken from the relayer here, and a quote is checked anyway. */

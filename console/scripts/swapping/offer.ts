@@ -1,12 +1,11 @@
 /** A checked price, before anybody agrees to it: what is paid and got, what it costs, how long it takes, what can go wrong. */
-import { requestJson } from "../../../kit/src/chains/endpoints.js";
+import { rpc } from "../../../kit/src/chains/endpoints.js";
+import { APPROVE_GAS, LOCK_GAS, LOCK_TOKEN_GAS, SETTLE_GAS, SETTLE_TOKEN_GAS } from "../../../kit/src/chains/ethereum.js";
 import type { QuoteBody } from "../../../kit/src/swap/quote.js";
 import { make, rows, say } from "./dom.js";
-import { type Facts, type Pair, assetOf, chainOf } from "./facts.js";
+import { type Facts, type Pair, assetOf, chainOf, isToken } from "./facts.js";
 import { amount, ratio, span } from "./words.js";
 
-/** Limits of gas of a lock and of a claim, as the kit sets them. */
-const [LOCK_GAS, LOCK_TOKEN_GAS, APPROVE_GAS, SETTLE_GAS] = [80_000n, 250_000n, 120_000n, 150_000n] as const;
 const COIN = { id: "", symbol: "ETH", decimals: 18 };
 
 export interface Shown {
@@ -62,7 +61,7 @@ export function offered(facts: Facts, quote: QuoteBody, pair: Pair | undefined, 
 
 function asks(quote: QuoteBody, paid: string, contract: string | null): string {
   const free = "to sign that the account is yours, which costs nothing";
-  if (!quote.initiator_asset.includes("/erc20:")) return `Your wallet asks you twice: ${free}, and to lock ${paid}.`;
+  if (!isToken(quote.initiator_asset)) return `Your wallet asks you twice: ${free}, and to lock ${paid}.`;
   return `Your wallet asks you three times: ${free}; to let the contract ${contract?.split(":").at(-1) ?? "of swaps"} take exactly ${paid}, no more; and to lock them.`;
 }
 
@@ -83,13 +82,12 @@ function usual(facts: Facts, quote: QuoteBody): number {
 
 async function gasText(facts: Facts, quote: QuoteBody): Promise<string> {
   const [a, b] = [chainOf(facts, quote.initiator_asset), chainOf(facts, quote.participant_asset)];
-  const [chain, gas] = a?.kind === "evm" ? [a, quote.initiator_asset.includes("/erc20:") ? LOCK_TOKEN_GAS + APPROVE_GAS : LOCK_GAS] : [b, SETTLE_GAS];
+  const [locking, claiming] = [isToken(quote.initiator_asset) ? LOCK_TOKEN_GAS + APPROVE_GAS : LOCK_GAS, isToken(quote.participant_asset) ? SETTLE_TOKEN_GAS : SETTLE_GAS];
+  const [chain, gas] = a?.kind === "evm" ? [a, locking] : [b, claiming];
   const [url] = chain?.endpoints ?? [];
   if (chain?.kind !== "evm" || url === undefined) return "none";
   try {
-    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "eth_gasPrice", params: [] });
-    const { json } = await requestJson((input, init) => fetch(input, init), url, { method: "POST", body, headers: { "Content-Type": "application/json" } });
-    const price = (json as { result?: unknown } | null)?.result;
+    const price = await rpc((input, init) => fetch(input, init), url, "eth_gasPrice", []);
     if (typeof price !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(price)) return "the wallet says them";
     const cost = gas * BigInt(price);
     return `at most about ${ratio(cost, 10n ** 18n)} ${COIN.symbol} on ${chain.name}; none on the consortium chain`;
