@@ -121,6 +121,12 @@ found["whoever watches fails"] = (await (await run("revealing", { options: { onP
   found["cancelled twice"] = (await client.cancel("aa", "second")).calledOff;
 }
 
+for (const [name, more] of [["an opening", {}], ["an opening out of a backup", { restored: true }]]) {
+  const { client, store } = await run("opening", { more });
+  found[`forgetting ${name}`] = `${await refusal(() => client.forget("aa"))}, ${(await store.all()).length} left`;
+}
+found["forgetting what was agreed"] = await refusal(async () => (await run("agreed", {})).client.forget("aa"));
+
 // --- what a relayer says ---
 
 const seed = new Uint8Array(32).fill(7);

@@ -83,10 +83,12 @@ export class Card {
     this.complain(view, stopped);
     this.ours.update(view.terms.ours, seen.ours, this.heads(view.terms.ours), [view.allowance?.tx, view.lockTx, view.refundTx], "ours", view);
     this.theirs.update(view.terms.theirs, seen.theirs, this.heads(view.terms.theirs), [view.claimTx], "theirs", view);
-    const expired = hasExpired(view) && !running;
-    show(this.again, !running && view.stage !== "done" && (!expired || view.restored));
+    // What came out of a backup may have been locked elsewhere: it is looked for, however old, and kept.
+    const begun = view.stage === "opening" && !view.restored && !running;
+    const expired = begun && hasExpired(view);
+    show(this.again, !running && view.stage !== "done" && !expired);
     show(this.anew, expired);
-    show(this.gone, view.stage === "opening" && !running);
+    show(this.gone, begun);
     say(this.again, view.stage === "opening" && view.restored ? "Look for its lock" : "Go on");
     const offered = view.calledOff === undefined && ["agreed", "locking", "locked"].includes(view.stage);
     show(this.off, offered);

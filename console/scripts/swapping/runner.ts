@@ -40,10 +40,10 @@ export class Runner {
     private readonly changed: (key: string) => void,
   ) {}
 
-  /** Read what the store has, and go on with all that is not done. Prices that are over, and that nobody agreed to, are forgotten. */
+  /** Read what the store has, and go on with all that is not done. Prices that are over, and that nobody can have agreed to, are forgotten. */
   async begin(): Promise<void> {
     for (const view of (await this.client.swaps()).reverse()) {
-      if (view.stage === "opening" && !view.restored && Date.now() / 1000 >= view.quote.expires_at && (await this.forget(view.key))) continue;
+      if (view.stage === "opening" && Date.now() / 1000 >= view.quote.expires_at && (await this.forget(view.key))) continue;
       this.put(view);
       if (view.stage !== "done" && view.stage !== "opening") this.start(view.key);
     }
@@ -58,7 +58,7 @@ export class Runner {
     return going;
   }
 
-  /** True once the store has it no more; false while another tab works on it. */
+  /** True once the store has it no more; false while another tab works on it, or if it is to be kept. */
   async forget(key: string): Promise<boolean> {
     try {
       await this.client.forget(key);

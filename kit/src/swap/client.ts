@@ -124,10 +124,15 @@ export class SwapClient {
     });
   }
 
-  /** Forget a swap for which nothing was agreed, so that nothing can be locked. Throws for any other. */
+  /**
+   * Forget a swap for which nothing was agreed, so that nothing can be locked. Throws for any other, and for one out of a backup: the
+   * other browser may have agreed and locked since, and its preimage may be here alone.
+   */
   async forget(key: string): Promise<void> {
     await this.options.store.exclusive(key, async () => {
-      if ((await this.found(key)).stage !== "opening") throw rejected("this swap was agreed on: it is kept");
+      const known = await this.found(key);
+      if (known.stage !== "opening") throw rejected("this swap was agreed on: it is kept");
+      if (known.restored === true) throw rejected("another browser may have agreed on this swap since the backup: it is kept");
       await this.options.store.remove(key);
     });
   }

@@ -59,7 +59,7 @@ export interface SwapStore {
   get(key: string): Promise<SwapRecord | undefined>;
   all(): Promise<SwapRecord[]>;
   put(record: SwapRecord): Promise<void>;
-  /** Forget a swap for which nothing was agreed. */
+  /** Forget a swap for which nothing was agreed, here or elsewhere. */
   remove(key: string): Promise<void>;
   /** Run `work` while nobody else, in whatever tab, works on this swap; throws a retryable error if somebody does. */
   exclusive<T>(key: string, work: () => Promise<T>): Promise<T>;
