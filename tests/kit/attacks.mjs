@@ -59,6 +59,15 @@ const placed = async (more) => {
 };
 found["a copy of the store has locked"] = await placed({});
 found["no copy has locked"] = await placed({ findLock: async () => undefined });
+const copied = { oursSince: 1, lockDeadline: NOW - 1 };
+const unplaced = { final: "absent", matches: false, findLock: async () => ({ status: "locked", termsMatch: true, place: "theirs", height: 1, timeS: NOW }) };
+const silent = { findLock: async () => { throw new kit.CausewayError("unavailable", "no logs", true); } };
+found["a copy has locked, too late for a lock of ours"] = await stepped("agreed", copied);
+found["a copy has locked, and ours was called off"] = await stepped("agreed", { ...copied, calledOff: "its owner" });
+found["a copy has locked, too late after the place"] = await stepped("locking", { ...copied, a: chainOf(A, unplaced) });
+found["a copy has locked elsewhere, and the timelock has come"] = await stepped("locking", { ...copied, lockTries: 1, a: chainOf(A, { ...unplaced, timeS: T_A }) });
+found["no copy has locked, too late for a lock of ours"] = await stepped("agreed", { ...copied, a: chainOf(A, { findLock: async () => undefined }) });
+found["a hook said no, and nobody shows if a copy has locked"] = await stepped("agreed", { oursSince: 1, a: chainOf(A, silent) }, { beforeLock: () => Promise.reject(new Error("no")) });
 found["a refund could not be paid"] = await stepped("agreed", { a: chainOf(A, { checkPayout: async (terms) => { if (terms.sender === terms.receiver) throw new kit.CausewayError("payout-blocked", "frozen", true); } }) });
 
 // --- the client ---

@@ -4,7 +4,7 @@
  */
 import { fromHex } from "../evidence/bytes.js";
 import { CausewayError, GateClosedError } from "../errors.js";
-import type { LockFact, Sent, SwapChain } from "../chains/port.js";
+import type { At, LockFact, Sent, SwapChain } from "../chains/port.js";
 import type { Result, SwapRecord } from "./record.js";
 import { type Terms, termsOf } from "./terms.js";
 import { type SwapPolicy, checkLock, checkReveal, checkSkew } from "./timelocks.js";
@@ -129,9 +129,22 @@ async function seekOurLock(record: SwapRecord, setting: Setting): Promise<Step> 
   return { record, waitsFor: "a lock that the browser of the backup may have made: this one makes none" };
 }
 
+/** The step that goes on with a lock that a copy of our store has made for this swap, if there is one. */
+async function withLockOfCopy(record: SwapRecord, setting: Setting, at: At = "latest"): Promise<Step | undefined> {
+  const there = record.oursSince === undefined ? undefined : await setting.a.findLock(ours(record), record.oursSince, at);
+  return there?.termsMatch === true ? saved({ ...record, stage: "locking", place: there.place, lockTries: 1 }, setting) : undefined;
+}
+
+/** This swap is called off. What a copy of our store has locked for it comes back after its timelock; without such a lock it has ended. */
+async function abandoned(record: SwapRecord, setting: Setting, at?: At): Promise<Step> {
+  // If the chain is silent, the next look asks nobody again if it is to be called off.
+  if (record.oursSince !== undefined) await setting.save(record);
+  return (await withLockOfCopy(record, setting, at)) ?? ended(record, "abandoned", setting);
+}
+
 async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
   if (record.restored === true) return seekOurLock(record, setting);
-  if (record.calledOff !== undefined) return ended(record, "abandoned", setting);
+  if (record.calledOff !== undefined) return abandoned(record, setting);
   const { a } = setting;
   try {
     await checkMayLock(record, setting);
@@ -140,11 +153,11 @@ async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
     await consulted(setting.beforeLock, record, () => checkLockTime(record, setting));
     await checkMayLock(record, setting);
     // The store may be a copy, of which another went on: a lock that is there is this swap's, and no second one is made.
-    const there = record.oursSince === undefined ? undefined : await a.findLock(ours(record), record.oursSince, "latest");
-    if (there?.termsMatch === true) return await saved({ ...record, stage: "locking", place: there.place, lockTries: 1 }, setting);
+    const there = await withLockOfCopy(record, setting);
+    if (there !== undefined) return there;
   } catch (error) {
     if (isPassing(error)) throw error;
-    return ended({ ...record, calledOff: (error as Error).message }, "abandoned", setting);
+    return abandoned({ ...record, calledOff: (error as Error).message }, setting);
   }
   return saved({ ...record, stage: "locking", place: await a.place(ours(record), await setting.taken()) }, setting);
 }
@@ -156,10 +169,10 @@ async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step>
   const final = await a.readLock(terms, place, "finalized");
   if (final.termsMatch) return saved({ ...record, stage: "locked" }, setting);
   // The place went to another lock of this account, finally: what we signed for it can never be included.
-  if (final.status !== "absent") return record.calledOff === undefined ? saved(withoutPlace(record), setting) : ended(record, "abandoned", setting);
-  if (final.timeS >= terms.timelock) return ended({ ...record, calledOff: record.calledOff ?? "our lock was not included in time" }, "abandoned", setting);
+  if (final.status !== "absent") return record.calledOff === undefined ? saved(withoutPlace(record), setting) : abandoned(record, setting);
+  if (final.timeS >= terms.timelock) return abandoned({ ...record, calledOff: record.calledOff ?? "our lock was not included in time" }, setting, "finalized");
   // The wallet was not asked for it yet, which is written down before it is.
-  if (record.calledOff !== undefined && record.lockTries === undefined) return ended(record, "abandoned", setting);
+  if (record.calledOff !== undefined && record.lockTries === undefined) return abandoned(record, setting);
   const underWay = await isPending(record.lockSent, a);
   const newest = await a.readLock(terms, place, "latest");
   if (newest.termsMatch) return { record, waitsFor: "our lock to be final" };
@@ -173,7 +186,7 @@ async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step>
   } catch (error) {
     if (isPassing(error)) throw error;
     const off = { ...record, calledOff: (error as Error).message };
-    return record.lockTries === undefined ? ended(off, "abandoned", setting) : saved(off, setting);
+    return record.lockTries === undefined ? abandoned(off, setting) : saved(off, setting);
   }
   return sendLock(record, terms, place, setting);
 }
