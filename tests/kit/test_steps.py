@@ -1,10 +1,8 @@
 """The kit's steps at moments that a devnet does not show on demand: crashes, refusals, nodes that do not agree."""
 
-import json
-import subprocess
 from pathlib import Path
 
-from tests.kit import vectors
+from tests.kit import programs, vectors
 
 EXPECTED = {
     "relayer never takes its lock back": "refunding",
@@ -66,9 +64,5 @@ EXPECTED = {
 
 
 def test_steps_at_rare_moments(kit: Path, tmp_path: Path) -> None:
-    for name in ("scene.mjs", "steps.mjs"):
-        (kit.parent / name).write_bytes((Path(__file__).parent / name).read_bytes())
-    command = ("node", kit.parent / "steps.mjs", kit, vectors.PATH, tmp_path / "store")
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert json.loads(ran.stdout) == EXPECTED
+    found = programs.printed(kit, "steps.mjs", vectors.PATH, tmp_path / "store", beside=("scene.mjs",))
+    assert found == EXPECTED
