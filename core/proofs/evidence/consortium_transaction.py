@@ -19,10 +19,10 @@ from core.proofs.cometbft import json as rpc_json
 from core.proofs.cometbft.encoding import encode_tx_result
 from core.proofs.cometbft.light_client import verify_hash_link
 from core.proofs.cometbft.types import Header, TxResult
-from core.proofs.errors import AnchorMismatchError, InvalidProofError, MalformedProofError
+from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
-from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Trusted, Verified, ledger_anchor
-from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Trusted, Verified
+from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_ledger
 
 CONSORTIUM_TRANSACTION: Final = "consortium-transaction"
 MAX_BLOCK_ENTRIES: Final = 1 << 20
@@ -62,12 +62,7 @@ def transaction_evidence(question: Question, proof: TransactionProof) -> Evidenc
 def verify_consortium_transaction(evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
     """Verifier of kind `consortium-transaction`."""
     proof = decode_transaction_proof(evidence.proof)
-    anchor = ledger_anchor(trusted)
-    if anchor is None:
-        raise AnchorMismatchError(f"the evidence is about {evidence.question.chain}: take an anchor of that chain")
-    if evidence.question.chain != anchor.chain:
-        raise AnchorMismatchError("question is about another chain", expected=anchor.chain)
-    verify_trail(proof.trail, anchor, now_s)
+    verify_ledger(evidence.question, proof.trail, trusted, now_s)
     answer, as_of = _claim(evidence.question, proof)
     return Verified(evidence.question, answer, as_of, (FINAL_BY_COMMIT,))
 

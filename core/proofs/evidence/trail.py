@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.model.consortium import caip_chain
-from core.model.questions import Anchor
+from core.model.questions import Anchor, Question
 from core.proofs.cometbft import json as rpc_json
 from core.proofs.cometbft.hashing import header_hash, validator_set_hash
 from core.proofs.cometbft.light_client import (
@@ -31,6 +31,7 @@ from core.proofs.cometbft.types import (
 )
 from core.proofs.errors import AnchorMismatchError, InvalidHeaderError, MalformedProofError
 from core.proofs.evidence import canonical
+from core.proofs.evidence.kinds import Trusted, ledger_anchor
 
 MAX_STEPS = 256
 MAX_LINKS = 1024
@@ -85,6 +86,19 @@ def verify_trail(trail: Trail, anchor: Anchor, now_s: int) -> Header:
         header = older
         _require_genesis(header, anchor)
     return header
+
+
+def verify_ledger(question: Question, trail: Trail, trusted: Trusted, now_s: int) -> None:
+    """Prove that the trail's target is a header of the ledger that the question is about, from the reader's anchor.
+
+    Raise AnchorMismatchError without an anchor of that ledger, and as `verify_trail`.
+    """
+    anchor = ledger_anchor(trusted)
+    if anchor is None:
+        raise AnchorMismatchError(f"the evidence is about {question.chain}: take an anchor of that chain")
+    if question.chain != anchor.chain:
+        raise AnchorMismatchError("question is about another chain", expected=anchor.chain)
+    verify_trail(trail, anchor, now_s)
 
 
 def _verify_step(

@@ -17,13 +17,13 @@ from typing import Final
 
 from core.model.questions import Answer, AsOf, Evidence, Question
 from core.model.types import BlockRef, Height
-from core.proofs.errors import AnchorMismatchError, InvalidProofError, MalformedProofError
+from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.consortium_transaction import CONSORTIUM_TRANSACTION, verify_consortium_transaction
 from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, verify_ethereum_log
 from core.proofs.evidence.ethereum_state import ETHEREUM_STATE, verify_ethereum_state
 from core.proofs.evidence.ethereum_token import ETHEREUM_TOKEN, TokenVerifier
-from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Trusted, Verified, Verifier, ledger_anchor
+from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Trusted, Verified, Verifier
 from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts
 from core.proofs.evidence.state import (
     ProvenState,
@@ -32,7 +32,7 @@ from core.proofs.evidence.state import (
     entries_from_json,
     entries_to_json,
 )
-from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_ledger
 
 CONSORTIUM_STATE: Final = "consortium-state"
 ENTRY_POINT_GROUP: Final = "causeway.verifiers"
@@ -91,12 +91,7 @@ def consortium_evidence(question: Question, proof: ConsortiumProof) -> Evidence:
 def verify_consortium_state(evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
     """Verifier of kind `consortium-state`."""
     proof = decode_consortium_proof(evidence.proof)
-    anchor = ledger_anchor(trusted)
-    if anchor is None:
-        raise AnchorMismatchError(f"the evidence is about {evidence.question.chain}: take an anchor of that chain")
-    if evidence.question.chain != anchor.chain:
-        raise AnchorMismatchError("question is about another chain", expected=anchor.chain)
-    verify_trail(proof.trail, anchor, now_s)
+    verify_ledger(evidence.question, proof.trail, trusted, now_s)
     answer, as_of = _consortium_claim(evidence.question, proof)
     return Verified(evidence.question, answer, as_of, (FINAL_BY_COMMIT,))
 
