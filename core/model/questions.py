@@ -32,6 +32,8 @@ MAX_SLOT: Final = 2**256 - 1
 MAX_LANE: Final = 2**32 - 1
 MAX_LOG_INDEX: Final = 2**16 - 1
 TRANSACTION_HASH_BYTES: Final = 32
+MAX_CODE: Final = 2**32 - 1
+"""Of a transaction's result: CometBFT's codes have 32 bits."""
 
 
 @dataclass(frozen=True, slots=True)

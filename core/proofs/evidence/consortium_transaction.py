@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from core.model.consortium import MAX_TRANSACTION_BYTES, decode_clock, transaction_hash
 from core.model.errors import RejectedError
-from core.model.questions import AsOf, Evidence, Question, TransactionAnswer, TransactionQuestion
+from core.model.questions import MAX_CODE, AsOf, Evidence, Question, TransactionAnswer, TransactionQuestion
 from core.model.types import BlockRef, ChainTime, Height
 from core.proofs import merkle
 from core.proofs.cometbft import json as rpc_json
@@ -30,7 +30,6 @@ MAX_AUNTS: Final = 20
 MAX_CLOCK_BYTES: Final = 64
 MAX_RESULT_BYTES: Final = 1 << 16
 """Data of a result; the ledger's own results have none."""
-MAX_CODE: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)

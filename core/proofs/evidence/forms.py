@@ -9,6 +9,7 @@ from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.questions import (
+    MAX_CODE,
     MAX_LANE,
     MAX_LIST_ENTRIES,
     MAX_LOG_INDEX,
@@ -58,7 +59,6 @@ from core.proofs.lanes import COMMITMENT_SIZE, MAX_GENERATION
 HASH_SIZE: Final = 32
 MAX_TOPICS: Final = 4
 MAX_LOGS: Final = MAX_LOG_INDEX + 1
-MAX_CODE: Final = 2**32 - 1
 
 Json = dict[str, Any]
 
