@@ -12,7 +12,7 @@ from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
@@ -158,27 +158,51 @@ class Forms:
 Book = WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]
 """Forms by statement and names of values, for one dialect. None of a statement's is made when it is seen for the first
 time, since most of those are never seen again."""
-_PREPARED: Final[Book] = WeakKeyDictionary()
 
 
-class PreparedConnection(Connection):
-    """A connection to SQLite that prepares what is asked again. For one thread at a time."""
+class PreparingConnection(Connection):
+    """A connection that prepares what is asked again. Each kind has a book of its own, and its own way to a driver."""
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
-        self._driver: Any = self.connection.driver_connection
+    _book: ClassVar[Book]
 
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         many = type(parameters) is list and bool(parameters)
         values: Any = parameters[0] if many else {} if parameters is None else parameters
         if execution_options is None and type(values) is dict and self.in_transaction():
-            forms = forms_of(_PREPARED, statement, values, self)
+            forms = self._forms_of(statement, values)
             if forms is not None and not (many and forms.lists):
-                values = filled(forms, values)
-                prepared = form_of(forms, statement, values)
+                values = _filled(forms, values)
+                prepared = _form_of(forms, statement, values)
                 if prepared is not None and not (many and prepared.returns):
                     return self._ask(prepared, parameters if many else values, many)
         return super().execute(statement, parameters, execution_options=execution_options)
+
+    def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
+        """Let the driver execute it with these values; if they are `many`, once for each of them, without rows."""
+        raise NotImplementedError
+
+    def _forms_of(self, statement: Any, values: Mapping[str, Any]) -> Forms | None:
+        """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
+        values itself."""
+        known = self._book.get(statement)
+        if known is None:
+            if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
+                self._book[statement] = {}
+            return None
+        names = tuple(values)
+        if names not in known:
+            known[names] = _forms(statement, values, self)
+        return known[names]
+
+
+class PreparedConnection(PreparingConnection):
+    """One to SQLite. For one thread at a time."""
+
+    _book: ClassVar[Book] = WeakKeyDictionary()
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self._driver: Any = self.connection.driver_connection
 
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
         quick = _QUICK.match(statement) is not None and self.in_transaction()
@@ -210,21 +234,7 @@ class PreparedConnection(Connection):
         return sa.exc.DBAPIError.instance(statement, values, error, sqlite3.Error, dialect=self.dialect)
 
 
-def forms_of(book: Book, statement: Any, values: Mapping[str, Any], connection: Connection) -> Forms | None:
-    """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
-    values itself."""
-    known = book.get(statement)
-    if known is None:
-        if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
-            book[statement] = {}
-        return None
-    names = tuple(values)
-    if names not in known:
-        known[names] = _forms(statement, values, connection)
-    return known[names]
-
-
-def filled(forms: Forms, values: Mapping[str, Any]) -> Mapping[str, Any]:
+def _filled(forms: Forms, values: Mapping[str, Any]) -> Mapping[str, Any]:
     """The values with their lists padded."""
     return {**values, **{name: padded(values[name]) for name in forms.lists}} if forms.lists else values
 
@@ -237,7 +247,7 @@ def padded(values: Sequence[Any]) -> Sequence[Any]:
     return [*values, *[values[-1]] * ((1 << length.bit_length()) - length)]
 
 
-def form_of(forms: Forms, statement: Any, values: Mapping[str, Any]) -> Prepared | None:
+def _form_of(forms: Forms, statement: Any, values: Mapping[str, Any]) -> Prepared | None:
     """The form for lists as long as these, None for one that is longer than `MAX_LIST`, and beyond `MAX_FORMS`."""
     lengths = tuple([len(values[name]) for name in forms.lists])
     made = forms.made.get(lengths)

@@ -7,7 +7,7 @@ here, in one word each.
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, ClassVar, Final, NamedTuple, TypeVar
 from weakref import WeakKeyDictionary
 
 import asyncpg
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from core.model.errors import require
-from core.runtime.statements import Book, Found, Prepared, filled, form_of, forms_of, row_of
+from core.runtime.statements import Book, Found, Prepared, PreparingConnection, row_of
 
 T = TypeVar("T")
 
@@ -26,8 +26,6 @@ _POINT: Final = re.compile(r"(?:SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOIN
 _CHANGED: Final = re.compile(r"(?:SELECT|UPDATE|DELETE|INSERT \d+) (\d+)")
 """How many rows, in what the server says to a statement (PostgreSQL manual, 55.7, CommandComplete)."""
 
-_PREPARED: Final[Book] = WeakKeyDictionary()
-
 
 class _Asked(NamedTuple):
     """A statement on the server, and what makes a row of its columns."""
@@ -36,9 +34,11 @@ class _Asked(NamedTuple):
     row: Callable[[Any], Any]
 
 
-class PostgresConnection(Connection):
-    """A connection that prepares what is asked again. `begins` is the statement that begins its transaction; `named` is
-    false if the server that a statement is prepared on may be another one in the next transaction."""
+class PostgresConnection(PreparingConnection):
+    """One to PostgreSQL. `begins` is the statement that begins its transaction; `named` is false if the server that a
+    statement is prepared on may be another one in the next transaction."""
+
+    _book: ClassVar[Book] = WeakKeyDictionary()
 
     def __init__(self, engine: Engine, begins: str, named: bool = True) -> None:
         super().__init__(engine)
@@ -91,18 +91,6 @@ class PostgresConnection(Connection):
 
     # --- statements ----------------------------------------------------------------------------------------------
 
-    def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
-        many = type(parameters) is list and bool(parameters)
-        values: Any = parameters[0] if many else {} if parameters is None else parameters
-        if execution_options is None and type(values) is dict and self.in_transaction():
-            forms = forms_of(_PREPARED, statement, values, self)
-            if forms is not None and not (many and forms.lists):
-                values = filled(forms, values)
-                prepared = form_of(forms, statement, values)
-                if prepared is not None and not (many and prepared.returns):
-                    return self._many(prepared, parameters) if many else self._ask(prepared, values)
-        return super().execute(statement, parameters, execution_options=execution_options)
-
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
         if execution_options is None and self.in_transaction():
             if not parameters and _POINT.fullmatch(statement):
@@ -113,7 +101,9 @@ class PostgresConnection(Connection):
                 return Found(list(map(asked.row, rows)), count)
         return super().exec_driver_sql(statement, parameters, execution_options)
 
-    def _ask(self, prepared: Prepared, values: Mapping[str, Any]) -> Found:
+    def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
+        if many:
+            return self._many(prepared, values)
         _, rows, count = self._fetched(prepared.sql, self._bound(prepared, values))
         return prepared.found(rows if prepared.returns else (), count)
 
