@@ -3,7 +3,6 @@
 import asyncio
 import sqlite3
 import uuid
-from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
@@ -35,19 +34,11 @@ amounts = sa.Table(
 )
 
 
-@pytest.fixture(params=["inline", "sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    match request.param:
-        case "inline":
-            opened = open_database("sqlite://")
-        case "sqlite":
-            opened = open_database(f"sqlite:///{tmp_path}/made/on/demand/db.sqlite")
-        case _:
-            opened = open_database(request.getfixturevalue("postgres_url"))
-    await opened.write(_OWN.drop_all)
-    await opened.write(_OWN.create_all)
-    yield opened
-    await opened.close()
+@pytest.fixture
+async def database(each_database: Database) -> Database:
+    await each_database.write(_OWN.drop_all)
+    await each_database.write(_OWN.create_all)
+    return each_database
 
 
 def put(connection: Connection, name: str, amount: int | None = None) -> None:

@@ -1,8 +1,6 @@
 """Journal, outbox and cursors on all three databases."""
 
-from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, FatalError, NotFoundError
 from core.runtime import journal as journal_module
-from core.runtime.database import METADATA, Database, InlineDatabase, open_database
+from core.runtime.database import METADATA, Database, InlineDatabase
 from core.runtime.journal import (
     TABLES,
     Effect,
@@ -36,19 +34,11 @@ from core.runtime.journal import (
 )
 
 
-@pytest.fixture(params=["inline", "sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    match request.param:
-        case "inline":
-            opened = open_database("sqlite://")
-        case "sqlite":
-            opened = open_database(f"sqlite:///{tmp_path}/db.sqlite")
-        case _:
-            opened = open_database(request.getfixturevalue("postgres_url"))
-    await opened.write(lambda c: METADATA.drop_all(c, tables=TABLES))
-    await opened.write(lambda c: METADATA.create_all(c, tables=TABLES))
-    yield opened
-    await opened.close()
+@pytest.fixture
+async def database(each_database: Database) -> Database:
+    await each_database.write(lambda c: METADATA.drop_all(c, tables=TABLES))
+    await each_database.write(lambda c: METADATA.create_all(c, tables=TABLES))
+    return each_database
 
 
 async def test_events_append_and_replay_in_order(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -32,20 +31,12 @@ RENAME = sa.update(numbers).where(numbers.c.n == sa.bindparam("of")).values(word
 LENGTHS = (0, 1, 2, 3, 5, 8, 33, 400, 512, 513)
 
 
-@pytest.fixture(params=["inline", "sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    match request.param:
-        case "inline":
-            opened = open_database("sqlite://")
-        case "sqlite":
-            opened = open_database(f"sqlite:///{tmp_path}/db.sqlite")
-        case _:
-            opened = open_database(request.getfixturevalue("postgres_url"))
-    await opened.write(_OWN.drop_all)
-    await opened.write(_OWN.create_all)
-    await opened.write(lambda c: c.execute(INSERT, [{"n": n, "amount": n << 200} for n in range(600)]))
-    yield opened
-    await opened.close()
+@pytest.fixture
+async def database(each_database: Database) -> Database:
+    await each_database.write(_OWN.drop_all)
+    await each_database.write(_OWN.create_all)
+    await each_database.write(lambda c: c.execute(INSERT, [{"n": n, "amount": n << 200} for n in range(600)]))
+    return each_database
 
 
 def among(connection: Connection, wanted: list[int]) -> list[tuple[int, int]]:
