@@ -2,7 +2,7 @@
 
 from core.runtime.database import InlineDatabase
 from tests.regulator_api.api import Api
-from tests.regulator_api.proofs.documents import assert_not_forged, document_of, verified
+from tests.regulator_api.proofs.documents import document_of, refusal, verified
 from tests.regulator_api.rules.test_routes import filled
 
 __all__ = ["filled"]  # a fixture
@@ -25,5 +25,5 @@ async def test_alerts_carry_what_raises_them_again(filled: tuple[InlineDatabase,
         ("/alert/id", "ab" * 16),
         ("/proof/bundles", []),
     ):
-        assert_not_forged(one, at, value)
-    assert_not_forged(document_of(listed.raw), "/items/1/figures", {})
+        assert refusal(one, at, value), at
+    assert refusal(document_of(listed.raw), "/items/1/figures", {})

@@ -14,7 +14,7 @@ from regulator_api.service import SupervisedChain
 from tests.adapters.evidence.both import both_running
 from tests.adapters.evm.harness import CHAIN
 from tests.regulator_api.api import prepare, serving
-from tests.regulator_api.proofs.documents import assert_not_forged, document_of, verified
+from tests.regulator_api.proofs.documents import document_of, refusal, verified
 
 
 async def test_claims_about_ethereum_are_proven(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ async def test_claims_about_ethereum_are_proven(tmp_path: Path) -> None:
                 assert [one["reason"] for one in claims if one["evidence"] is None] == [], path
                 found = verified(answer.raw, ground)
                 assert f"{len(claims)} of its {len(claims)} claims about chains are proven" in found.shows
-                assert_not_forged(document, place, value, ground)
+                assert refusal(document, place, value, ground), path
             swaps = (await api.ask(f"/v1/swaps?{at}&evidence=true", "prover")).raw
         assert document_of(swaps)["items"][0]["others"][0]["lock_id"] == leg.lock_id
         kept = f"locks of {CHAIN} are kept by {access.parameters.htlc_holder}"

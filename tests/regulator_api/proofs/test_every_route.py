@@ -14,7 +14,7 @@ from regulator_api.service import SupervisedChain
 from regulator_api.travel.records import Vault
 from tests.indexer.world import COIN, GOLD, A, B, World
 from tests.regulator_api.api import Api, prepare, serving
-from tests.regulator_api.proofs.documents import amounts, assert_not_forged, document_of, verified
+from tests.regulator_api.proofs.documents import amounts, document_of, refusal, verified
 from tests.regulator_api.reading.test_reading import tagged
 from tests.regulator_api.test_api import claimed_swap
 from tests.regulator_api.test_bad_input import is_problem
@@ -157,7 +157,7 @@ async def test_no_figure_can_be_changed(world: World, api: Api) -> None:
     ):
         document = document_of((await api.ask(with_evidence(paths[route]), "developer")).raw)
         for at, amount in amounts(document):
-            assert_not_forged(document, at, str(int(amount) + 1))
+            assert refusal(document, at, str(int(amount) + 1)), (route, at)
             changed += 1
     assert changed >= 14
     activity = document_of((await api.ask(with_evidence(paths["/v1/activity"]), "developer")).raw)
@@ -165,26 +165,26 @@ async def test_no_figure_can_be_changed(world: World, api: Api) -> None:
     for at, value in (
         ("/assets/0/transferred/count", 77),
         ("/swaps", {"claimed": 9}),
-        ("/corridors", [*activity["corridors"], *activity["corridors"]] or [{}]),
+        ("/corridors", activity["corridors"] * 2),
         ("/until_s", 1),
         ("/since_s", 1),
         ("/jurisdiction", "CH"),
         ("/proof/rows/0/2", "1"),
         ("/proof/rows", []),
     ):
-        assert_not_forged(activity, at, value)
+        assert refusal(activity, at, value), at
     summary = document_of((await api.ask(with_evidence(paths["/v1/summary"]), "developer")).raw)
-    assert_not_forged(summary, "/swaps/claimed", 2)
-    assert_not_forged(summary, "/conservation_ok", False)
-    assert_not_forged(summary, "/proof/rows/0/2", "refunded")
+    assert refusal(summary, "/swaps/claimed", 2)
+    assert refusal(summary, "/conservation_ok", False)
+    assert refusal(summary, "/proof/rows/0/2", "refunded")
     log = document_of((await api.ask(with_evidence(paths["/v1/audit"]), "developer")).raw)
-    assert_not_forged(log, "/items/1/who", "nobody")
-    assert_not_forged(log, "/items/0/status", 404)
+    assert refusal(log, "/items/1/who", "nobody")
+    assert refusal(log, "/items/0/status", 404)
     swap = document_of((await api.ask(with_evidence(paths["/v1/swaps/{id}"]), "developer")).raw)
-    assert_not_forged(swap, "/swap/initiator/lock/preimage", "00" * 32)
-    assert_not_forged(swap, "/swap/id", "swap-2")
+    assert refusal(swap, "/swap/initiator/lock/preimage", "00" * 32)
+    assert refusal(swap, "/swap/id", "swap-2")
     for at, value in (("/proof/claims", []), ("/proof/path", "/v1/chains"), ("/proof/rows", [])):
-        assert_not_forged(swap, at, value)
+        assert refusal(swap, at, value), at
 
 
 async def test_answer_of_one_question_is_none_of_another(world: World, api: Api) -> None:
@@ -206,7 +206,7 @@ async def test_answer_of_one_question_is_none_of_another(world: World, api: Api)
     ):
         answer = await api.ask(with_evidence(paths[route]), "developer")
         path = f"{paths[route].partition('?')[0]}?{query}"
-        assert_not_forged(document_of(answer.raw), "/proof/path", path)
+        assert refusal(document_of(answer.raw), "/proof/path", path), path
 
 
 async def test_evidence_needs_its_scope_and_a_plain_value(world: World, api: Api) -> None:

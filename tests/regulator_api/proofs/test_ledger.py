@@ -20,7 +20,7 @@ from tests.adapters.consortium.harness import CHAIN, CNYD
 from tests.local_chains.consortium.officers import LI, WANG
 from tests.local_chains.consortium.support import ANN
 from tests.regulator_api.api import Api
-from tests.regulator_api.proofs.documents import assert_not_forged, document_of, verified
+from tests.regulator_api.proofs.documents import document_of, refusal, verified
 from tests.regulator_api.test_evidence import Proven, a_leg_proven
 from tests.regulator_api.test_orders import account, api, chain, node, order, post, submit
 from tests.support import eventually
@@ -102,10 +102,10 @@ async def test_no_proven_claim_can_be_changed(proven: Proven) -> None:
         ("/v1/assets/{cnyd}/concentration", "/top/0/amount/base_units", "7"),
         ("/v1/accounts/{sender}", "/account", f"{CHAIN}:{'ab' * 20}"),
     ):
-        assert_not_forged(document_of(await asked(proven, path)), at, value, ground)
+        assert refusal(document_of(await asked(proven, path)), at, value, ground), (path, at)
     # A version that is left out is missed, even if the proof no longer speaks of it.
     short = document_of(await asked(proven, "/v1/records/{chain}/notes/one"))
-    assert_not_forged(short, "/items", short["items"][1:], ground)
+    assert refusal(short, "/items", short["items"][1:], ground)
 
 
 async def test_transaction_of_a_ledger_is_given_by_its_hash(proven: Proven) -> None:
@@ -200,8 +200,8 @@ async def test_orders_and_holds_are_proven(api: Api, node: ConsortiumNode, chain
         times = [one["as_of"]["time"] for one in document["proof"]["evidence"]]
         ground = Ground(await chain.prover.anchor(), max(times) + 5)
         assert verified(raw, ground).caution == ""
-        assert_not_forged(document, at, value, ground)
+        assert refusal(document, at, value, ground), path
         if path.endswith("/history"):
             assert len(document["proof"]["claims"]) == 4
-            assert_not_forged(document, "/items/1/placed/tx_hash", document["items"][0]["placed"]["tx_hash"], ground)
-            assert_not_forged(document, "/items/0/placed/block/hash", "00" * 32, ground)
+            assert refusal(document, "/items/1/placed/tx_hash", document["items"][0]["placed"]["tx_hash"], ground)
+            assert refusal(document, "/items/0/placed/block/hash", "00" * 32, ground)
