@@ -41,7 +41,10 @@ class Entry(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """Value on its way from one account to another, which may be on another chain: it leaves, and then arrives."""
+    """Value on its way from one account to another, which may be on another chain: it leaves, and then arrives.
+
+    `amount`: what leaves, in base units. `via`: of a leg of a swap, who gets it on the chain that it leaves; or empty.
+    """
 
     left_s: int
     left_order: int
@@ -51,7 +54,8 @@ class Flow(NamedTuple):
     arrived_order: int
     came: int
     receiver: str
-    via: str
+    amount: int
+    via: str = ""
 
 
 class Book:
@@ -62,25 +66,8 @@ class Book:
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.out_of: dict[str, list[Flow]] = defaultdict(list)
         self.into: dict[str, list[Flow]] = defaultdict(list)
-        rows: dict[int, dict[str, tuple[int, int, int]]] = defaultdict(dict)
-        for order, one in enumerate(traffic.transfers):
-            _, decimals, rate = ASSETS[one.chain]
-            cents = one.amount * rate // 10**decimals
-            if one.swap >= 0:
-                rows[one.swap][one.step] = (one.time_s, order, cents)
-                continue
-            sender, receiver = traffic.accounts[one.sender], traffic.accounts[one.receiver]
-            self._flow(Flow(one.time_s, order, cents, sender, one.time_s, order, cents, receiver, ""), one.amount, True)
-        for number, steps in rows.items():
-            swap = traffic.swaps[number]
-            names = traffic.accounts
-            for locked, claimed, leg, other in (
-                ("lock initiator", "claim participant", swap.initiator, swap.participant),
-                ("lock participant", "claim initiator", swap.participant, swap.initiator),
-            ):
-                if locked in steps and claimed in steps:
-                    out, back = steps[locked], steps[claimed]
-                    self._flow(Flow(*out, names[leg[1]], *back, names[other[2]], names[leg[2]]), leg[3], False)
+        for flow in _flows(traffic):
+            self._add(flow)
         for entries in self.entries.values():
             entries.sort(key=lambda one: one.order)
 
@@ -94,16 +81,38 @@ class Book:
     def is_service(self, account: str) -> bool:
         return not SERVICES.isdisjoint(self.traffic.labels.get(account, ()))
 
-    def _flow(self, flow: Flow, amount: int, plain: bool) -> None:
+    def _add(self, flow: Flow) -> None:
         out, into, via = flow.sender, flow.receiver, (flow.via,) if flow.via else ()
         self.out_of[out].append(flow)
         self.into[into].append(flow)
         self.entries[self.owner(out)].append(
-            Entry(flow.left_s, flow.left_order, False, flow.sent, out, (into, *via), amount, plain)
+            Entry(flow.left_s, flow.left_order, False, flow.sent, out, (into, *via), flow.amount, not via)
         )
         self.entries[self.owner(into)].append(
-            Entry(flow.arrived_s, flow.arrived_order, True, flow.came, into, (out, *via), amount, plain)
+            Entry(flow.arrived_s, flow.arrived_order, True, flow.came, into, (out, *via), flow.amount, not via)
         )
+
+
+def _flows(traffic: Traffic) -> Iterator[Flow]:
+    """Give every payment, and then both ways of every swap that were locked and claimed."""
+    names = traffic.accounts
+    steps: dict[int, dict[str, tuple[int, int, int]]] = defaultdict(dict)
+    for order, one in enumerate(traffic.transfers):
+        _, decimals, rate = ASSETS[one.chain]
+        at = one.time_s, order, one.amount * rate // 10**decimals
+        if one.swap >= 0:
+            steps[one.swap][one.step] = at
+        else:
+            yield Flow(*at, names[one.sender], *at, names[one.receiver], one.amount)
+    for number, made in steps.items():
+        swap = traffic.swaps[number]
+        for locked, claimed, leg, other in (
+            ("lock initiator", "claim participant", swap.initiator, swap.participant),
+            ("lock participant", "claim initiator", swap.participant, swap.initiator),
+        ):
+            if locked in made and claimed in made:
+                _, sender, via, amount = leg
+                yield Flow(*made[locked], names[sender], *made[claimed], names[other[2]], amount, names[via])
 
 
 def met(traffic: Traffic) -> list[dict[str, frozenset[str]]]:
