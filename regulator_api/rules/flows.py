@@ -66,13 +66,13 @@ class PassThrough:
         if value < 0:
             return
         if m.direction != OUT:
+            held = self._hold(time_s, value)
             if value >= p.floor:
-                empty = self._held_before(time_s) * 1_000 <= p.held_pm * value
+                empty = held * 1_000 <= p.held_pm * value
                 lots.append(
                     _Lot(time_s, value, self._in, self._out, Reference(Place(*m[:5]), m.account), m.other, empty)
                 )
             self._in += value
-            self._hold(time_s, value)
             return
         self._out += value
         self._hold(time_s, -value)
@@ -85,22 +85,18 @@ class PassThrough:
             if lot.empty and p.out_pm * came <= left * 1_000 <= p.over_pm * came:
                 self._find(m, lot, came, left, found)
 
-    def _hold(self, time_s: int, value: int) -> None:
-        hour, hours = time_s // HOUR_S, self._hours
-        self._held += value
-        if hours and hours[-1][0] == hour:
-            hours[-1][1] += value
-            return
-        hours.append([hour, value])
-        while hours[0][0] < hour - HELD_H:
-            self._held -= hours.popleft()[1]
-
-    def _held_before(self, time_s: int) -> int:
-        """Return what the account kept of the payments of the hours before, the one of `time_s` included."""
+    def _hold(self, time_s: int, value: int) -> int:
+        """Return what the account kept of the hours before, that of `time_s` included, and add the payment."""
         hour, hours = time_s // HOUR_S, self._hours
         while hours and hours[0][0] < hour - HELD_H:
             self._held -= hours.popleft()[1]
-        return self._held
+        before = self._held
+        self._held += value
+        if hours and hours[-1][0] == hour:
+            hours[-1][1] += value
+        else:
+            hours.append([hour, value])
+        return before
 
     def _find(self, m: Seen, lot: _Lot, came: int, left: int, found: list[Finding]) -> None:
         outs = [one for one in self._outs if one[2].place > lot.move.place]
