@@ -55,6 +55,8 @@ class Typology:
     """One typology: either a fold over a subject's moves, or a judge of paths.
 
     A fold is made from parameters, subject, and the time of the last move before its history (None: there is none).
+    `least` gives of parameters a number of moves below which the fold finds nothing. Most subjects have a few moves
+    only, for whom a rule that counts ten payments is work for nothing. One that is too low costs time and no more.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Typology:
     parameters: type[Parameters]
     fold: Callable[[Any, Subject, int | None], Fold] | None = None
     judge: Judge | None = None
+    least: Callable[[Any], int] = lambda _: 1
 
 
 _ALL: Final = (
@@ -73,7 +76,15 @@ _ALL: Final = (
         StructuringParameters,
         lambda p, *_: Structuring(p),
     ),
-    Typology("velocity", 1, "A day far above the usual", VelocityParameters, lambda p, *_: Velocity(p)),
+    Typology(
+        "velocity",
+        1,
+        "A day far above the usual",
+        VelocityParameters,
+        lambda p, *_: Velocity(p),
+        # As many days before with payments, and as many payments on the day.
+        least=lambda p: p.min_days + p.min_count,
+    ),
     Typology("pass_through", 2, "A large sum in and out again", PassThroughParameters, lambda p, *_: PassThrough(p)),
     Typology(
         "accumulation",
@@ -81,6 +92,8 @@ _ALL: Final = (
         "Many small payments gathered",
         AccumulationParameters,
         lambda p, subject, _: Accumulation(p, subject.complete_since_s),
+        # A payment in of each sender, and one out.
+        least=lambda p: p.min_senders + 1,
     ),
     Typology(
         "dispersal",
@@ -88,6 +101,7 @@ _ALL: Final = (
         "A sum spread over many receivers",
         DispersalParameters,
         lambda p, subject, _: Dispersal(p, subject.complete_since_s),
+        least=lambda p: p.min_receivers,
     ),
     Typology("dormant", 1, "A silent account wakes", DormantParameters, lambda p, _, before_s: Dormant(p, before_s)),
     Typology(
@@ -118,7 +132,8 @@ TYPOLOGIES: Final[Mapping[str, Typology]] = {typology.name: typology for typolog
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A typology in force. `rule_id` names function, version and parameters together and is never used again for
-    others. Effective at moves with `from_s` ≤ time < `to_s`. `jurisdiction` None: the default parameters."""
+    others. Effective at moves with `from_s` ≤ time < `to_s`. `jurisdiction` None: the default parameters.
+    `least_moves`: with fewer moves it finds nothing."""
 
     rule_id: str
     typology: Typology
@@ -127,9 +142,11 @@ class Rule:
     from_s: int = 0
     to_s: int = FOREVER_S
     exempt: frozenset[str] = field(init=False, default=frozenset())
+    least_moves: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exempt", frozenset(self.parameters.exempt))
+        object.__setattr__(self, "least_moves", self.typology.least(self.parameters))
 
 
 def default_rules() -> tuple[Rule, ...]:

@@ -29,13 +29,12 @@ from indexer.projections.histories import Changed
 from regulator_api.knowledge.store import LabelStore, load_labels
 from regulator_api.knowledge.tags import Labels
 from regulator_api.rules import store, tables
-from regulator_api.rules.bounds import FEW_MOVES
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.history import Place, Seen, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.paths import MAX_PATH
 from regulator_api.rules.reading import Horizon, Knowledge, Reader, lows
-from regulator_api.rules.running import SubjectRun, history_needed, judge_path
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, history_needed, judge_path
 from regulator_api.rules.tables import state
 from regulator_api.rules.versions import load_rates, load_rules, rates_version, rules_version, typology_of
 

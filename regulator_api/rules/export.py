@@ -16,12 +16,11 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError
 from indexer.projections import histories
-from regulator_api.rules.bounds import FEW_MOVES
 from regulator_api.rules.catalogue import Rule, RuleSet, make_rule
 from regulator_api.rules.history import Seen, Subject
 from regulator_api.rules.observation import Alert, Link, Observation, gather
 from regulator_api.rules.reading import Knowledge, Reader, as_of
-from regulator_api.rules.running import SubjectRun, run_paths
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, run_paths
 from regulator_api.rules.store import decode_link, decode_observation, encode
 
 BUCKETS: Final = 16

@@ -1,10 +1,8 @@
 """Rules over histories: what the engine, a cold run and the verifier all call. Pure."""
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Final
 
-from regulator_api.rules.bounds import least_moves
 from regulator_api.rules.catalogue import Rule, RuleSet
 from regulator_api.rules.flows import LINK_S, Links
 from regulator_api.rules.history import DAY_S, Kind, Seen, Subject, windowed
@@ -14,6 +12,8 @@ from regulator_api.rules.paths import LookUp, NameOf, path_to
 from regulator_api.rules.payments import Finding
 
 LINKS_HISTORY_S: Final = LINK_S + DAY_S
+FEW_MOVES: Final = 12
+"""The most moves that are kept as they are in place of a run that is made of them, about 0.4 kB each."""
 MAX_FIGURE: Final = 2**63 - 1
 """A greater figure counts as this one: sums of what a hostile token claims to be worth end somewhere."""
 
@@ -34,8 +34,8 @@ class SubjectRun:
         self._rules = rules
         entries = [
             (rule.typology.fold(rule.parameters, subject, before_s).step, rule)
-            for rule, least in _folds(rules, subject.jurisdiction)
-            if rule.typology.fold is not None and (moves is None or least <= moves)
+            for rule in rules.folds_of(subject.jurisdiction)
+            if rule.typology.fold is not None and (moves is None or rule.least_moves <= moves)
         ]
         self._entries = entries
         self._links = Links(subject.name, frozenset(EXEMPT))
@@ -68,11 +68,6 @@ class SubjectRun:
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )
-
-
-@lru_cache(maxsize=256)
-def _folds(rules: RuleSet, jurisdiction: str | None) -> tuple[tuple[Rule, int], ...]:
-    return tuple((rule, least_moves(rule)) for rule in rules.folds_of(jurisdiction))
 
 
 def history_needed(rules: RuleSet) -> int:

@@ -3,10 +3,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from regulator_api.rules.bounds import FEW_MOVES, least_moves
 from regulator_api.rules.catalogue import RuleSet, default_rules, make_rule
 from regulator_api.rules.history import DAY_S, IN, NO_TAGS, OUT, Kind, Seen, Subject
-from regulator_api.rules.running import SubjectRun
+from regulator_api.rules.running import FEW_MOVES, SubjectRun
 
 ME = "eip155:1:0x01"
 
@@ -73,7 +72,7 @@ def test_nothing_is_lost_by_the_rules_as_they_are(some: list[Seen]) -> None:
 def test_every_bound_is_met_by_something() -> None:
     """The bounds are not merely safe: with as many moves each of these rules does find something."""
     rules = eager(2, 2, 3)
-    least = {rule.rule_id: least_moves(rule) for rule in rules.rules}
+    least = {rule.rule_id: rule.least_moves for rule in rules.rules}
     assert least == {"velocity": 4, "accumulation": 4, "dispersal": 3}
     seen = set()
     stories = (([OUT] * 4, (1, 2, 3, 4)), ([IN] * 3 + [OUT], (1, 1, 1, 1)), ([IN] + [OUT] * 3, (4, 3, 2, 1)))
