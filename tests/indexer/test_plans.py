@@ -62,9 +62,9 @@ def fill(connection: Connection) -> None:
         connection.execute(sa.text("ANALYZE"))
 
 
-def plan_of(connection: Connection, statement: sa.Select[Any], **values: list[Any]) -> str:
-    asked: Any = statement.compile(dialect=connection.dialect)
-    state = asked.construct_expanded_state(values)
+def plan_of(connection: Connection, statement: Any, **values: Any) -> str:
+    """What the database means to do for a statement with these values."""
+    state = statement.compile(dialect=connection.dialect).construct_expanded_state(values)
     words = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
     rows = connection.exec_driver_sql(f"{words} {state.statement}", tuple(state.positional_parameters)).fetchall()
     return "\n".join(str(row[-1]) for row in rows)

@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 from core.runtime.database import Database
 from regulator_api.rules import tables
 from regulator_api.rules.store import FORGET_LINKED, LINKED
+from tests.indexer.test_plans import plan_of
 
 MANY = 20_000
 
@@ -36,11 +37,5 @@ async def many(database: Database) -> Database:
     ("statement", "values"), [(LINKED, {"of_links": ["a", "b", "c"]}), (FORGET_LINKED, {"of_link": "a"})]
 )
 async def test_no_statement_looks_at_all_observations(many: Database, statement: Any, values: dict[str, Any]) -> None:
-    def plan(connection: Connection) -> str:
-        state = statement.compile(dialect=connection.dialect).construct_expanded_state(values)
-        words = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
-        rows = connection.exec_driver_sql(f"{words} {state.statement}", tuple(state.positional_parameters)).fetchall()
-        return "\n".join(str(row[-1]) for row in rows)
-
-    found = await many.read(plan)
+    found = await many.read(lambda c: plan_of(c, statement, **values))
     assert "ix_regulator_observations_link" in found, found
