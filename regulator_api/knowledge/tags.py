@@ -113,10 +113,12 @@ class Labels:
             subject: tuple(sorted(found, key=_certain_first)) for subject, found in by_subject.items()
         }
         self._entities: Mapping[str, Entity] = {entity.id: entity for entity in entities}
+        self._entity_of: dict[AccountId, str] = {}
         members: dict[str, list[AccountId]] = {}
         for subject in sorted(self._tags):
-            entity = self.entity_of(subject)
+            entity = next((tag.entity for tag in self._tags[subject] if tag.entity is not None), None)
             if entity is not None:
+                self._entity_of[subject] = entity
                 members.setdefault(entity, []).append(subject)
         self._members: Mapping[str, tuple[AccountId, ...]] = {name: tuple(found) for name, found in members.items()}
 
@@ -146,7 +148,7 @@ class Labels:
 
     def entity_of(self, account: AccountId) -> str | None:
         """The entity that the account's most certain tag with an entity names, None if none does."""
-        return next((tag.entity for tag in self._tags.get(account, ()) if tag.entity is not None), None)
+        return self._entity_of.get(account)
 
     def entity(self, entity_id: str) -> Entity | None:
         """The entity's own record, None if nobody gave one."""

@@ -136,11 +136,9 @@ class Reader:
         stored = histories.stored_moves(connection, numbers.values(), since_s, until_s)
         rows = list(stored) if horizon is None else horizon.within(stored)
         found: dict[str, list[Seen]] = {name: [] for name in subjects}
-        tagged = knowledge.labels.subjects()
         for seen in self.annotate(connection, knowledge, rows):
             # An account that belongs to an entity is not a subject of its own any more.
-            name = knowledge.name_of(seen.account) if seen.account in tagged else seen.account
-            if name in found:
+            if (name := knowledge.name_of(seen.account)) in found:
                 found[name].append(seen)
         for moves in found.values():
             moves.sort(key=_BY_PLACE)
@@ -273,10 +271,9 @@ class Reader:
 def lows(changes: Iterable[tuple[MoveKey, Iterable[AccountId]]], knowledge: Knowledge) -> dict[str, MoveKey]:
     """Return for each subject the place before which nothing of it changed."""
     found: dict[str, MoveKey] = {}
-    tagged = knowledge.labels.subjects()
     for lowest, accounts in changes:
         for account in accounts:
-            name = knowledge.name_of(account) if account in tagged else account
+            name = knowledge.name_of(account)
             if name not in found or lowest < found[name]:
                 found[name] = lowest
     return found
