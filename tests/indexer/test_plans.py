@@ -63,7 +63,7 @@ def fill(connection: Connection) -> None:
 
 
 def plan_of(connection: Connection, statement: Any, **values: Any) -> str:
-    """What the database means to do for a statement with these values."""
+    """Return how the database means to find what a statement with these values asks for."""
     state = statement.compile(dialect=connection.dialect).construct_expanded_state(values)
     words = "EXPLAIN" if connection.dialect.name == "postgresql" else "EXPLAIN QUERY PLAN"
     rows = connection.exec_driver_sql(f"{words} {state.statement}", tuple(state.positional_parameters)).fetchall()
