@@ -30,7 +30,7 @@ from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, switches, trust
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, CalledOff, Record
+from gateway.simulation.verdict.record import ROUNDED_S, Agreed, CalledOff, Record
 from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
@@ -437,7 +437,7 @@ async def exit_sent_late(stage: Stage) -> None:
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.claim(stage.dapp, agreed.participant_leg, second)
-    await stage.pass_to(stage.world.clock.now() + exits.CALM_S + exits.ROUNDED_S + 2)
+    await stage.pass_to(stage.world.clock.now() + exits.CALM_S + ROUNDED_S + 2)
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 

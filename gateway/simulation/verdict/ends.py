@@ -6,9 +6,7 @@ from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
-from core.model.types import Height
 from core.runtime.clock import NS_PER_S
-from gateway.simulation.chains import PlayedChain
 from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
@@ -72,7 +70,7 @@ def _refused(record: Record, refusal: Refusal) -> Iterator[Problem]:
         for deal in record.agreed
         if deal.relayer == refusal.relayer and deal.participant_leg.asset == asset and _is_kept(record, deal, at_s)
     )
-    free = chain.balance(account, asset, _height_at(record, chain, at_s)) - taken
+    free = chain.balance(account, asset, record.height_at(chain.chain, at_s)) - taken
     if asset != chain.native and free >= wanted:
         text = f"deal {refusal.deal.number}: {refusal.relayer} has {free} of {asset} free, and refuses {wanted}"
         yield Problem(Kind.REFUSED_FREELY, text)
@@ -92,14 +90,6 @@ def _is_kept(record: Record, deal: Agreed, at_s: float) -> bool:
         if one.event == "LockFinal" and one.terms == deal.initiator_leg
     ]
     return deal.dapp is not None or min(finals, default=inf) <= at_s
-
-
-def _height_at(record: Record, chain: PlayedChain, at_s: float) -> Height:
-    """The newest block that this chain had then."""
-    skew_s, height = record.plan.skew_s[chain.chain], chain.height
-    while height > 0 and chain.block(Height(height)).header.time.seconds - skew_s > at_s:
-        height = Height(height - 1)
-    return height
 
 
 def _is_modest(deal: Deal) -> bool:
@@ -203,7 +193,7 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
 
 def _locks_slowly(record: Record, party: str) -> bool:
     """Asks an endpoint that hangs, and has to ask again if its database fails: that is longer than the time to lock."""
-    one = next(each for each in record.plan.parties if each.name == party)
+    one = record.party(party)
     return one.lie is Lie.HANGS and bool(one.locked)
 
 

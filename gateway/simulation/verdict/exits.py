@@ -10,10 +10,10 @@ from typing import Final
 from adapters.memory.transactions import transaction_hash
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Height, LockId
-from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Lie, Rough
+from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import ROUNDED_S, Agreed, Record
 from gateway.simulation.wire import Sent
 
 AGAIN_S: Final = 6.0
@@ -22,16 +22,12 @@ DUE_S: Final = TIMING.observation_s
 """How long a party may take from the block that makes an exit due to its first bytes."""
 CALM_S: Final = 1.5
 """The same for one whose endpoints, signer and database do what they are asked for."""
-SILENCE_S: Final = 9.0
-"""How much longer it may take next to an endpoint that hangs."""
 FOREIGN_S: Final = 2.0
 """How long before an exit left another hand's transaction may have been final."""
 LOOKS_S: Final = 9.0
 """How long a party may take to be sure of that: three looks, each at another head."""
 BACK_S: Final = 10.0
 """Whoever was away so lately has blocks to read first."""
-ROUNDED_S: Final = 1
-"""Times of blocks are whole seconds."""
 UNTIMED: Final = frozenset({Rough.TWO_PROCESSES, Rough.SHORT_PURSE})
 """In these nobody need send anything at once: a process is paused, or the gas is not there."""
 REORG_S: Final = 10.0
@@ -89,7 +85,7 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
     if any(_claims(sent, lock) for sent in sendings) or lock.status is LockStatus.CLAIMED:
         until_s = min(until_s, lock.terms.timelock.seconds - skew_s)
     times = [sent.at_s for sent in sendings if sent.at_s < until_s]
-    usual_s = AGAIN_S + _silence_s(record, party)
+    usual_s = AGAIN_S + record.silence_s(party)
     for since_s, next_s in pairwise([*times, until_s]):
         again_s = usual_s + (LOOKS_S if _displaced(record, party, since_s, next_s) else 0.0)
         if next_s - since_s <= again_s or _reorged(record, lock.terms.chain, since_s, next_s):
@@ -125,11 +121,6 @@ def _held_up(record: Record, lock: LockOutcome, since_s: float, until_s: float) 
     )
 
 
-def _silence_s(record: Record, party: str) -> float:
-    lie = next(one.lie for one in record.plan.parties if one.name == party)
-    return SILENCE_S if lie is Lie.HANGS else 0.0
-
-
 def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
     """A claim is due once a block shows the preimage, a refund once one has reached the timelock, and neither waits for
     anything that its party can do without."""
@@ -139,7 +130,7 @@ def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent
     ended_s = record.world.clock.now()
     if lock.settled_at_s is not None:
         ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
-    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(party) else DUE_S + _silence_s(record, party))
+    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(party) else DUE_S + record.silence_s(party))
     first_s = min((sent.at_s for sent in sendings if sent.at_s > due_s - ROUNDED_S), default=ended_s)
     if min(first_s, ended_s) <= latest_s or record.was_away(party, due_s - BACK_S, latest_s):
         return
@@ -168,7 +159,7 @@ def _unwatched(record: Record, lock: LockOutcome, tower: str, deal: Agreed, send
     ended_s = record.world.clock.now()
     if lock.settled_at_s is not None:
         ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
-    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(tower) else DUE_S + _silence_s(record, tower))
+    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(tower) else DUE_S + record.silence_s(tower))
     if ended_s <= latest_s or any(sent.at_s <= latest_s for sent in sendings):
         return
     if record.was_away(tower, due_s - BACK_S, latest_s):
@@ -233,7 +224,7 @@ def _paid_by_another(record: Record, lock: LockOutcome) -> bool:
 def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
     """Nobody pays for an exit under a second sequence while the first may still be mined, and is; whatever other
     agreements about the same lock strangers have watched."""
-    chain, moody = lock.terms.chain, next(one.moody for one in record.plan.parties if one.name == party)
+    chain, moody = lock.terms.chain, record.party(party).moody
     held_up = _held_up(record, lock, 0.0, inf)
     if chain not in record.world.memory or record.plan.rough or moody or held_up:
         return

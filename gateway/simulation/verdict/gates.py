@@ -15,7 +15,7 @@ from core.model.types import ChainId, Hashlock, Height, LockTerms
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Lie, Plan
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import ROUNDED_S, Agreed, Record
 from gateway.simulation.wire import Sent
 
 ON_THE_WAY_S: Final = 1
@@ -29,8 +29,6 @@ SILENT_S: Final = TIMING.observation_s
 SHOWN_S: Final = TIMING.lag_s + TIMING.lead_s + TIMING.inclusion_s + TIMING.observation_s
 """How far the time that blocks surely show may be behind the true one: the newest that was read may be old, its chain's
 time may lag, and is taken for one that runs ahead."""
-ROUNDED_S: Final = 1
-"""Times of blocks are whole seconds."""
 AWAY_S: Final = 10.0
 """Whoever was away so lately may not have read all blocks up."""
 BEHIND_S: Final = 2
@@ -200,8 +198,7 @@ def _on_the_way_s(record: Record, sent: Sent) -> int:
 def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None = None) -> Iterator[Problem]:
     """Nobody locks (these terms) or reveals while a claim of either leg has been known for a while not to pay. What a
     process signed before that it may still send; see `_was_ready`."""
-    lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
-    known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
+    known_s = SILENT_S if record.party(sent.party).lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
     for asset, account, since_s, until_s in record.world.blocked:
         named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
         if terms is not None and _was_ready(record, sent, terms, since_s + known_s):

@@ -12,7 +12,7 @@ from gateway.simulation.plan import CHAINS, FORGETFUL, Rough
 from gateway.simulation.process import MOST, Process
 from gateway.simulation.verdict.chains import all_locks, events_of
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Record
+from gateway.simulation.verdict.record import ROUNDED_S, Record
 from gateway.simulation.wire import Sent
 from gateway.simulation.world import GAS
 from relayer.policy import EXPIRY_WINDOW_S
@@ -22,10 +22,8 @@ FEE_TIMES: Final = 40
 PAID_TIMES: Final = 4
 """The most that a party's transactions may cost, in times of the dearest base fee, for each."""
 MARGIN: Final = 2
-ROUNDED_S: Final = 1
-"""Times of blocks are whole seconds."""
 MARKET_S: Final = 12.0
-"""How old the market may be by which a reserve is computed, next to an endpoint that hangs."""
+"""How old the market may be by which somebody bids, or computes a reserve, next to an endpoint that hangs."""
 FRESH_S: Final = 30.0
 """A process that came back so shortly before a height may not have signed again yet."""
 
@@ -234,11 +232,8 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 def _is_shown(record: Record, former: Sent, sent: Sent) -> bool:
     """A block showed that the former's sequence was used, when this left. What only waits for one, a database that does
     not know it cannot learn; nor what stands in a block of that height that took the place of another one later."""
-    here, skew_s = record.world.chains[former.chain], record.plan.skew_s[former.chain]
-    height = sent.heights[former.chain]
-    while height > 0 and here.block(height).header.time.seconds - skew_s > sent.at_s + ROUNDED_S:
-        height = Height(height - 1)
-    return here.used(AccountId(former.body.sender), height) > former.body.sequence
+    height = min(sent.heights[former.chain], record.height_at(former.chain, sent.at_s + ROUNDED_S))
+    return record.world.chains[former.chain].used(former.body.sender, height) > former.body.sequence
 
 
 def _sequences(record: Record) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import LockOutcome, all_locks, events_of
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import ROUNDED_S, Agreed, Record
 from gateway.simulation.world import GAS
 from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
@@ -26,8 +26,6 @@ from relayer.pump.tables import relayer_swaps
 FINISHED: Final = "finished"
 EXIT_TIMES: Final = 5
 """The reserve of an exit, in times of the dearest base fee: it doubles under congestion, and bids double it."""
-ROUNDED_S: Final = 1
-"""Times of blocks are whole seconds."""
 _SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
 
 

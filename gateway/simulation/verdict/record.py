@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from core.model.types import AccountId, Hashlock, LockTerms, SwapId
+from core.model.types import AccountId, ChainId, Hashlock, Height, LockTerms, SwapId
 from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Plan, Purpose, Rough
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Lie, Party, Plan, Purpose, Rough
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.verdict.chains import shown_at_s
 from gateway.simulation.wire import Sent
@@ -19,6 +19,10 @@ READ_S: Final = 2.0 * TIMING.observation_s
 """How long before a database was made again from the chains a lock must have been in a block to be found."""
 LATE_S: Final = 600.0
 """A lock that was on its way then is found by nobody, however late it comes."""
+SILENCE_S: Final = 9.0
+"""How much longer anything may take next to an endpoint that hangs."""
+ROUNDED_S: Final = 1
+"""Times of blocks are whole seconds."""
 
 
 @dataclass(slots=True)
@@ -126,6 +130,14 @@ class Record:
     def process(self, name: str) -> Process:
         return next(one for one in self.processes if one.name == name)
 
+    def party(self, name: str) -> Party:
+        """The party of this name, as it was drawn."""
+        return next(one for one in self.plan.parties if one.name == name)
+
+    def silence_s(self, party: str) -> float:
+        """How much longer than others this party may take for anything that endpoints are asked for, seconds."""
+        return SILENCE_S if self.party(party).lie is Lie.HANGS else 0.0
+
     def owner(self, account: AccountId) -> str | None:
         """The process that signs for this account, None for a cheat's or stranger's."""
         return next((one.name for one in self.processes if account in one.accounts.values()), None)
@@ -181,7 +193,18 @@ class Record:
 
     def is_calm(self, party: str) -> bool:
         """True for a party next to which nothing that it stands on is slow, or fails."""
-        return next(one.is_calm for one in self.plan.parties if one.name == party)
+        return self.party(party).is_calm
+
+    def made_at_s(self, chain: ChainId, height: int) -> int:
+        """When the chain made its block of this height, Unix seconds of true time."""
+        return self.world.chains[chain].block(Height(height)).header.time.seconds - self.plan.skew_s[chain]
+
+    def height_at(self, chain: ChainId, at_s: float) -> Height:
+        """The newest block that this chain had then (Unix seconds)."""
+        height = self.world.chains[chain].height
+        while height > 0 and self.made_at_s(chain, height) > at_s:
+            height = Height(height - 1)
+        return height
 
     def shown_at_s(self, hashlock: Hashlock) -> int | None:
         """When a block that stayed first showed the preimage, Unix seconds of true time."""

@@ -77,8 +77,7 @@ def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Proble
     if sent.party != record.plan.clock_of:
         return
     wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
-    lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
-    on_the_way_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
+    on_the_way_s = SILENT_S if record.party(sent.party).lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
     if sent.at_s > wrong_s + on_the_way_s and not _is_again(record, sent, wrong_s + on_the_way_s):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its clock is {record.plan.clock_off_s} s off"
         yield Problem(Kind.ACTED_BY_WRONG_CLOCK, text)
