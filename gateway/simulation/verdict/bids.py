@@ -2,7 +2,7 @@
 that is called for."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from math import inf
 from typing import Final
@@ -14,6 +14,7 @@ from gateway.simulation.aims import CALM_TIP, CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
+from gateway.simulation.verdict.limits import MARKET_S
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.wire import Sent
@@ -25,10 +26,6 @@ PATIENCE_S: Final = 15.0
 IMPATIENCE: Final = 0.1
 LOOK_S: Final = 7.0
 """How much later that may be seen: two blocks, and what reading them takes."""
-SILENCE_S: Final = 9.0
-"""How much longer it may take next to an endpoint that hangs."""
-MARKET_S: Final = 12.0
-"""How old the market may be by which somebody bids, next to an endpoint that hangs."""
 SOONER: Final = 0.9
 """The share of its patience after which a party may lose it: times of deadlines and signatures are rounded."""
 MISLEADING: Final = frozenset({Lie.HIGH_FEE, Lie.FROM_THE_PAST, Lie.MALFORMED})
@@ -41,9 +38,6 @@ UNBID: Final = frozenset({*FORGETFUL, Rough.SHORT_PURSE, Rough.TWO_PROCESSES, Ro
 """In these a party may not know what it bid, or cannot pay for more."""
 UNRAISED: Final = UNBID | {Rough.DATABASE_AWAY, Rough.DEEP_REORG, Rough.CLOCK_WRONG, Rough.PROVIDER_VANISHES}
 
-Place = tuple[str, ChainId, AccountId, int]
-"""A party, a chain, an account and a sequence: what all forms of one transaction share."""
-
 
 def problems(record: Record) -> Iterator[Problem]:
     """Every form that bids too little, every exit that is left with an old bid, or behind something cheaper, and every
@@ -51,9 +45,27 @@ def problems(record: Record) -> Iterator[Problem]:
     if not record.plan.rough & UNBID:
         yield from _underbid(record)
     if not record.plan.rough & UNRAISED:
-        yield from _raised_late(record)
-        yield from _raised_soon(record)
-        yield from _cheaper_ahead(record)
+        for mine in _of_accounts(record):
+            yield from _raised_late(record, mine)
+            yield from _raised_soon(record, mine)
+            yield from _cheaper_ahead(record, mine)
+
+
+def _of_accounts(record: Record) -> Iterable[list[Sent]]:
+    """Everything that an account sent on a chain with fees, at its first broadcast; of each account."""
+    found: defaultdict[tuple[str, ChainId, AccountId], list[Sent]] = defaultdict(list)
+    for sent in record.world.wire.firsts():
+        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
+            found[sent.party, sent.chain, sent.body.sender].append(sent)
+    return found.values()
+
+
+def _by_sequence(mine: list[Sent]) -> dict[int, list[Sent]]:
+    """The forms of each transaction of an account."""
+    found: defaultdict[int, list[Sent]] = defaultdict(list)
+    for sent in mine:
+        found[sent.body.sequence].append(sent)
+    return found
 
 
 def _underbid(record: Record) -> Iterator[Problem]:
@@ -70,15 +82,13 @@ def _underbid(record: Record) -> Iterator[Problem]:
         most[form] = max(body.max_fee, most.get(form, 0))
 
 
-def _raised_late(record: Record) -> Iterator[Problem]:
+def _raised_late(record: Record, mine: list[Sent]) -> Iterator[Problem]:
     """Whoever waits for an exit on a chain with fees offers more for it, the sooner the nearer its timelock is."""
-    forms: defaultdict[Place, list[Sent]] = defaultdict(list)
-    for sent in record.world.wire.firsts():
-        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
-            forms[sent.party, sent.chain, sent.body.sender, sent.body.sequence].append(sent)
-    for (party, chain, _, sequence), those in forms.items():
-        locks = _settled_by(record, party, those)
-        if not locks or next(one.moody for one in record.plan.parties if one.name == party):
+    party, chain = mine[0].party, mine[0].chain
+    if record.party(party).moody:
+        return
+    for sequence, those in _by_sequence(mine).items():
+        if not (locks := _settled_by(record, party, those)):
             continue
         until_s = _over_s(record, those, locks)
         waiting = [sent for sent in those[:MOST_FORMS] if sent.at_s < until_s]
@@ -92,77 +102,61 @@ def _raised_late(record: Record) -> Iterator[Problem]:
                 break
 
 
-def _raised_soon(record: Record) -> Iterator[Problem]:
+def _raised_soon(record: Record, mine: list[Sent]) -> Iterator[Problem]:
     """Nobody offers more for what has hardly waited, while blocks would be paid by what was offered, and nothing stands
     behind it that offers more."""
-    firsts = record.world.wire.firsts()
-    forms: defaultdict[Place, list[Sent]] = defaultdict(list)
-    for sent in firsts:
-        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
-            forms[sent.party, sent.chain, sent.body.sender, sent.body.sequence].append(sent)
-    for (party, chain, account, sequence), those in forms.items():
-        if next(one for one in record.plan.parties if one.name == party).lie in MISLEADING:
-            continue
-        behind = [sent for sent in firsts if (sent.party, sent.chain, sent.body.sender) == (party, chain, account)]
-        behind = [sent for sent in behind if sent.body.sequence > sequence and sent.body.settles]
+    party, chain = mine[0].party, mine[0].chain
+    if record.party(party).lie in MISLEADING:
+        return
+    for sequence, those in _by_sequence(mine).items():
+        behind = [sent for sent in mine if sent.body.sequence > sequence and sent.body.settles]
         for former, later in pairwise(those):
-            waited_s, patience_s = (
-                _signed_s(record, later) - _signed_s(record, former),
-                _least_patience_s(record, former),
-            )
-            if waited_s >= SOONER * patience_s or _deed(former) != _deed(later) or not any(_deed(later)):
+            waited_s = _signed_s(record, later) - _signed_s(record, former)
+            is_late = waited_s >= SOONER * _least_patience_s(record, former)
+            if is_late or _deed(former) != _deed(later) or not any(_deed(later)):
                 continue
             dearest = max(record.world.base_fees(chain, former.at_s - MARKET_S, later.at_s), default=inf)
             if former.body.max_fee < dearest + CROWDED_TIP or record.was_away(party, former.at_s - LOOK_S, later.at_s):
                 continue
             if not any(sent.at_s <= later.at_s and sent.body.max_fee > former.body.max_fee for sent in behind):
-                text = (
-                    f"{party} offers {later.body.max_fee} under sequence {sequence} of {chain}, {waited_s:.1f} s after"
-                )
-                yield Problem(Kind.RAISED_SOON, f"{text} {former.body.max_fee}, which any block would have taken")
+                text = f"{party} offers {later.body.max_fee} under sequence {sequence} of {chain}"
+                text = f"{text}, {waited_s:.1f} s after {former.body.max_fee}, which any block would have taken"
+                yield Problem(Kind.RAISED_SOON, text)
                 break
 
 
-def _cheaper_ahead(record: Record) -> Iterator[Problem]:
+def _cheaper_ahead(record: Record, mine: list[Sent]) -> Iterator[Problem]:
     """No block takes an exit before what its account has sent under earlier sequences: that soon offers as much."""
-    accounts: defaultdict[tuple[str, ChainId, AccountId], list[Sent]] = defaultdict(list)
-    for sent in record.world.wire.firsts():
-        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
-            accounts[sent.party, sent.chain, sent.body.sender].append(sent)
-    for (party, chain, account), those in accounts.items():
-        one = next(each for each in record.plan.parties if each.name == party)
-        if one.moody:
+    party, chain, account = mine[0].party, mine[0].chain, mine[0].body.sender
+    if record.party(party).moody:
+        return
+    used_s = _used_s(record, chain, account)
+    for sent in mine:
+        until_s = sent.at_s + LOOK_S + record.silence_s(party)
+        locks = _settled_by(record, party, [sent])
+        if not locks or _over_s(record, [sent], locks) <= until_s:
             continue
-        used_s = _used_s(record, chain, account)
-        raised_s = LOOK_S + (SILENCE_S if one.lie is Lie.HANGS else 0.0)
-        for sent in those:
-            if sent.body.locks or not _settled_by(record, party, [sent]):
-                continue
-            until_s = sent.at_s + raised_s
-            if _over_s(record, [sent], _settled_by(record, party, [sent])) <= until_s:
-                continue
-            ahead: dict[int, int] = {}
-            for other in those:
-                if other.body.sequence < sent.body.sequence and other.at_s <= until_s:
-                    ahead[other.body.sequence] = max(other.body.max_fee, ahead.get(other.body.sequence, 0))
-            for sequence, most in ahead.items():
-                waits = used_s.get(sequence, inf) > until_s and most < sent.body.max_fee
-                if waits and _is_up(record, party, sent.at_s, until_s):
-                    text = f"{party} leaves {most} under sequence {sequence} of {chain} before an exit for which it"
-                    yield Problem(Kind.CHEAPER_AHEAD, f"{text} offers {sent.body.max_fee}")
-                    break
+        before = [one for one in mine if one.body.sequence < sent.body.sequence and one.at_s <= until_s]
+        for sequence, those in _by_sequence(before).items():
+            most = max(one.body.max_fee for one in those)
+            waits = used_s.get(sequence, inf) > until_s and most < sent.body.max_fee
+            if waits and _is_up(record, party, sent.at_s, until_s):
+                text = f"{party} leaves {most} under sequence {sequence} of {chain} before an exit for which it"
+                yield Problem(Kind.CHEAPER_AHEAD, f"{text} offers {sent.body.max_fee}")
+                break
 
 
 def _used_s(record: Record, chain: ChainId, account: AccountId) -> dict[int, float]:
     """When a block used each sequence of an account, Unix seconds of true time."""
-    here, found, skew_s = record.world.memory[chain], dict[int, float](), record.plan.skew_s[chain]
+    here, found = record.world.memory[chain], dict[int, float]()
     for height in range(here.height + 1):
         for sequence in range(len(found), here.used(account, Height(height))):
-            found[sequence] = here.block(Height(height)).header.time.seconds - skew_s
+            found[sequence] = record.made_at_s(chain, height)
     return found
 
 
 def _deed(sent: Sent) -> tuple[object, ...]:
+    """What it is to do: two forms of one transaction may differ in that, too."""
     return sent.body.locks, sent.body.preimages, sent.body.settles, sent.body.pays
 
 
@@ -197,21 +191,20 @@ def _over_s(record: Record, forms: list[Sent], locks: list[LockOutcome]) -> floa
     chain = forms[0].chain
     here, skew_s = record.world.memory[chain], record.plan.skew_s[chain]
     blocks = [here.outcome(transaction_hash(sent.raw)).block for sent in forms]
-    mined_s = [here.block(block.height).header.time.seconds - skew_s for block in blocks if block is not None]
+    mined_s = [record.made_at_s(chain, block.height) for block in blocks if block is not None]
     settled_s = max(inf if lock.settled_at_s is None else lock.settled_at_s - skew_s for lock in locks)
     return min([record.world.clock.now(), settled_s, *mined_s])
 
 
 def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: float) -> float:
     """How long a bid that was first made then may stand."""
-    lie = next(one.lie for one in record.plan.parties if one.name == party)
     left_s = [
         lock.terms.timelock.seconds - record.plan.skew_s[lock.terms.chain] - since_s
         for lock in locks
         if record.owner(lock.terms.sender) != party
     ]
     soon_s = [IMPATIENCE * one_s for one_s in left_s if one_s > 0]
-    return min(PATIENCE_S, max(soon_s, default=PATIENCE_S)) + LOOK_S + (SILENCE_S if lie is Lie.HANGS else 0.0)
+    return min(PATIENCE_S, max(soon_s, default=PATIENCE_S)) + LOOK_S + record.silence_s(party)
 
 
 def _is_dear(record: Record, sent: Sent, until_s: float) -> bool:
