@@ -144,6 +144,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("word", small.with_shown_preimages),
     ("brief", deals.with_brief_copies),
     ("used again", operators.with_a_second_use),
-    ("unpaid", faults.with_payments_that_fail),
+    ("unpaid", operators.with_payments_that_fail),
 )
 """The same of what changes a plan once all parties are there."""

@@ -43,8 +43,6 @@ SHORT_SHARE: Final = 0.05
 DEAR_SHARE: Final = 0.6
 """Of those, the ones in which blocks become dear right after the first prices were given."""
 DEAR_FROM_S: Final = (7.0, 11.0)
-UNPAID_SHARE: Final = 0.4
-"""Of towns in which an operator withdraws, those in which a token stops while the first payment of it is on its way."""
 UNEVEN_SHARE: Final = 0.12
 """Of towns in which nothing rough comes, those in which one chain is believed to be slower than the other."""
 MAX_MORE_S: Final = 4
@@ -137,14 +135,6 @@ def with_dear_blocks(source: random.Random, plan: Plan) -> Plan:
         return plan
     chain = source.choice(sorted(plan.fees))
     return replace(plan, spikes=(*plan.spikes, Spike(chain, source.uniform(*DEAR_FROM_S), MAX_SPIKE_BLOCKS)))
-
-
-def with_payments_that_fail(source: random.Random, plan: Plan) -> Plan:
-    """In some towns the same story, and a payment that an operator ordered finds its token paused in its block."""
-    can = any(one.purpose.may_pay and (one.after or not one.coin) for one in plan.withdrawals)
-    if not can or source.random() >= UNPAID_SHARE:
-        return plan
-    return replace(plan, aims=(*plan.aims, Aim(Trouble.PAUSED, Act.PAYMENT, 1, source.uniform(8, 20))))
 
 
 def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final
 
-from gateway.simulation.drawing.deals import LITTLE, plain
+from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import SOONER
@@ -41,6 +41,9 @@ WAITING_SHARE: Final = 0.3
 WAITING_S: Final = (15.0, 30.0)
 HASTY_S: Final = 6
 """Enough time to sign it, and to send it."""
+UNPAID_SHARE: Final = 0.4
+"""Of towns in which an operator withdraws, those in which a token stops while the first payment of it is on its way."""
+UNPAID_S: Final = (8.0, 20.0)
 AFTER_SHARE: Final = 0.7
 """Of withdrawals, those that are ordered right after a swap was agreed on, when most of what it needs is only kept."""
 RIGHT_AFTER_S: Final = 4.0
@@ -73,9 +76,8 @@ def with_a_second_use(source: random.Random, plan: Plan) -> Plan:
     if not alone or source.random() >= USED_AGAIN_SHARE:
         return plan
     comes_s = plan.at_s[Rough.USED_ELSEWHERE] + source.uniform(*BEHIND_USES_S)
-    number = max(one.number for one in plan.deals) + 1
-    later = replace(plain(source.choice(plan.deals)), number=number, style=Style.HONEST, start_s=comes_s)
-    return replace(plan, deals=(*plan.deals, replace(later, amount=source.randint(*LITTLE))), used_again=True)
+    later = newcomer(plan, source.choice(plan.deals), source.randint(*LITTLE), comes_s)
+    return replace(plan, deals=(*plan.deals, later), used_again=True)
 
 
 def with_a_price(source: random.Random, plan: Plan) -> Plan:
@@ -175,6 +177,14 @@ def with_a_withdrawal_that_waits(source: random.Random, plan: Plan) -> Plan:
     withdrawals[hurried] = replace(withdrawals[hurried], within_s=HASTY_S)
     waits = Aim(Trouble.STARVED, Act.PAYMENT, 1, source.uniform(*WAITING_S))
     return replace(plan, withdrawals=tuple(withdrawals), aims=(*plan.aims, waits))
+
+
+def with_payments_that_fail(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and a payment that an operator ordered finds its token paused in its block."""
+    can = any(one.purpose.may_pay and (one.after or not one.coin) for one in plan.withdrawals)
+    if not can or source.random() >= UNPAID_SHARE:
+        return plan
+    return replace(plan, aims=(*plan.aims, Aim(Trouble.PAUSED, Act.PAYMENT, 1, source.uniform(*UNPAID_S))))
 
 
 def _withdrawal(source: random.Random, plan: Plan) -> Withdrawing:
