@@ -216,6 +216,13 @@ def test_every_chain_has_fees_or_expiries(first: int) -> None:
     assert all({*CHAINS} == plan.fees | plan.expiries for plan in plans)
 
 
+def test_nobody_honest_lets_a_preimage_out_or_shares_accounts() -> None:
+    """Also whoever comes behind all others, and wants the same as a cheat did."""
+    plans = [draw(seed) for first in (0, SMALL_TOWNS) for seed in range(first, first + PLANS)]
+    honest = [one for each in plans for one in each.deals if one.style in (Style.HONEST, Style.COPIED)]
+    assert not [one for one in honest if one.gets_out or one.gives_as is not None or one.is_paid_as is not None]
+
+
 def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
     plans = [draw(SMALL_TOWNS + seed) for seed in range(PLANS)]
     few = set(range(MIN_FEW, MAX_FEW + 1))  # and in some towns those who come when something is wrong

@@ -92,8 +92,27 @@ def first_deals(source: random.Random, relayers: int, all_watched: bool) -> tupl
 
 
 def plain(deal: Deal) -> Deal:
-    """The same deal with no tower, no reorg, no second lock, no early claim and no power failure."""
-    return replace(deal, watched=False, late_watch=False, undone=False, twice=False, public=False, provider_dies=False)
+    """The same wish, and nothing that was drawn for it besides: no tower, no reorg, no power failure, no doubt, and no
+    cheat who locks twice, shares an account or lets the preimage out."""
+    return Deal(
+        number=deal.number,
+        first=deal.first,
+        coin=deal.coin,
+        amount=deal.amount,
+        start_s=deal.start_s,
+        style=deal.style,
+        relayer=deal.relayer,
+        watched=False,
+        before_timelock_s=deal.before_timelock_s,
+        provider_dies=False,
+    )
+
+
+def newcomer(plan: Plan, like: Deal, amount: int, start_s: float, place: int = 1) -> Deal:
+    """The honest swap of somebody who comes behind all others of the plan, as the `place`-th, and wants so much of what
+    that deal is about."""
+    number = max(one.number for one in plan.deals) + place
+    return replace(plain(like), number=number, style=Style.HONEST, amount=amount, start_s=start_s)
 
 
 def with_undone_claims(source: random.Random, plan: Plan) -> Plan:
@@ -183,14 +202,10 @@ def with_latecomers(source: random.Random, plan: Plan) -> Plan:
         return plan
     began_s = min(began)
     later = tuple(
-        replace(
-            plain(source.choice(plan.deals)),
-            number=max(one.number for one in plan.deals) + number,
-            style=Style.HONEST,
-            amount=source.randint(*LITTLE),
-            start_s=began_s + source.uniform(*LATE_S),
+        newcomer(
+            plan, source.choice(plan.deals), source.randint(*LITTLE), began_s + source.uniform(*LATE_S), place=place
         )
-        for number in range(1, LATECOMERS + 1)
+        for place in range(1, LATECOMERS + 1)
     )
     return replace(plan, deals=(*plan.deals, *later))
 
@@ -200,13 +215,7 @@ def with_somebody_at_a_jump(source: random.Random, plan: Plan) -> Plan:
     pricing = plan.pricing
     if pricing is None or not plan.small or pricing.jump_percent < 100 or pricing.jump_for_s < LONG_JUMP_S:
         return plan
-    comes = replace(
-        plain(plan.deals[0]),
-        number=max(one.number for one in plan.deals) + 1,
-        style=Style.HONEST,
-        amount=source.randint(*LITTLE),
-        start_s=source.uniform(*AT_A_JUMP_S),
-    )
+    comes = newcomer(plan, plan.deals[0], source.randint(*LITTLE), source.uniform(*AT_A_JUMP_S))
     return replace(plan, deals=(*plan.deals, comes))
 
 
