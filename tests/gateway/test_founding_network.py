@@ -188,9 +188,10 @@ async def play(town: Town, title: str, printed: list[str], before: Callable[[str
             assert town.heard.setdefault("HASH", found[1]) == found[1]
 
 
-async def pay(person: Person, message: Any, key: str = "operator_key.json") -> int:
-    """Sign one message with a key of this home, and send it to this person's own node."""
-    name = caip_chain(CHAIN)
+async def pay(town: Town, letter: str, message: Any, key: str = "operator_key.json") -> None:
+    """Sign one message with a key of this home, send it to this person's own node, and return when every node that runs
+    shows what it did: the next question goes to somebody else's, which may be a block behind."""
+    person, name = town[letter], caip_chain(CHAIN)
     oldest = (await person.comet().call("status"))["sync_info"]
     # As the commands do: a node that began at a snapshot has no first block.
     known = None if oldest["earliest_block_height"] == "1" else bytes.fromhex(oldest["earliest_block_hash"])
@@ -199,9 +200,11 @@ async def pay(person: Person, message: Any, key: str = "operator_key.json") -> i
         signer = Ed25519Signer(name, load_operator_key(person.home / key).seed)
         chain.learn(signer.public_key)
         transaction = unsigned(name, signer.account, (message,), "pay")
-        return await send(chain.access.transactions, chain.access.heads, signer, transaction)
+        height = await send(chain.access.transactions, chain.access.heads, signer, transaction)
     finally:
         await chain.close()
+    # A node lists a block before it has applied it, and the next one only afterwards.
+    await reached([other.comet() for other in town.people.values() if other.is_ready and other.node], height + 1)
 
 
 async def test_five_people_found_join_and_leave_by_the_documentation(tmp_path: Path) -> None:
@@ -225,10 +228,10 @@ async def test_five_people_found_join_and_leave_by_the_documentation(tmp_path: P
 
 async def money_moves(town: Town) -> None:
     account = load_own_terms(town["b"].home).account_address
-    await pay(town["a"], Issue("cnyd", account, quantity(1_000)))
-    await pay(town["b"], Transfer("cnyd", load_own_terms(town["d"].home).account_address, quantity(300)))
+    await pay(town, "a", Issue("cnyd", account, quantity(1_000)))
+    await pay(town, "b", Transfer("cnyd", load_own_terms(town["d"].home).account_address, quantity(300)))
     with pytest.raises(RevertedError, match="insufficient-funds"):
-        await pay(town["b"], Burn("cnyd", quantity(701)))
+        await pay(town, "b", Burn("cnyd", quantity(701)))
 
 
 async def joins(town: Town, printed: list[str]) -> None:
@@ -270,7 +273,7 @@ async def joins(town: Town, printed: list[str]) -> None:
     # Its attestor attests: two of five others and it are not more than two thirds, one more is.
     header = AttestHeader("eip155:1", 7, b"h" * 32, 1_700_000_000)
     for letter in "abce":
-        await pay(town[letter], header, "attestor_key.json")
+        await pay(town, letter, header, "attestor_key.json")
     value, _, _ = await state_at(town["a"].comet(), attested_header_key("eip155:1", 7))
     assert value is not None
 
@@ -296,7 +299,7 @@ async def leaves(town: Town, printed: list[str]) -> None:
 
     await eventually(gone, JOIN_S, 0.5)
     # It still follows and may still pay; then it stops, and nobody misses it.
-    await pay(town["d"], Transfer("cnyd", load_own_terms(town["b"].home).account_address, quantity(300)))
+    await pay(town, "d", Transfer("cnyd", load_own_terms(town["b"].home).account_address, quantity(300)))
     await town.stop(town["d"])
     height = await node.height()
 
@@ -304,7 +307,7 @@ async def leaves(town: Town, printed: list[str]) -> None:
         return await node.height() >= height + 3
 
     await eventually(further, JOIN_S, 0.2)
-    await pay(town["b"], Burn("cnyd", quantity(1_000)))
+    await pay(town, "b", Burn("cnyd", quantity(1_000)))
 
 
 def no_secret_of(person: Person, town: Town, printed: list[str]) -> None:
