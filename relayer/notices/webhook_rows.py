@@ -85,6 +85,12 @@ _W: Final = webhooks.c
 _M: Final = webhook_marks.c
 _CURSOR: Final = sa.select(webhook_cursor.c.updated_ns)
 _MOVE_CURSOR: Final = sa.update(webhook_cursor)
+_MOMENTS: Final = (
+    (_MOVE_CURSOR, webhook_cursor.c.updated_ns),
+    (sa.update(webhook_marks).where(_M.swap_id == _ITSELF), _M.noted_ns),
+    (sa.update(webhooks), _W.created_ns),
+)
+"""What says since when somebody is there, or up to when all is reported."""
 _OLDEST: Final = sa.select(sa.func.min(_W.created_ns))
 _SINCE: Final = sa.select(_M.hook, _M.noted_ns).where(
     _M.swap_id == _ITSELF, _M.hook.in_(sa.bindparam("hooks", expanding=True))
@@ -207,10 +213,17 @@ Position = tuple[int, str]
 
 def begin(connection: Connection, targets: Sequence[WebhookTarget], now_ns: int) -> None:
     """Remember since when each of the operator's own addresses is there: it hears of nothing before."""
+    set_back(connection, now_ns)
     insert_if_absent(connection, webhook_cursor, id=1, updated_ns=now_ns)
     for target in targets:
         mark = {"hook": target.id, "swap_id": _ITSELF, "version": 0, "phase": ""}
         insert_if_absent(connection, webhook_marks, **mark, noted_ns=now_ns)
+
+
+def set_back(connection: Connection, now_ns: int) -> None:
+    """By our clock it is earlier than it was: what changes from now on is not from before anybody was there."""
+    for moved, at_ns in _MOMENTS:
+        connection.execute(moved.where(at_ns > sa.bindparam("now_ns")), {at_ns.name: now_ns, "now_ns": now_ns})
 
 
 def collect(
@@ -227,13 +240,14 @@ def collect(
     begins_ns = [*since_ns.values(), *([] if oldest_ns is None else [oldest_ns])]
     if not begins_ns:
         return None
-    # A clock that was set back writes changes that look older than the cursor.
     first = behind or (max(min(cursor_ns, now_ns), min(begins_ns)) - OVERLAP_NS, "")
     rows = tables.changed_behind(connection, first, BATCH)
     for hook, row in _unheard(connection, since_ns, rows):
         _note(connection, hook, row, now_ns)
-    if rows and rows[-1].updated_ns > cursor_ns:
-        connection.execute(_MOVE_CURSOR, {"updated_ns": rows[-1].updated_ns})
+    # After a clock was set back what comes next looks older than what was there.
+    reported_ns = min(rows[-1].updated_ns, now_ns) if rows else cursor_ns
+    if reported_ns > cursor_ns:
+        connection.execute(_MOVE_CURSOR, {"updated_ns": reported_ns})
     return (rows[-1].updated_ns, rows[-1].swap_id) if len(rows) == BATCH else None
 
 

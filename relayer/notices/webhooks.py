@@ -26,7 +26,17 @@ from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus
 from core.runtime.signals import Signal
 from core.runtime.web.hooks import signature
 from relayer.notices.addresses import Reach, Resolve, system_resolve
-from relayer.notices.webhook_rows import WEBHOOKS, WebhookTarget, any_hook, begin, collect, find, message_id, remove
+from relayer.notices.webhook_rows import (
+    WEBHOOKS,
+    WebhookTarget,
+    any_hook,
+    begin,
+    collect,
+    find,
+    message_id,
+    remove,
+    set_back,
+)
 
 TIMEOUT_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 1_024
@@ -75,6 +85,7 @@ class Webhooks:
         self._post = post
         self._targets = {target.id: target for target in setup.targets}
         self._deliverer = Deliverer(database, WEBHOOKS, clock)
+        self._looked_ns = 0
 
     async def watch(self) -> None:
         """Look for changes for ever."""
@@ -90,7 +101,10 @@ class Webhooks:
         """Write down what has changed."""
         if not self._targets and not await self._database.read(any_hook):
             return
-        targets, position = tuple(self._targets.values()), None
+        targets, position, before_ns = tuple(self._targets.values()), None, self._looked_ns
+        self._looked_ns = looked_ns = self._clock.now_ns()
+        if looked_ns < before_ns:
+            await self._database.write(lambda c: set_back(c, looked_ns))
         for _ in range(PAGES):
             now_ns = self._clock.now_ns()
             position = await self._database.write(partial(collect, targets=targets, now_ns=now_ns, behind=position))

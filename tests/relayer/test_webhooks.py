@@ -362,3 +362,50 @@ async def test_changes_under_a_clock_set_back_are_heard() -> None:
     assert await waiting(database) == 1
     await database.write(lambda c: webhook_rows.collect(c, [TARGET], back_ns))
     assert await waiting(database) == 2
+
+
+class _SetBack(ManualClock):
+    """A clock that somebody sets while it goes."""
+
+    def set(self, at_s: float) -> None:
+        self._now_ns = round(at_s * NS_PER_S)
+
+
+@pytest.mark.parametrize("back_s", [20, 54, 3_600])
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_changes_are_heard_by_a_clock_that_was_set_back_behind_where_a_webhook_began(
+    back_s: int, restarts: bool
+) -> None:
+    clock = _SetBack(7_200)
+    database = InlineDatabase()
+    await database.write(create_schema)
+    hook = Hook("aa", SwapId(f"{1:032x}"), "https://dapp.example/", SECRET, clock.now_ns())
+    await database.write(lambda c: webhook_rows.register(c, hook, "1.2.3.4"))
+
+    async def changed(number: int, version: int, phase: Phase) -> None:
+        new = row(number, clock.now_ns(), version, phase)
+        await database.write(
+            lambda c: c.execute(relayer_swaps.delete().where(relayer_swaps.c.swap_id == new["swap_id"]))
+        )
+        await database.write(lambda c: c.execute(relayer_swaps.insert(), new))
+
+    def begin() -> Webhooks:
+        return Webhooks(database, WebhookSetup([TARGET], openers=True), Signal(), clock, nobody)
+
+    await database.write(lambda c: webhook_rows.begin(c, [TARGET], clock.now_ns()))
+    work = begin()
+    await clock.advance(5)
+    await changed(1, 1, Phase.AGREED)
+    await changed(2, 1, Phase.AGREED)
+    await work.look()
+    assert await waiting(database) == 3  # the operator hears of both, the opener of one
+    clock.set(7_205 - back_s)
+    if restarts:
+        work = begin()
+        await database.write(lambda c: webhook_rows.begin(c, [TARGET], clock.now_ns()))
+    for version, phase in enumerate((Phase.FUNDING, Phase.ABANDONED), 2):
+        await work.look()
+        await clock.advance(1)
+        await changed(1, version, phase)
+        await work.look()
+    assert await waiting(database) == 7
