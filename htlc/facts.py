@@ -283,8 +283,11 @@ def _failed(state: SwapState, kind: str, attempt: Attempt, *, void: bool) -> Att
 def _refused(state: SwapState, kind: str, attempt: Attempt, code: str, message: str) -> SwapState:
     """Before we fund or reveal, a refusal is the end of it; a refused exit is asked for again with the next head.
 
-    A refusal is not believed if something was signed before, or if the chain shows our lock.
+    A refusal is not believed if something was signed before, or if the chain shows our lock. One that comes again
+    changes nothing.
     """
+    if attempt.status is AttemptStatus.REFUSED:
+        return state
     deciding = kind in _FUND.values() or kind in _VERIFY.values() or (kind == _REVEAL and attempt.first)
     contradicted = kind in _FUND.values() and state.leg(leg_of(kind)).lock_id is not None
     if not deciding or contradicted or attempt.status is not AttemptStatus.ASKED:

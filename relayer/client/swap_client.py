@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from core.model.effect_keys import EffectKey
 from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess, ConsentSigner, Signer
@@ -25,8 +26,8 @@ from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, S
 from core.runtime import journal, retry
 from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets, true_seconds
 from core.runtime.metrics import Metrics
-from htlc import events
-from htlc.model import SwapState
+from htlc import effects, events
+from htlc.model import AttemptStatus, Leg, SwapState
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
@@ -39,6 +40,7 @@ from relayer.provider.desk import OpenSwap
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
 from relayer.pump import swaps
+from relayer.transactions import records
 from relayer.watchtower import past_events
 
 T = TypeVar("T")
@@ -306,12 +308,19 @@ class SwapClient:
         return await self.run(swap_id, on_progress, before_reveal=before_reveal)
 
     async def cancel(self, swap: ClientSwap | SwapId, reason: str = "cancelled by its owner") -> None:
-        """From now on neither lock nor reveal; what is locked comes back after its timelock. Once the preimage is out,
-        this changes nothing."""
+        """From now on neither lock nor reveal; what is locked comes back after its timelock. Once a claim with the
+        preimage is signed, this changes nothing."""
         found, now_ns = await self._found(swap), self._clock.now_ns()
-        happened = [events.QuoteCancelled(reason)]
+
+        def call_off(connection: Connection) -> None:
+            swaps.take(connection, found.id, [events.QuoteCancelled(reason)], now_ns=now_ns)
+            if (intended := _unsigned_reveal(connection, found.id)) is not None:
+                journal.fail_effect(connection, str(intended), reason, now_ns=now_ns)
+                refused = events.EffectRefused(intended.kind, intended.sequence, "cancelled", reason)
+                swaps.take(connection, found.id, [refused], now_ns=now_ns)
+
         try:
-            await swaps.write(self._store.database, lambda c: swaps.take(c, found.id, happened, now_ns=now_ns))
+            await swaps.write(self._store.database, call_off)
         except NotFoundError:
             raise ConflictError("this swap was never begun: there is nothing to cancel") from None
         self._started().updates.changed([found.id])
@@ -413,3 +422,14 @@ class SwapClient:
             raise FatalError("the client's workers have ended")
         finally:
             waiting.cancel()
+
+
+def _unsigned_reveal(connection: Connection, swap_id: SwapId) -> EffectKey | None:
+    """The first reveal that this swap asked for, if nothing was signed for it: whoever signs it looks again, in the
+    transaction that stores it, if it is still wanted."""
+    kind = effects.leg_kind(effects.RevealAndClaim, Leg.PARTICIPANT)
+    attempt = swaps.load(connection, swap_id).attempt(kind)
+    if attempt is None or not attempt.first or attempt.status is not AttemptStatus.ASKED:
+        return None
+    key = EffectKey(swap_id, attempt.sequence, kind)
+    return key if records.by_effect(connection, str(key)) is None else None

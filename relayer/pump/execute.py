@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from core.model.errors import (
+    ConflictError,
     FatalError,
     FencedError,
     PayoutBlockedError,
@@ -197,7 +198,10 @@ class Executor:
         due_ns = self._clock.now_ns() + round(delay_s * NS_PER_S)
         log.warning("effect is tried again", effect=effect.key, delay_s=delay_s, reason=reason)
         self._metrics.effects.labels(effect.kind.split("-")[0], "retried").inc()
-        await self._database.write(lambda c: journal.retry_effect(c, effect.key, due_ns=due_ns, error=reason))
+        try:
+            await self._database.write(lambda c: journal.retry_effect(c, effect.key, due_ns=due_ns, error=reason))
+        except ConflictError:
+            log.info("effect was called off meanwhile", effect=effect.key)
 
     async def _set_aside(self, effect: StoredEffect, error: Exception) -> None:
         self._metrics.faults.labels("effects").inc()

@@ -313,6 +313,12 @@ def test_refusal_of_a_deciding_effect_is_the_end_of_it(kind: str) -> None:
     assert (after.attempts[kind].status, after.closed) == (REFUSED, Reason("code", "why"))
 
 
+@pytest.mark.parametrize("kind", [FUND, VERIFY, REVEAL])
+def test_refusal_that_comes_again_changes_nothing(kind: str) -> None:
+    once = tried(REFUSED)
+    assert refuse(kind, once).attempts[kind] == once
+
+
 def test_refusal_that_is_contradicted_is_not_believed() -> None:
     signed = refuse(FUND, SENT)
     assert (signed.attempts[FUND].status, signed.closed) == (AttemptStatus.SENT, None)

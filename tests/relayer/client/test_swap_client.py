@@ -177,6 +177,48 @@ def test_a_swap_that_is_cancelled_between_the_locks_comes_back() -> None:
     play(story())
 
 
+def test_a_reveal_that_is_intended_and_not_signed_can_be_called_off() -> None:
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+
+            async def while_asked(_: object) -> None:
+                assert (await client.state(swap)).phase is Phase.CLAIMING
+                await client.cancel(swap)
+                await client.cancel(swap, "once more")
+
+            outcome = await client.run(swap, before_reveal=while_asked)
+        assert outcome.phase is Phase.REFUNDED
+        assert outcome.reason is not None
+        assert outcome.reason.message == "cancelled by its owner"
+        assert not world.made(B, Claimed, swap.hashlock)
+        await world.phase(swap.id, Phase.REFUNDED)
+        assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
+        await world.stop()
+
+    play(story())
+
+
+def test_a_reveal_that_is_signed_cannot_be_called_off() -> None:
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.lock(swap)
+            await client.claimed(swap)
+            await client.cancel(swap)
+            outcome = await client.run(swap)
+        assert outcome.phase is Phase.COMPLETED
+        assert outcome.reason is None
+        await world.phase(swap.id, Phase.COMPLETED)
+        await world.stop()
+
+    play(story())
+
+
 @pytest.mark.parametrize(
     "step",
     [
