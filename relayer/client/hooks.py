@@ -66,20 +66,20 @@ class Hooks:
 
 
 class ClientConsultation:
-    """A `Consultation`: the chains' newest facts first, then the caller. `caught_up` raises `RetryableError` until the
-    facts reach the heads that the client found at its start."""
+    """A `Consultation`: the chains' newest facts first, then the caller. `known` raises `RetryableError` until nothing
+    is hidden any more that another copy of the store may have done for this swap."""
 
-    def __init__(self, database: Database, hooks: Hooks, caught_up: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, database: Database, hooks: Hooks, known: Callable[[SwapState], Awaitable[None]]) -> None:
         self._database = database
         self._hooks = hooks
-        self._caught_up = caught_up
+        self._known = known
 
     async def before_lock(self, state: SwapState) -> None:
         """The store may be a copy, of which the original went on: what the chains show by now comes first.
 
         Raise `ConflictError` if our leg was locked before.
         """
-        await self._caught_up()
+        await self._known(state)
         own = state.agreement.own_leg
         if own is not None:
             terms = state.agreement.terms(own)

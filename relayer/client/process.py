@@ -1,18 +1,21 @@
 """The initiator's process: followers and a pump over the client's own database; the caller is asked before each act."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from sqlalchemy.engine import Connection
+
 from core.model.errors import RetryableError
 from core.model.ports import ChainAccess, Signer
-from core.model.types import ChainId, Height
+from core.model.types import ChainId, Height, SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
+from htlc.model import SwapState
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.store import start_height
@@ -21,6 +24,7 @@ from relayer.client.store import Preimages
 from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump.wiring import Pump
+from relayer.transactions import accounts, sequences
 
 HOUSEKEEPING_S: Final = 2.0
 BEFORE_AGREEMENT_S: Final = 120.0
@@ -40,14 +44,17 @@ class ClientProcess:
         metrics: Metrics,
         preimages: Preimages,
         since_s: float | None = None,
+        inherited: Collection[SwapId] = (),
     ) -> None:
         """`since_s`: the Unix time of the oldest agreement in the store, None without one. A chain that is followed for
-        the first time is followed from there on: a copy of the store may know less than the chain."""
+        the first time is followed from there on: a copy of the store may know less than the chain. `inherited`: swaps
+        that were agreed on before this process began, which another copy may have gone on with."""
         self.hooks = Hooks()
         self._database = database
         self._chains = chains
         self._clock = clock
         self._since_s = since_s
+        self._inherited = frozenset(inherited)
         self._facts = FactSignal()
         self._followers: dict[ChainId, Follower] = {}
         self._heads_at_start: dict[ChainId, Height] = {}
@@ -56,7 +63,7 @@ class ClientProcess:
         # Its owner uses the account elsewhere, too: a sequence that another transaction took is taken for what it is.
         # (A lock whose sequence is finally used otherwise is never signed again by the machine.)
         shared = replace(policy, pipeline=replace(policy.pipeline, shared=True))
-        consultation = ClientConsultation(database, self.hooks, self.caught_up)
+        consultation = ClientConsultation(database, self.hooks, self._known)
         self._pump = Pump(
             database, chains, signers, shared, self._facts, clock, RelayerMetrics(metrics), preimages, consultation
         )
@@ -85,6 +92,32 @@ class ClientProcess:
             tip = None if follower is None else follower.status.tip
             if head is None or tip is None or tip.height < head:
                 raise RetryableError(f"{chain} is still being read up to its newest block: nothing is locked before")
+
+    async def _known(self, state: SwapState) -> None:
+        """Raise `RetryableError` while a lock that another copy of the store has made may be hidden from us: until the
+        facts reach the heads of our start, and while our account has uses of which this store knows nothing and that
+        are not final. A reorg could take such a lock out of sight, and bring it back next to a second one."""
+        await self.caught_up()
+        own = state.agreement.own_leg
+        if own is None or state.swap_id not in self._inherited:
+            return
+        terms = state.agreement.terms(own)
+        access, account = self._chains[terms.chain], terms.sender
+        view = await access.transactions.sequences(account)
+        # Asked for afterwards: what is final by that count is in a block up to here.
+        height, tip = (await access.heads.head()).finalized.height, self._followers[terms.chain].status.tip
+        if (final := view.finalized) is None or tip is None or tip.height < height:
+            raise RetryableError(f"what is final of {account} is not known yet: nothing is locked before")
+
+        def unknown(connection: Connection) -> list[int]:
+            end = max(view.latest, accounts.next_sequence(connection, terms.chain, account))
+            return sequences.gaps(connection, terms.chain, account, final, end, undone=True)
+
+        if found := await self._database.read(unknown):
+            raise RetryableError(
+                f"{account} was used elsewhere (number {found[0]}), which is not final yet and may be this lock, made "
+                "with another copy of this store: nothing is locked before it is final"
+            )
 
     async def _first_height(self, access: ChainAccess) -> Height:
         """The newest final block, or the one before the oldest agreement was made."""

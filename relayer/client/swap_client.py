@@ -118,11 +118,7 @@ class SwapClient:
             swap=self._policy.swap, gas_per_exit=self._policy.gas_per_exit, pipeline=self._policy.pipeline
         )
         now_s = self._clock.now()
-        open_since = [
-            float(one.quote.issued_at)
-            for one in await self._store.swaps()
-            if one.agreement.initiator_leg.timelock.seconds > now_s
-        ]
+        inherited = [one for one in await self._store.swaps() if one.agreement.initiator_leg.timelock.seconds > now_s]
         self._process = ClientProcess(
             self._store.database,
             self._chains,
@@ -131,7 +127,8 @@ class SwapClient:
             self._clock,
             self._metrics,
             self._preimages,
-            min(open_since, default=None),
+            min((float(one.quote.issued_at) for one in inherited), default=None),
+            [one.id for one in inherited],
         )
         self._running = asyncio.create_task(self._process.run(), name="swap client")
 

@@ -172,6 +172,8 @@ class Checks:
     async def before_funding(self, state: SwapState) -> None:
         """Check everything that must hold for our lock, the refusal that says most first."""
         if self._consultation is not None:
+            # What is too late waits for nobody's word.
+            decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
             await self._consultation.before_lock(state)
         await self._ground_to_lock(state, fresh=True)
 

@@ -9,6 +9,7 @@ from core.model.types import ChainId
 from core.runtime.database import InlineDatabase
 from htlc.model import Phase
 from relayer.client import SwapStore
+from relayer.transactions import accounts, records
 from tests.relayer.client.world import Shut, World, play
 from tests.relayer.house import A, B
 
@@ -82,6 +83,31 @@ def test_two_copies_at_once_lock_once(first: ChainId) -> None:
                 await other.run(swap.id)
             assert (await running).phase is Phase.COMPLETED
         assert len(world.made(first, Locked, swap.hashlock)) == 1
+        await world.stop()
+
+    play(story())
+
+
+def test_a_copy_locks_nothing_while_a_lock_may_come_back_that_only_its_count_tells() -> None:
+    """The original's lock was counted as the copy began, and a reorg took it out before its block was read."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        chain = world.chains[A]
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            copy = copied(world.store)
+            await client.lock(swap)
+            await client.locked(swap)
+        chain.reorg(1, keep=lambda _: False)
+        assert not world.made(A, Locked, swap.hashlock)
+        await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
+        world.store = copy
+        async with world.client(Shut()) as client:
+            outcome = await client.run(swap.id)
+        assert outcome.phase is Phase.ABANDONED
+        assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
         await world.stop()
 
     play(story())
