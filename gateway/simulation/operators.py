@@ -202,6 +202,8 @@ async def _start_twice(record: Record) -> None:
     """The process is paused, as by SIGSTOP; another is started on its database; then the first one wakes."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.TWO_PROCESSES])
+    if not await hands.until(world, lambda: relayer.service is not None, world.clock.now() + STORY_S):
+        return  # it is gone for longer, and does not wake next to anybody
     relayer.pause(PAUSE_S)
     world.faults["two-processes"] += 1
 

@@ -7,7 +7,7 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.chains import Payment
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Purpose, Rough
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.gates import needed_by
@@ -54,7 +54,7 @@ def _unordered(record: Record) -> Iterator[Problem]:
         for payment in _pays(sent):
             known = (one for one in record.orders if one.relayer == sent.party)
             order = next((one for one in known if one.order.receiver == payment.receiver), None)
-            if order is None or not order.purpose.may_pay or not _as_ordered(order.order, payment):
+            if order is None or not _may_pay(record, sent, order) or not _as_ordered(order.order, payment):
                 text = f"{sent.party} pays {payment.amount} of {payment.asset} to {payment.receiver}"
                 yield Problem(Kind.PAID_UNORDERED, f"{text}, as nobody who may has ordered")
     for one in record.orders:
@@ -64,6 +64,14 @@ def _unordered(record: Record) -> Iterator[Problem]:
         if most > largest:
             text = f"{one.relayer} paid {most} of {one.order.asset} to {one.order.receiver}, for one order of {largest}"
             yield Problem(Kind.PAID_TWICE, text)
+
+
+def _may_pay(record: Record, sent: Sent, one: Ordered) -> bool:
+    """Return false for an order that nobody may give. One that was for more than there was is paid if that has come."""
+    if one.purpose is not Purpose.TOO_MUCH:
+        return one.purpose.may_pay
+    here, height = record.world.chains[sent.chain], sent.heights[sent.chain]
+    return here.balance(AccountId(sent.body.sender), one.order.asset, height) >= (one.order.amount or 0)
 
 
 def _as_ordered(order: Withdrawal, payment: Payment) -> bool:
