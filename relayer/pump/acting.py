@@ -48,6 +48,9 @@ UNSIMULATED_TRIES: Final = 2
 """Exits for others that may fail in a block, one in a batch and one alone, before a node's simulation counts: the
 chain's own reason is worth that much, and a node that errs holds nobody up."""
 
+FRESH_S: Final = 0.5
+"""How old what was checked for a lock may be. An allowance takes some blocks, and so does a turn behind another's."""
+
 log = get_logger("relayer.pump.acting")
 
 EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
@@ -127,10 +130,13 @@ class Acts:
             self._kept_for_exits(here, ()),
             self._checks.before_funding(state),
         )
+        checked_s = self._clock.monotonic()
         async with here.allowances.turn(asked.terms) as short:
             by_consent = await self._lock_by_consent(here, asked.terms, place) if short else None
             if short and by_consent is None:
                 await here.allowances.provide(asked.terms, f"{key}:prepare", deadline_s)
+            if self._clock.monotonic() - checked_s > FRESH_S:
+                await self._checks.before_funding(state := await self._state(asked.swap_id))
             self._checks.time_to_fund(state)
             ready = ReadyLock(
                 key,

@@ -102,6 +102,29 @@ def test_locks_provide_what_was_not_allowed_ahead() -> None:
     told(story, ahead=False)
 
 
+def test_what_was_checked_before_an_allowance_is_checked_after_it() -> None:
+    """It takes some blocks. Meanwhile what the lock is to be paid with cannot be moved any more."""
+
+    async def story(house: Particular) -> None:
+        allowances: Any = house.service.pump.allowances[B]
+        provide = allowances.provide
+
+        async def provided(*given: Any) -> None:
+            await provide(*given)
+            house.chains[A].tokens.paused.add(COIN[A])
+
+        allowances.provide = provided
+        house.person(0)
+        await house.clock.sleep(2)
+        view = await house.begun_by(0, 1_000)
+        await house.clock.sleep(20)
+        assert COIN[A] in house.chains[A].tokens.paused
+        assert not house.made(B, Locked, view.hashlock)
+        assert await house.service.pump.pipelines[B].transaction(f"{view.id}:4:fund-participant") is None
+
+    told(story, ahead=False)
+
+
 @pytest.mark.parametrize("amounts", [(100, 200, 300), (300, 200, 100), (100, 100, 100)])
 def test_a_lock_counts_those_that_are_signed(amounts: tuple[int, ...]) -> None:
     """Of which no swap says anything: only the allowance and the transactions on their way are there to go by."""

@@ -46,6 +46,7 @@ SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
 SMALL = 1_000 if LONG else 160
 KEPT = (
+    10_020,
     10_028,
     68,
     73,
