@@ -5,7 +5,7 @@ a `RetryableError` (not final for the quorum yet, endpoints that disagree, clock
 """
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -80,6 +80,15 @@ class Consultation(Protocol):
 
     async def before_reveal(self, state: SwapState) -> None:
         """Return once our preimage may become public, as far as it is for them to say."""
+
+
+def alarmed(connection: Connection, chains: Iterable[ChainId]) -> list[ChainId]:
+    """Return those of which a finalized block was seen to be replaced, which nobody has acknowledged."""
+    return [chain for chain in chains if open_alarms(connection, chain)]
+
+
+def replaced(chains: Iterable[ChainId]) -> str:
+    return f"a finalized block of {', '.join(chains)} was replaced"
 
 
 class CheckedChain(Protocol):
@@ -250,13 +259,10 @@ class Checks:
 
         def look(connection: Connection) -> list[ChainId]:
             accounts.check_acknowledged(connection, ours)
-            return [chain for chain in chains if open_alarms(connection, chain)]
+            return alarmed(connection, chains)
 
-        alarmed = await self._database.read(look)
-        if alarmed:
-            raise DisagreementError(
-                f"a finalized block of {', '.join(alarmed)} was replaced: look into it, then acknowledge the alarm"
-            )
+        if found := await self._database.read(look):
+            raise DisagreementError(f"{replaced(found)}: look into it, then acknowledge the alarm")
 
     def switches_allow(self, connection: Connection, agreement: Agreement) -> None:
         """Ask the switches once more, in the transaction that stores the signature. Raise `PausedError`."""

@@ -54,4 +54,32 @@ UNNOTICED: Final[tuple[Mutant, ...]] = (
         "sorted(records, key=lambda one: (one.sequence, one.id), reverse=True)",
         "sorted(records, key=lambda one: (one.sequence, one.id))",
     ),
+    plant(
+        "alarms-stop-first-forms-only",
+        "A lock that waits is bid for again though its counterparty's may be gone with a finalized block.",
+        "relayer/pump/acting.py",
+        "        if found := alarmed(connection, (state.agreement.terms(leg).chain for leg in Leg)):\n",
+        "        if found := alarmed(connection, ()):\n",
+    ),
+    plant(
+        "checks-outlast-allowances",
+        "What was checked before an allowance, some blocks ago, is good enough for the lock behind it.",
+        "relayer/pump/acting.py",
+        "            if self._clock.monotonic() - checked_s > FRESH_S:\n",
+        "            if self._clock.monotonic() - checked_s > 1_000.0:\n",
+    ),
+    plant(
+        "copies-lock-next-to-unknown-uses",
+        "A client with an older copy of its store locks while a lock of the newer one may still come back.",
+        "relayer/client/process.py",
+        "        if own is None or state.swap_id not in self._inherited:\n",
+        "        if own is None or state.swap_id:\n",
+    ),
+    plant(
+        "intended-reveals-cannot-be-cancelled",
+        "The client calls a swap off in the moment before its reveal is signed, and reveals all the same.",
+        "relayer/client/swap_client.py",
+        "            if (intended := _unsigned_reveal(connection, found.id)) is not None:\n",
+        "            if (intended := None) is not None:\n",
+    ),
 )

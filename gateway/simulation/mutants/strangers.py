@@ -36,8 +36,8 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "alarms-stop-nothing",
         "A chain that replaced a finalized block is trusted as before.",
         CHECKS,
-        "        if alarmed:\n",
-        "        if alarmed and not chains:\n",
+        "        if found := await self._database.read(look):\n",
+        "        if (found := await self._database.read(look)) and not chains:\n",
     ),
     plant(
         "everybody-comes-first",
@@ -57,8 +57,8 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "windows-are-not-counted",
         "All swaps may have their timelocks in one window.",
         INVENTORY,
-        "        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),",
-        "        sum(promise.amount for promise in of_asset if promise.timelock_s == window),",
+        "        sum(promise.amount for promise in of_asset if promise.window(window_s) == new.window(window_s)),",
+        "        sum(promise.amount for promise in of_asset if promise.timelock_s == new.window(window_s)),",
     ),
     plant(
         "gaps-are-not-filled",

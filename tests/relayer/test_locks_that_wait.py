@@ -1,4 +1,5 @@
-"""Our own clock falls behind: blocks show the least that the time can be, and gates are held against that."""
+"""A lock that no block takes while its ground goes. Our own clock falls behind: blocks show the least that the time can
+be, and gates are held against that. A finalized block is replaced."""
 
 from functools import partial
 
@@ -12,6 +13,7 @@ from gateway.simulation.clocks import WrongClock
 from htlc import timelocks
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
+from indexer.tables import deep_reorgs
 from relayer.transactions import records
 from relayer.transactions.records import TransactionRecord
 from tests.relayer.house import TIMING, A, B, House
@@ -69,3 +71,31 @@ async def lock_of(house: House, swap_id: SwapId) -> TransactionRecord:
 async def locks_of(house: House, swap_id: SwapId) -> list[TransactionRecord]:
     stored = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
     return [one for one in stored if ":fund-" in one.effect_key]
+
+
+def test_a_lock_that_waits_is_cancelled_once_a_finalized_block_was_replaced() -> None:
+    """What is known of the other lock may be over. Nothing is bid for it, though its gates are open."""
+
+    async def story() -> None:
+        house = House(market=FeeMarket(100, 1))
+        full = True
+        mine = house.chains[B].mine
+        house.chains[B].mine = partial(mine, accept=lambda _: not full)  # type: ignore[method-assign]
+        await house.start()
+        view = await house.open(A)
+        await pay_and_lock(house, view)
+        await house.until(partial(is_signed, house, view.id))
+        before = len((await lock_of(house, view.id)).attempts)
+        alarm = {"chain": A, "seq": 1, "fork_height": 1, "finalized_height": 2, "noticed_ns": house.clock.now_ns()}
+        await house.database.write(lambda c: c.execute(deep_reorgs.insert(), alarm))
+        house.chains[B].fees = FeeMarket(1_000, 10)
+        await house.until(partial(is_cancelled, house, view.id), deadline_s=5)
+        assert all(form.cancels for form in (await lock_of(house, view.id)).attempts[before:]), (
+            "it was outbid as a lock"
+        )
+        full = False
+        await house.phase(view.id, Phase.ABANDONED)
+        assert not house.made(B, Locked, view.participant.terms.hashlock)
+        await house.stop()
+
+    run_virtually(story())
