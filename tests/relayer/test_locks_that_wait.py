@@ -74,7 +74,7 @@ async def locks_of(house: House, swap_id: SwapId) -> list[TransactionRecord]:
 
 
 def test_a_lock_that_waits_is_cancelled_once_a_finalized_block_was_replaced() -> None:
-    """What is known of the other lock may be over. Nothing is bid for it, though its gates are open."""
+    """The other lock may be gone with that block. Nothing is bid for ours, though its gates are open."""
 
     async def story() -> None:
         house = House(market=FeeMarket(100, 1))

@@ -88,7 +88,7 @@ def test_two_copies_at_once_lock_once(first: ChainId) -> None:
     play(story())
 
 
-def test_a_copy_locks_nothing_while_a_lock_may_come_back_that_only_its_count_tells() -> None:
+def test_a_copy_locks_nothing_while_a_lock_may_come_back() -> None:
     """The original's lock was counted as the copy began, and a reorg took it out before its block was read."""
 
     async def story() -> None:
