@@ -102,7 +102,7 @@ def test_locks_provide_what_was_not_allowed_ahead() -> None:
     told(story, ahead=False)
 
 
-def test_what_was_checked_before_an_allowance_is_checked_after_it() -> None:
+def test_a_lock_is_checked_again_after_its_allowance() -> None:
     """It takes some blocks. Meanwhile what the lock is to be paid with cannot be moved any more."""
 
     async def story(house: Particular) -> None:

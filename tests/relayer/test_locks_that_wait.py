@@ -73,7 +73,7 @@ async def locks_of(house: House, swap_id: SwapId) -> list[TransactionRecord]:
     return [one for one in stored if ":fund-" in one.effect_key]
 
 
-def test_a_lock_that_waits_is_cancelled_once_a_finalized_block_was_replaced() -> None:
+def test_a_lock_that_waits_is_cancelled_after_a_deep_reorg() -> None:
     """The other lock may be gone with that block. Nothing is bid for ours, though its gates are open."""
 
     async def story() -> None:
