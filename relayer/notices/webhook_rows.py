@@ -90,7 +90,7 @@ _MOMENTS: Final = (
     (sa.update(webhook_marks).where(_M.swap_id == _ITSELF), _M.noted_ns),
     (sa.update(webhooks), _W.created_ns),
 )
-"""What says since when somebody is there, or up to when all is reported."""
+"""Since when somebody is there, and up to when all is reported."""
 _OLDEST: Final = sa.select(sa.func.min(_W.created_ns))
 _SINCE: Final = sa.select(_M.hook, _M.noted_ns).where(
     _M.swap_id == _ITSELF, _M.hook.in_(sa.bindparam("hooks", expanding=True))

@@ -92,7 +92,7 @@ def first_deals(source: random.Random, relayers: int, all_watched: bool) -> tupl
 
 
 def plain(deal: Deal) -> Deal:
-    """The same wish, and nothing that was drawn for it besides: no tower, no reorg, no power failure, no doubt, and no
+    """The same wish, and nothing that was drawn for it alone: no tower, no reorg, no power failure, no doubt, and no
     cheat who locks twice, shares an account or lets the preimage out."""
     return Deal(
         number=deal.number,

@@ -156,7 +156,7 @@ def _used_s(record: Record, chain: ChainId, account: AccountId) -> dict[int, flo
 
 
 def _deed(sent: Sent) -> tuple[object, ...]:
-    """What it is to do: two forms of one transaction may differ in that, too."""
+    """Return what it is to do: two forms of one transaction may differ in that, too."""
     return sent.body.locks, sent.body.preimages, sent.body.settles, sent.body.pays
 
 

@@ -177,7 +177,7 @@ def test_a_swap_that_is_cancelled_between_the_locks_comes_back() -> None:
     play(story())
 
 
-def test_a_reveal_that_is_intended_and_not_signed_can_be_called_off() -> None:
+def test_a_reveal_that_is_not_signed_can_be_called_off() -> None:
     async def story() -> None:
         world = World()
         await world.start()
