@@ -129,7 +129,7 @@ cometbft: $(STAMPS)/cometbft-$(COMETBFT_VERSION)
 
 clean:
 	rm -rf $(VENV) node_modules $(STAMPS) .tools *.egg-info build dist \
-		.mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis console/static/built kit/dist
+		.mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .simulation console/static/built kit/dist
 
 $(STAMPS)/venv:
 	@mkdir -p $(STAMPS)

@@ -1,9 +1,11 @@
-"""How a bug is planted: a replacement of source text, done as its module is imported. No file changes."""
+"""How a bug is written down, as a replacement of source text, and planted as its module is imported. No file
+changes."""
 
 import importlib.abc
 import importlib.machinery
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -27,6 +29,11 @@ class Mutant:
     name: str
     harm: str
     edits: tuple[Edit, ...]
+
+    @property
+    def mark(self) -> str:
+        """A short name for these edits, and no others."""
+        return sha256(repr(self.edits).encode()).hexdigest()[:12]
 
 
 def plant(name: str, harm: str, path: str, old: str, new: str) -> Mutant:
