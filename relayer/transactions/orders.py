@@ -208,17 +208,20 @@ def store_replacement(
     attempt: SignedForm,
     cost: Mapping[AssetId, int],
     dead_below: Height | None = None,
+    gate: Gate | None = None,
 ) -> None:
     """Add another signed form under the same sequence; a refused transaction is on its way again.
 
     Forms that expired below `dead_below` make room if there are too many. Raise `ConflictError` if the transaction is
-    settled, or has too many forms that may still be mined; `FencedError` when fenced off.
+    settled, or has too many forms that may still be mined; `FencedError` when fenced off; and what `gate` raises.
     """
     accounts.fence(connection, record.chain, record.account, epoch)
     table, attempts = records.relayer_transactions, records.relayer_transaction_attempts
     stored = connection.execute(sa.select(table.c.status).where(table.c.id == record.id)).scalar_one()
     if stored not in records.OPEN:
         raise ConflictError(f"{record.effect_key} is {stored} already")
+    if gate is not None:
+        gate(connection)
     of_record = attempts.c.transaction_id == record.id
     count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(attempts.c.number)).where(of_record)).one()
     if count >= records.MAX_ATTEMPTS and dead_below is not None:

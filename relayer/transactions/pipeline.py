@@ -14,9 +14,12 @@ words, never concerns another transaction: see `step`.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from core.model.errors import FatalError, RetryableError
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, FatalError, RetryableError
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, LeftOut, Outcome, OutcomeStatus, SequenceView, UnsignedTransaction
 from core.runtime.clock import NS_PER_S, Clock
@@ -329,6 +332,17 @@ class Pipeline(Sending):
             )
         return frozenset(number for number, _ in carried if number in late or (late and self._inherited.waits(record)))
 
+    def _still_open(self, record: TransactionRecord, without: frozenset[int], connection: Connection) -> None:
+        """Ask once more, in the transaction that stores another form of it: a signer may take longer than a gate stays
+        open. Raise `ConflictError` if one of its effects, but for those left out, must not happen any more."""
+        for number, item in enumerate(record.effects):
+            if number in without:
+                continue
+            late = item.deadline_ns is not None and self._clock.now_ns() >= item.deadline_ns
+            closed = None if self.closed_gate is None else self.closed_gate(connection, item.effect_key, True)
+            if late or closed is not None:
+                raise ConflictError(f"{item.effect_key} is not signed again: {closed or 'its time is over'}")
+
     async def _take_out(self, record: TransactionRecord, over: frozenset[int], urgency: Urgency) -> bool:
         """Outbid it with a form without these effects, and without those whose time gate has closed; with a
         cancellation if nothing is left of it, or if there is no room for such a form. True if one was signed."""
@@ -404,7 +418,9 @@ class Pipeline(Sending):
         without: frozenset[int] | None = None,
     ) -> bool:
         """Another form under the same sequence, broadcast; false if nothing was signed. See `Signatory.again`."""
-        attempt = await self._hand.again(record, bid, cancellation, without)
+        left_out = record.newest.without if without is None else without
+        gate = None if record.exits or cancellation is not None else partial(self._still_open, record, left_out)
+        attempt = await self._hand.again(record, bid, cancellation, without, gate)
         if attempt is None:
             return False
         self._metrics.replacements.labels(self.chain).inc()

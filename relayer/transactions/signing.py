@@ -25,7 +25,7 @@ from core.runtime.database import Database
 from relayer.heads import HeadBoard
 from relayer.transactions import fees, orders, records, sequences
 from relayer.transactions.fees import FeePolicy, Market
-from relayer.transactions.orders import Order, Purse
+from relayer.transactions.orders import Gate, Order, Purse
 from relayer.transactions.records import SequenceTakenError, SignedForm, TransactionRecord
 from relayer.transactions.tracking import AccountWatch
 
@@ -234,10 +234,12 @@ class Signatory:
         bid: FeeBid | None,
         cancellation: UnsignedTransaction | None = None,
         without: frozenset[int] | None = None,
+        gate: Gate | None = None,
     ) -> SignedForm | None:
         """Sign and store another form under the record's sequence; None if there is nothing to sign, if the purse
         cannot carry it, or if the record is settled meanwhile. `without`: the items of a batch that are not to be in it
-        (None: those that are not in its newest form)."""
+        (None: those that are not in its newest form). `gate` is asked inside the database transaction that stores it:
+        None, too, if it raises a `ConflictError`."""
         without = frozenset() if cancellation else record.newest.without if without is None else without
         unsigned = cancellation or await self._body(record, without)
         if unsigned is None:
@@ -259,7 +261,7 @@ class Signatory:
             dead_below = await self._finalized() if expires and record.exits else None
             try:
                 await self._database.write(
-                    lambda c: orders.store_replacement(c, self.epoch, record, attempt, cost, dead_below)
+                    lambda c: orders.store_replacement(c, self.epoch, record, attempt, cost, dead_below, gate)
                 )
             except ConflictError:
                 return None

@@ -230,6 +230,30 @@ async def test_a_late_lock_is_not_outbid_but_cancelled() -> None:
     assert (record.status, await house.received()) == (TransactionStatus.SUPERSEDED, 0)
 
 
+async def test_a_form_whose_gate_closes_as_it_is_signed_stays() -> None:
+    """Another form of a lock, by a signer that takes longer than the gate stays open."""
+    house = Poor(1000 * FEE)
+    pipeline = await house.start()
+    signed: list[Any] = []
+    pipeline.closed_gate = lambda _, key, in_time: "too late" if in_time and signed else None
+    first = await pipeline.send(FUND, house.pay(500), house.clock.now() + 300)
+    signer: Any = house.signer
+    sign = signer.sign
+
+    async def slow(request: Any) -> Any:
+        signed.append(request)
+        return await sign(request)
+
+    signer.sign = slow
+    house.chain.fees = FeeMarket(40 * GWEI, GWEI)
+    await house.beat(1, accept=nobody)
+    assert len(signed) == 1
+    assert (await house.found(FUND)).attempts == first.attempts
+    await house.beat(6)
+    assert [attempt.cancels for attempt in (await house.found(FUND)).attempts] == [False, True]
+    assert await house.received() == 0
+
+
 @pytest.mark.parametrize("left", [30, 61])
 async def test_an_unpayable_lock_before_an_exit_is_cancelled(left: int) -> None:
     """Somebody takes from the purse what our lock was to move, or what the exit behind it needs."""
