@@ -38,6 +38,12 @@ class Mempool:
         self._by_place: dict[tuple[AccountId, int], Pooled] = {}
         self._by_hash: dict[bytes, Pooled] = {}
 
+    def copy(self) -> "Mempool":
+        """Return another pool with the same transactions, which changes by itself."""
+        other = Mempool()
+        other._by_place, other._by_hash = dict(self._by_place), dict(self._by_hash)
+        return other
+
     def __contains__(self, tx_hash: bytes) -> bool:
         return tx_hash in self._by_hash
 

@@ -16,6 +16,14 @@ class VersionedState:
         self._values: dict[Key, list[Any]] = {}
         self._touched: dict[int, set[Key]] = {}
 
+    def copy(self) -> "VersionedState":
+        """Return another state with the same history, which changes by itself."""
+        other = VersionedState()
+        other._heights = {key: list(heights) for key, heights in self._heights.items()}
+        other._values = {key: list(values) for key, values in self._values.items()}
+        other._touched = {height: set(keys) for height, keys in self._touched.items()}
+        return other
+
     def get(self, key: Key, default: V, at: int | None = None) -> V:
         """The value as of the block at height `at` (None: the newest), `default` if there was none yet."""
         heights = self._heights.get(key)

@@ -3,16 +3,37 @@
 The verdict's readings come from a chain's own state and from the bytes themselves, never from an adapter.
 """
 
+import asyncio
+import itertools
 from collections.abc import Mapping
+from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from adapters.endpoints import Member
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
+from adapters.memory.blockchain import Issue
 from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
+from adapters.memory.mempool import Pooled
 from adapters.memory.ports import MemoryLockReader
-from adapters.memory.transactions import Batch, Claim, Lock, Refund, Transfer, decode_wire, transfer
+from adapters.memory.transactions import (
+    Batch,
+    Claim,
+    Lock,
+    Message,
+    Refund,
+    Transfer,
+    Wire,
+    decode_message,
+    decode_wire,
+    encode_wire,
+    transaction_hash,
+    transfer,
+)
+from adapters.memory.transactions import Body as WireBody
 from core.model.consortium import value_of
+from core.model.errors import CausewayError
 from core.model.facts import Block, Locked, LockStatus
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import UnsignedTransaction
@@ -30,6 +51,12 @@ from core.model.types import (
     LockTerms,
 )
 from core.runtime.clock import Clock
+
+PARTED: Final = 1_000_000
+"""From where on a chain that parts from another counts what it numbers: nothing of it is the other's."""
+REPEATED: Final = 6
+"""How many of another chain's newest blocks are looked through for what this one does not have."""
+UNSIGNED: Final = bytes(64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +131,9 @@ class PlayedChain(Protocol):
         """Return what these signed bytes do. Raise `RejectedError` for bytes that are not a transaction of this
         chain."""
 
+    def meant(self, transaction: UnsignedTransaction) -> Body:
+        """Return what a transaction will do once it is signed, as if under sequence 0 and for nothing."""
+
     def signer(self, name: str, balances: Mapping[AssetId, int] | None = None) -> Signer:
         """The account called `name`; what `balances` gives it is there from the next block on."""
 
@@ -151,7 +181,12 @@ class PlayedMemory(MemoryChain):
         return self.state.get(sequence_key(account), 0, at)
 
     def read(self, raw: bytes) -> Body:
-        body = decode_wire(raw).body
+        return self._body(decode_wire(raw).body)
+
+    def meant(self, transaction: UnsignedTransaction) -> Body:
+        return self._body(WireBody(self.chain, transaction.sender, 0, 0, 0, 0, decode_message(transaction.body)))
+
+    def _body(self, body: WireBody) -> Body:
         messages = body.message.items if isinstance(body.message, Batch) else (body.message,)
         return Body(
             AccountId(body.sender),
@@ -179,6 +214,38 @@ class PlayedMemory(MemoryChain):
 
     def member(self, operator: str, endpoint: Endpoint) -> Member:
         return Member(operator, self.access(endpoint), MemoryLockReader(self, endpoint))
+
+    # --- for liars ---
+
+    def parted(self) -> "PlayedMemory":
+        """Return a chain with the same blocks and the same accounts, which goes its own way from now on."""
+        other = copy(self)
+        other.state, other._mempool = self.state.copy(), self._mempool.copy()
+        other._blocks, other._issues = list(self._blocks), list(self._issues)
+        other._places, other._by_hash = dict(self._places), dict(self._by_hash)
+        other.unlocked, other.changed = set(), asyncio.Event()
+        other._salt, other._numbers = self._salt + PARTED, itertools.count(PARTED)
+        return other
+
+    def repeat(self, other: "PlayedMemory") -> None:
+        """Take in whatever the newest blocks of another chain hold and this one does not have."""
+        for entry in (entry for mined in other._blocks[-REPEATED:] for entry in mined.entries):
+            if isinstance(entry, Issue):
+                if entry.hash not in self._places and entry not in self._issues:
+                    self._issues.append(entry)
+            else:
+                with suppress(CausewayError):  # its sequence is used by something else here
+                    self.take(entry.raw)
+
+    def invent(self, sender: AccountId, message: Message) -> None:
+        """Have the next block hold a message that its sender has not signed."""
+        sequence = self.used(sender, self.height)
+        while self._mempool.at(sender, sequence) is not None:
+            sequence += 1
+        bid = 0 if self.fees is None else 2 * self.fees.base_fee
+        body = WireBody(self.chain, sender, sequence, bid, bid, 0, message)
+        raw = encode_wire(Wire(body, UNSIGNED))
+        self._mempool.add(Pooled(transaction_hash(raw), raw, body, next(self._numbers)))
 
     def harmless(self, account: AccountId, asset: AssetId) -> UnsignedTransaction:
         return transfer(self.chain, account, account, asset, BaseUnits(1))

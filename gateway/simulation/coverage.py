@@ -14,10 +14,12 @@ from gateway.simulation.plan import (
     Doubt,
     Fall,
     Lie,
+    Meanwhile,
     Purpose,
     Rough,
     Stranger,
     Style,
+    Twist,
 )
 from htlc.effects import EFFECT_TYPES
 from htlc.events import EVENT_TYPES, event_name
@@ -58,6 +60,8 @@ EXPECTED: Final = (
     "endpoint-late_events",
     *(f"lie-{lie}" for lie in Lie),
     *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.HANGS)),
+    *(f"branch-{twist}" for twist in Twist),
+    *(f"signing-{meanwhile}" for meanwhile in Meanwhile),
     *(f"malformed-{method}" for method in METHODS),
     *(f"refused-{method}" for method in METHODS),
     *(f"refused-with-{kind.__name__}" for kind in REFUSALS),

@@ -9,7 +9,7 @@ from core.model.transactions import FeeBid
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.plan import CHAINS, STORY_S, Leading, Rough
+from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rough
 from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import memory_database
 from gateway.simulation.verdict.record import Record
@@ -208,12 +208,21 @@ async def _start_twice(record: Record) -> None:
     world.faults["two-processes"] += 1
 
 
+def _is_about(plan: Plan, meanwhile: Meanwhile) -> bool:
+    """True if this is to come to pass while a signer is at work."""
+    return plan.signing is not None and plan.signing.meanwhile is meanwhile
+
+
 async def _pause(record: Record) -> None:
     """`causeway relayer pause`, in the midst of swaps: everything, or one chain; and `resume` after a while."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.OPERATOR_PAUSES])
-    if any(one.sending == "lock" for one in relayer.party.deaths):
+    if _is_about(world.plan, Meanwhile.PAUSE):
+        await hands.until(world, lambda: bool(world.at_work), world.clock.now() + STORY_S)
+    elif any(one.sending == "lock" for one in relayer.party.deaths):
         await hands.until(world, lambda: relayer.service is None, world.clock.now() + STORY_S)
+    if _is_about(world.plan, Meanwhile.PAUSE) and not world.at_work:
+        return
     scope = random.Random(f"scope/{world.plan.seed}").choice([EVERYTHING, *map(scope_of_chain, CHAINS)])
     now_ns = world.clock.now_ns()
     await relayer.database.write(
@@ -226,11 +235,15 @@ async def _pause(record: Record) -> None:
 
 
 async def fell_the_leader(record: Record, leading: Leading) -> None:
-    """The process that leads falls at its time, or right after a lock of the relayer has left."""
+    """The process that leads falls at its time, or right after a lock of the relayer has left, or while it has one
+    signed."""
     world, relayer = record.world, record.relayers[0]
     if not isinstance(relayer, LedRelayer):
         return
-    if leading.funding:
+    if _is_about(world.plan, Meanwhile.FALL):
+        if not await hands.until(world, lambda: bool(world.at_work), world.clock.now() + 2 * STORY_S):
+            return
+    elif leading.funding:
         locks = 0
         while locks < leading.funding:
             if world.seconds > 2 * STORY_S:

@@ -94,6 +94,28 @@ class Lie(StrEnum):
     POOR = "poor"
     DROPPED = "dropped"
     """It has never heard of any transaction."""
+    BRANCH = "branch"
+    """It has a memory chain of its own, in which everything fits together; see `Branching`. Of a ledger it says what is
+    true."""
+
+
+class Twist(StrEnum):
+    """What only a liar's own branch shows. LOCKED: whatever was agreed on is locked there, at once. GIVEN_BACK:
+    whatever is locked is given back there. EMPTY: nothing that anybody sends is in its blocks."""
+
+    LOCKED = "locked"
+    GIVEN_BACK = "given-back"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Branching:
+    """The branch of a liar parts from the true chain at `at_s` (seconds of the story). `faster`: the share of true
+    blocks for which it has two."""
+
+    at_s: float
+    twist: Twist
+    faster: float
 
 
 class Rough(StrEnum):
@@ -206,6 +228,29 @@ class Aim:
     for_s: float
 
 
+class Meanwhile(StrEnum):
+    """What comes to pass while a signer is at work. TIME: the gate of the act closes. PAUSE: the operator pauses
+    everything. WORD: the preimage becomes public. FALL: the process that asked for the signature loses the lead."""
+
+    TIME = "time"
+    PAUSE = "pause"
+    WORD = "word"
+    FALL = "fall"
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """The signer of `party` takes long over its `number`-th such act, a LOCK or a CLAIM; if `again`, over another form
+    of it. `for_s`: how long, unless it is about the gate, which has closed then."""
+
+    party: str
+    act: Act
+    number: int
+    for_s: float
+    meanwhile: Meanwhile
+    again: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """A process ends at its `count`-th commit or broadcast of a kind, before or `after` it took effect, or at the
@@ -268,6 +313,8 @@ class Deal:
     """And so late that the provider's gate closes just then: `before_timelock_s` before that."""
     shows: bool = False
     """The cheat publishes its preimage once the provider's lock stands, and the provider's power fails right before."""
+    signals: bool = False
+    """The cheat publishes its preimage as soon as the provider's signer begins to take its time over the swap."""
     leaks: bool = False
     """Somebody gets hold of the preimage, and claims the cheat's lock for the provider once it is final."""
     undone: bool = False
@@ -284,7 +331,7 @@ class Deal:
     @property
     def gets_out(self) -> bool:
         """True if the preimage becomes public otherwise than by a claim of the second lock."""
-        return self.public or self.blabs or self.shows or self.leaks
+        return self.public or self.blabs or self.shows or self.signals or self.leaks
 
     @property
     def giver(self) -> str:
@@ -326,7 +373,7 @@ class Fall(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Leading:
     """The first relayer has two processes on one database. At `at_s` the one that leads falls, for `for_s`; or as soon
-    as it has sent its `funding`-th lock."""
+    as it has sent its `funding`-th lock; or while it has a lock signed, if the plan's `signing` is about that."""
 
     fall: Fall
     at_s: float
@@ -407,6 +454,8 @@ class Party:
     """One of its operators (`liar`) shows a memory chain's blocks without anything that happened in them."""
     moody: float = 0.0
     """The share of transactions that each of its endpoints refuses though it took them."""
+    branching: Branching | None = None
+    """The branch that one of its operators (`liar`) has, if that is its lie."""
     lags_s: float = 0.0
     """For how long its endpoints know nothing of a transaction that a block holds, and count its sequence. Now and then
     they do not say if one waits."""
@@ -468,6 +517,7 @@ class Plan:
     clock_of: str = ""
     withdrawals: tuple[Withdrawing, ...] = ()
     leading: Leading | None = None
+    signing: Signing | None = None
     pricing: Pricing | None = None
     watchful: bool = False
     """The relayers' guards look though nothing rough is to come."""

@@ -27,6 +27,7 @@ from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase,
 from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.restoring import restore_from_chain
+from gateway.simulation.signing import Slow, SlowHand
 from gateway.simulation.statements import memory_database
 from gateway.simulation.treasury import treasury_of
 from gateway.simulation.unmeasured import Unmeasured
@@ -91,6 +92,9 @@ class Process(ABC):
             for chain, one in self.signers.items()
         }
         """The process signs with these; people use the accounts' `signers`."""
+        if (signing := world.plan.signing) is not None and signing.party == self.name:
+            hand = SlowHand(world, signing)
+            self.hands = {chain: Slow(one, hand, world.clock.sleep) for chain, one in self.hands.items()}
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = memory_database()
         self.replacement: InlineDatabase | None = None

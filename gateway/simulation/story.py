@@ -21,7 +21,18 @@ from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
-from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Doubt, Plan, Rough, Style
+from gateway.simulation.plan import (
+    COME_BACK_S,
+    FINALITY_DEPTH,
+    HOLD_S,
+    POLICY,
+    TIMING,
+    Deal,
+    Doubt,
+    Plan,
+    Rough,
+    Style,
+)
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
@@ -94,6 +105,7 @@ async def _play(plan: Plan) -> Verdict:
     dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
     tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
     record = Record(world, relayers, dapps, tower)
+    world.closes = partial(gates.closes_s, record)
     HEARD.set(world.wire)
     if plan.small:
         world.lull = partial(is_lull, record)
@@ -213,9 +225,14 @@ def _note_agreed(record: Record, deal: Deal, swap: Any, dapp: str) -> Agreed:
         record.relayers[deal.relayer].name,
         dapp,
     )
-    record.agreed.append(agreed)
+    _note(record, agreed)
     record.note(f"deal {deal.number}: {dapp} agreed on {swap.id[:8]}")
     return agreed
+
+
+def _note(record: Record, agreed: Agreed) -> None:
+    record.agreed.append(agreed)
+    record.world.agreed += agreed.legs
 
 
 async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Preimage]:
@@ -257,7 +274,7 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
             asked_at_s=asked_at_s,
             price_until_s=quote.expires_at,
         )
-        record.agreed.append(agreed)
+        _note(record, agreed)
         record.note(f"deal {deal.number}: a cheat ({deal.style}) agreed on {view.id[:8]}")
         await _surround(record, agreed)
         return agreed, preimage
@@ -388,6 +405,9 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
         latest_s = agreed.participant_leg.timelock.seconds - fund_s
         if await hands.until(world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s):
             await world.clock.sleep(TIMING.observation_s)  # until everybody has read it
+    if deal.signals:
+        is_at_work = partial(_is_at_work, record, agreed)
+        record.errands.append(asyncio.create_task(hands.publish(world, deal.number, agreed.legs, preimage, is_at_work)))
     if deal.blabs:
         record.errands.append(asyncio.create_task(_blab(record, agreed, preimage)))
     if deal.shows:
@@ -425,6 +445,11 @@ async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
         return any(mine in sent.body.locks and len(sent.body.locks) > 1 for sent in world.wire.sent)
 
     await hands.publish(world, agreed.deal.number, agreed.legs, preimage, left)
+
+
+def _is_at_work(record: Record, agreed: Agreed) -> bool:
+    """True once somebody's signer has begun to take its time over this swap."""
+    return any(agreed.hashlock in one.hashlocks for one in record.world.at_work)
 
 
 async def _show(record: Record, agreed: Agreed, preimage: Preimage) -> None:

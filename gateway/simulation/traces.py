@@ -186,6 +186,7 @@ def _is_calm(record: Record) -> bool:
         plan.spikes,
         plan.aims,
         plan.restarts,
+        plan.signing,
         record.world.reorged,
         *(process.away for process in record.processes),
     ]

@@ -18,9 +18,10 @@ from adapters.memory.ledger import Allowances
 from core.model.facts import hashlock_of
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
-from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height
+from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height, LockTerms
 from core.runtime.clock import SeededSecrets, VirtualClock
 from gateway.simulation.aims import CALM_TIP, Aims, is_paused
+from gateway.simulation.branches import Branch
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
@@ -31,11 +32,13 @@ from gateway.simulation.plan import (
     MAX_PENDING_S,
     A,
     B,
+    Branching,
     Lie,
     Party,
     Plan,
     Reorg,
     Rough,
+    Signing,
 )
 from gateway.simulation.regulator import Posted
 from gateway.simulation.wire import Wire
@@ -76,6 +79,16 @@ class DeepReorg:
     final_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """The signer of a party was at work on these swaps, from when until when (Unix seconds)."""
+
+    party: str
+    hashlocks: frozenset[Hashlock]
+    since_s: float
+    until_s: float
+
+
 class World:
     """The chains and what is done to them. `seconds` is the story's own time."""
 
@@ -91,6 +104,9 @@ class World:
         self.wire = Wire(self.clock, self.chains)
         self.signers: dict[tuple[str, ChainId], Signer] = {}
         self.endpoints: list[Endpoint] = []
+        self.agreed: list[LockTerms] = []
+        """The terms of every leg that was agreed on so far: a liar may know of them."""
+        self._branches: dict[tuple[str, ChainId], Branch] = {}
         self._issues: list[tuple[Height, Mapping[AssetId, int]]] = []
         self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
         """The highest base fee that each chain has seen."""
@@ -112,6 +128,10 @@ class World:
         believe them."""
         self._refusing: dict[tuple[str, bytes], set[int]] = {}
         self._patience: dict[object, float] = {}
+        self.at_work: list[AtWork] = []
+        """Whose signer took its time, and when."""
+        self.closes: Callable[[Signing, Hashlock], float | None] = lambda signing, hashlock: None
+        """Return when (Unix seconds) the gate of that act on this swap closes, None if nobody knows."""
         self.lull: Callable[[], bool] = lambda: False
         """Return true while blocks may be skipped."""
         self._skipped: Counter[ChainId] = Counter()
@@ -172,7 +192,7 @@ class World:
             rates = replace(party.rates, late_events=1.0, late_events_s=inf) if hides else party.rates
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), rates)
             self.endpoints.append(endpoint)
-            member = self._member(chain, f"operator-{number}", endpoint)
+            member = self._member(chain, f"operator-{number}", endpoint, party if number == party.liar else None)
             if party.lie is not None and number == party.liar:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
             if party.lags_s:
@@ -207,12 +227,23 @@ class World:
         self.endpoints.append(endpoint)
         return free[0], self.memory[free[0]].bridge(endpoint)
 
-    def _member(self, chain: ChainId, operator: str, endpoint: Endpoint) -> Member:
+    def _member(self, chain: ChainId, operator: str, endpoint: Endpoint, liar_of: Party | None) -> Member:
+        """One operator's endpoint; `liar_of`: whose liar that is, None for all others."""
+        if liar_of is not None and liar_of.branching is not None and chain in self.memory:
+            return self._branch(chain, liar_of.name, liar_of.branching).member(operator, endpoint)
         if self.ledger is None or chain != B:
             return self.chains[chain].member(operator, endpoint)
         settings = self.random.choice(NODES)
         self.faults[f"ledger-node-{settings}"] += 1
         return self.ledger.member(operator, endpoint, settings)
+
+    def _branch(self, chain: ChainId, party: str, branching: Branching) -> Branch:
+        """The chain as this party's liar has it, the same for all its processes."""
+        if (known := self._branches.get((party, chain))) is None:
+            source = random.Random(f"{party}/{chain}/{self.plan.seed}/branch")
+            known = Branch(self.memory[chain], branching, self.clock.monotonic, self.agreed, source, self.faults)
+            self._branches[party, chain] = known
+        return known
 
     async def run(self) -> None:
         """Blocks, reorgs and what else befalls the chains, for ever."""
@@ -280,6 +311,8 @@ class World:
             self.aims.after_block(chain)
             if chain.fees is not None:
                 chain.fees = self._next_fees(chain, chain.fees)
+            for branch in [one for (_, name), one in self._branches.items() if name == chain.chain]:
+                branch.grow()
 
     def _skips(self, chain: ChainId) -> bool:
         """Return true if the chain makes no block this time: see `gateway.simulation.lull`."""

@@ -5,8 +5,11 @@ from dataclasses import replace
 from functools import partial
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
+from core.model.facts import Locked
 from core.model.transactions import FeeBid
+from core.model.types import ChainId, Height
 from core.runtime import journal
 from gateway.simulation.plan import A, B, Style
 from gateway.simulation.process import MOST
@@ -15,6 +18,7 @@ from gateway.simulation.verdict.record import Agreed, Refusal
 from gateway.simulation.world import TOKEN
 from htlc import events
 from htlc.model import Leg, Role
+from indexer import tables
 from relayer.pump import swaps
 from relayer.transactions import records
 from relayer.transactions.records import SignedForm, TransactionStatus
@@ -237,6 +241,32 @@ async def funded_in_the_second_of_the_gate(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
+async def index_off_chain(stage: Stage) -> None:
+    """The provider's index calls a block final that the chain never had."""
+    agreed = await stage.played()
+    await _indexed(stage, agreed.participant_leg.chain, Height(1), bytes(32))
+
+
+async def lock_not_indexed(stage: Stage) -> None:
+    """The provider's index has the block that holds its lock, and nothing in it."""
+    agreed = await stage.played()
+    here = stage.world.memory[agreed.participant_leg.chain]
+    blocks = (here.block(Height(height)) for height in range(here.finalized_height))
+    held = next(block.header for block in blocks if any(isinstance(one.event, Locked) for one in block.events))
+    await _indexed(stage, here.chain, held.height, held.ref.hash)
+
+
+async def _indexed(stage: Stage, chain: ChainId, height: Height, block_hash: bytes) -> None:
+    """The provider's index has this block of the chain, no other one, and calls it final."""
+    at = {"height": height, "parent_hash": b"", "time_s": 0, "canonical": True}
+
+    def write(connection: Connection) -> None:
+        connection.execute(sa.insert(tables.cursors).values(chain=chain, finalized_height=height))
+        connection.execute(sa.insert(tables.blocks).values(chain=chain, hash=block_hash, **at))
+
+    await stage.relayer.database.write(write)
+
+
 PLANTED = (
     opened_past_price,
     underbid,
@@ -249,4 +279,5 @@ PLANTED = (
     outcome_off_chain,
     voided_too_early,
     refused_freely,
+    index_off_chain,
 )

@@ -682,6 +682,7 @@ ALSO = {
         (planted_outcomes.failed_and_there, Kind.OUTCOME_OFF_CHAIN),
         (planted_outcomes.exposed_under_two_names, Kind.EXPOSURE_TO_ONE),
         (planted_outcomes.funded_in_the_second_of_the_gate, Kind.FUNDED_TOO_LATE),
+        (planted_outcomes.lock_not_indexed, Kind.INDEX_OFF_CHAIN),
     ],
 )
 def test_a_violation_of_a_kind_planted_elsewhere_is_found(story: Any, kind: Kind) -> None:

@@ -3,6 +3,7 @@
 parties    who takes part, and how they fail         deals    who wants what, and how they behave
 faults     of chains and clocks, and what is aimed   small    the few swaps of small towns
 operators  how relayers are run, what is ordered, what is lost
+signatures one that takes long
 """
 
 import random
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from gateway.simulation.drawing import deals, faults, operators, parties, small
+from gateway.simulation.drawing import deals, faults, operators, parties, signatures, small
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
@@ -145,5 +146,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("brief", deals.with_brief_copies),
     ("used again", operators.with_a_second_use),
     ("unpaid", operators.with_payments_that_fail),
+    ("branches", parties.with_branches),
+    ("slow signatures", signatures.with_slow_signatures),
 )
 """The same of what changes a plan once all parties are there."""

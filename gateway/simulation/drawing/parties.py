@@ -13,6 +13,7 @@ from gateway.simulation.plan import (
     STORY_S,
     Act,
     Aim,
+    Branching,
     Deal,
     Death,
     Lie,
@@ -21,6 +22,7 @@ from gateway.simulation.plan import (
     Plan,
     Style,
     Trouble,
+    Twist,
 )
 
 LATER_LIES: Final = (Lie.FINAL, Lie.RICH)
@@ -29,7 +31,7 @@ OF_BALANCES: Final = (Lie.RICH, Lie.POOR)
 """The lies that matter to relayers with little of what they pay out."""
 OF_BALANCES_SHARE: Final = 0.5
 """Of narrow relayers with several endpoints, those one of which lies about balances."""
-LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.DROPPED))
+LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.DROPPED, Lie.BRANCH))
 OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
 OF_TRANSACTIONS_SHARE: Final = 0.08
 """Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about
@@ -38,6 +40,12 @@ LAGGING_SHARE: Final = 0.1
 """Of the same, those whose endpoints know of a transaction a little later than they count it."""
 LAGS_S: Final = 0.4
 """Less than it takes to look as often as somebody else's use of a sequence needs."""
+BRANCH_SHARE: Final = 0.2
+"""Of towns in which something is slow and nothing rough comes, those in which somebody's endpoint has a branch of its
+own."""
+BRANCHES_OFF_S: Final = (8.0, 30.0)
+"""When it parts from the true chain, if it follows that at first."""
+FASTER: Final = (0.0, 0.3)
 LATER_LIES_SHARE: Final = 0.5
 """Of parties with several operators none of which lies or hides anything, those that have such a liar."""
 RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
@@ -164,6 +172,26 @@ def with_lagging_endpoints(source: random.Random, plan: Plan) -> Plan:
         return plan
     relayers, dapps = (tuple(replace(one, lags_s=LAGS_S) for one in those) for those in (plan.relayers, plan.dapps))
     return replace(plan, relayers=relayers, dapps=dapps)
+
+
+def with_branches(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and one of the endpoints of somebody who had no liar has a chain of its own, from
+    the beginning or from later on."""
+    honest = [one for one in (plan.relayers[0], plan.dapps[0]) if one.lie is None and not one.hides and not one.is_calm]
+    if source.random() >= BRANCH_SHARE or plan.rough or not honest:
+        return plan
+    branching = Branching(
+        source.choice((0.0, source.uniform(*BRANCHES_OFF_S))), source.choice(list(Twist)), source.choice(FASTER)
+    )
+    party, liar = source.choice(honest), source.choice((0, 0, 1, 2))
+    operators = max(party.operators, FEW_OPERATORS)
+
+    def lying(one: Party) -> Party:
+        return (
+            replace(one, lie=Lie.BRANCH, branching=branching, liar=liar, operators=operators) if one == party else one
+        )
+
+    return replace(plan, relayers=tuple(map(lying, plan.relayers)), dapps=tuple(map(lying, plan.dapps)))
 
 
 def with_nothing_slow(source: random.Random, plan: Plan) -> Plan:

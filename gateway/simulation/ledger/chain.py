@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -221,16 +221,22 @@ class PlayedLedger:
 
     def read(self, raw: bytes) -> Body:
         body = decode_transaction(raw).body
-        sender = address(body.public_key)
+        expiry = None if body.expiry_height == NEVER else Height(body.expiry_height)
+        return self._body(address(body.public_key), body.messages, body.sequence, expiry)
+
+    def meant(self, transaction: UnsignedTransaction) -> Body:
+        return self._body(raw_address(transaction.sender), messages_of(transaction), 0, None)
+
+    def _body(self, sender: bytes, messages: Sequence[Message], sequence: int, expiry: Height | None) -> Body:
         return Body(
             caip_account(self.chain, sender),
-            body.sequence,
+            sequence,
             0,
-            tuple(self._wanted(sender, message) for message in body.messages if isinstance(message, Lock)),
-            tuple(message.preimage for message in body.messages if isinstance(message, Claim)),
-            None if body.expiry_height == NEVER else Height(body.expiry_height),
-            tuple(self._settled(message) for message in body.messages if isinstance(message, Claim | Refund)),
-            tuple(self._payment(message) for message in body.messages if isinstance(message, Transfer)),
+            tuple(self._wanted(sender, message) for message in messages if isinstance(message, Lock)),
+            tuple(message.preimage for message in messages if isinstance(message, Claim)),
+            expiry,
+            tuple(self._settled(message) for message in messages if isinstance(message, Claim | Refund)),
+            tuple(self._payment(message) for message in messages if isinstance(message, Transfer)),
         )
 
     def _payment(self, message: Transfer) -> Payment:

@@ -7,6 +7,7 @@
     operating   in what operators do, and run on
     unforeseen, strangers, outsiders, newcomers, passers_by
                 bugs thought of before anybody knew if they would be noticed
+    widenings   of the kinds that worlds were last made wider for
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
@@ -28,10 +29,12 @@ from gateway.simulation.mutants.relaying import ACTING, CHECKING
 from gateway.simulation.mutants.sending import SENDING
 from gateway.simulation.mutants.strangers import STRANGE
 from gateway.simulation.mutants.unforeseen import UNFORESEEN
+from gateway.simulation.mutants.widenings import BRANCHING, SLOW
 
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
     *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED),
+    *(*BRANCHING, *SLOW),
 )

@@ -4,5 +4,6 @@ chains    locks and blocks as the chains have them      money     who paid and w
 gates     what had to hold when bytes first left        limits    fees, stakes, purses, sequences, expiries
 ends      loose ends: locks, pairs that did not meet    machines  states, effects and journals
 secrets   preimages that somebody knew too early        problem   what can be wrong, by kind
-exits     sent in time, and again                 judge     all of them
+exits     sent in time, and again                 indexed   what parties have read of the chains
+judge     all of them
 """

@@ -216,6 +216,6 @@ def _is_dear(record: Record, sent: Sent, until_s: float) -> bool:
 def _is_up(record: Record, party: str, since_s: float, until_s: float) -> bool:
     """True if it could look at its transactions all the time, and no block that held one of them was replaced."""
     began_s = record.world.clock.now() - record.world.seconds
-    if record.was_away(party, since_s - LOOK_S, until_s):
+    if record.could_not_act(party, since_s - LOOK_S, until_s):
         return False
     return not any(since_s - LOOK_S < began_s + at_s < until_s + LOOK_S for _, at_s in record.world.reorged)

@@ -90,7 +90,7 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
         again_s = usual_s + (LOOKS_S if _displaced(record, party, since_s, next_s) else 0.0)
         if next_s - since_s <= again_s or _reorged(record, lock.terms.chain, since_s, next_s):
             continue
-        if record.was_away(party, since_s - again_s, next_s) or _held_up(record, lock, since_s, next_s):
+        if record.could_not_act(party, since_s - again_s, next_s) or _held_up(record, lock, since_s, next_s):
             continue
         text = f"{party} leaves its exit from {lock.lock_id} of {lock.terms.chain} alone for {next_s - since_s:.0f} s"
         yield Problem(Kind.EXIT_LEFT_ALONE, text)
@@ -132,7 +132,7 @@ def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent
         ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
     latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(party) else DUE_S + record.silence_s(party))
     first_s = min((sent.at_s for sent in sendings if sent.at_s > due_s - ROUNDED_S), default=ended_s)
-    if min(first_s, ended_s) <= latest_s or record.was_away(party, due_s - BACK_S, latest_s):
+    if min(first_s, ended_s) <= latest_s or record.could_not_act(party, due_s - BACK_S, latest_s):
         return
     if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS) or _held_up(record, lock, due_s, latest_s):
         return
@@ -162,7 +162,7 @@ def _unwatched(record: Record, lock: LockOutcome, tower: str, deal: Agreed, send
     latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(tower) else DUE_S + record.silence_s(tower))
     if ended_s <= latest_s or any(sent.at_s <= latest_s for sent in sendings):
         return
-    if record.was_away(tower, due_s - BACK_S, latest_s):
+    if record.could_not_act(tower, due_s - BACK_S, latest_s):
         return
     if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS) or _held_up(record, lock, due_s, latest_s):
         return

@@ -54,7 +54,7 @@ def _outlives(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     }
     deadline_s = deadlines_s.get(sent.party)
     signing_s = 0 if record.is_calm(sent.party) else SIGNING_S
-    if deadline_s is None or record.was_away(sent.party, sent.at_s - SIGNING_S, sent.at_s):
+    if deadline_s is None or record.could_not_act(sent.party, sent.at_s - SIGNING_S, sent.at_s):
         return
     left_s = max(0.0, deadline_s - sent.at_s + signing_s)
     latest = sent.heights[sent.chain] + max(1, ceil(left_s / TIMING.block_time_s)) + SLACK_BLOCKS

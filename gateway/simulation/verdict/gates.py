@@ -12,7 +12,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Lie, Plan
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Act, Lie, Plan, Signing
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import ROUNDED_S, Agreed, Record
@@ -65,6 +65,19 @@ def needed(plan: Plan, first: ChainId, second: ChainId) -> Needed:
 def needed_by(plan: Plan, deal: Agreed) -> Needed:
     """As `needed`, of a deal."""
     return needed(plan, deal.initiator_leg.chain, deal.participant_leg.chain)
+
+
+def closes_s(record: Record, signing: Signing, hashlock: Hashlock) -> float | None:
+    """When (Unix seconds) the gate of this act on this swap closes; None if nobody has agreed on it."""
+    deal = next((one for one in record.agreed if one.hashlock == hashlock), None)
+    if deal is None:
+        return None
+    t_b, gates = deal.participant_leg.timelock.seconds, needed_by(record.plan, deal)
+    if signing.act is Act.CLAIM:
+        return t_b - gates.reveal_s
+    if signing.party == deal.relayer:
+        return t_b - gates.fund_s
+    return min(t_b - gates.lock_s, deal.lock_deadline_s)
 
 
 def problems(record: Record) -> Iterator[Problem]:

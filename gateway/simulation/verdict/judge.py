@@ -11,6 +11,7 @@ from gateway.simulation.verdict import (
     exits,
     forms,
     gates,
+    indexed,
     leads,
     limits,
     machines,
@@ -40,7 +41,7 @@ async def problems(record: Record) -> list[Problem]:
     if ledger is not None:
         breaches = (*broken(ledger), *lasting(record.world.wire.firsts(), ledger.chain))
         found += [Problem(Kind.LEDGER_RULE, text) for text in breaches]
-    for database in (promised, withdrawals, notices, leads, machines, outcomes, secrets):
+    for database in (promised, withdrawals, notices, leads, machines, outcomes, indexed, secrets):
         found += await database.problems(record)
     return found
 

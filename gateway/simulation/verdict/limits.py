@@ -338,4 +338,5 @@ def _was_away(record: Record, process: Process, at: ChainTime) -> bool:
     world = record.world
     began_s = world.clock.now() - world.seconds
     at_s = at.seconds - world.plan.skew_s[at.chain] - began_s
-    return any(since - 1 < at_s and until > at_s - FRESH_S for since, until in process.away)
+    away = any(since - 1 < at_s and until > at_s - FRESH_S for since, until in process.away)
+    return away or record.was_signing(process.name, began_s + at_s - FRESH_S, began_s + at_s)

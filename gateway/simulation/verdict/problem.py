@@ -103,6 +103,7 @@ class Kind(StrEnum):
     OUTCOME_OFF_CHAIN = "outcome-off-chain"
     FINAL_TOO_EARLY = "final-too-early"
     VOIDED_TOO_EARLY = "voided-too-early"
+    INDEX_OFF_CHAIN = "index-off-chain"
     # the specification
     TRACE_REFUSED = "trace-refused"
     # the ledger

@@ -21,6 +21,8 @@ LATE_S: Final = 600.0
 """A lock that was on its way then is found by nobody, however late it comes."""
 SILENCE_S: Final = 9.0
 """How much longer anything may take next to an endpoint that hangs."""
+SIGNED_S: Final = 2.0
+"""How long after a signer is done with one act others have waited for it."""
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 
@@ -177,6 +179,18 @@ class Record:
         """True if the process, or its database, was down at any time between these (Unix seconds)."""
         began_s = self.world.clock.now() - self.world.seconds
         return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
+
+    def was_signing(self, party: str, since_s: float, until_s: float) -> bool:
+        """True if the party's signer was at work on something else, or on this, at any time between these (Unix
+        seconds)."""
+        return any(
+            one.party == party and one.since_s < until_s and one.until_s + SIGNED_S > since_s
+            for one in self.world.at_work
+        )
+
+    def could_not_act(self, party: str, since_s: float, until_s: float) -> bool:
+        """True if the party was away at any time between these (Unix seconds), or its signer was at work."""
+        return self.was_away(party, since_s, until_s) or self.was_signing(party, since_s, until_s)
 
     def began_again(self, party: str, since_s: float, until_s: float) -> bool:
         """True if the party's process began a life between these (Unix seconds): what an earlier one signed, or sent,

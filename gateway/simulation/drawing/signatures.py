@@ -1,0 +1,94 @@
+"""Signatures that take long: in some small towns one does, and the world has moved on when it is there."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from gateway.simulation.drawing.deals import LITTLE, UNTIL_CLOSED_S, plain
+from gateway.simulation.drawing.faults import also
+from gateway.simulation.drawing.parties import with_first_undisturbed
+from gateway.simulation.plan import (
+    CHAINS,
+    A,
+    Act,
+    Aim,
+    Deal,
+    Doubt,
+    Fall,
+    Leading,
+    Meanwhile,
+    Plan,
+    Rough,
+    Signing,
+    Style,
+    Trouble,
+)
+
+SLOW_SHARE: Final = 0.3
+"""Of small towns in which something is slow and nothing rough comes, those in which a signature takes long."""
+WEIGHTS: Final = {Meanwhile.TIME: 4, Meanwhile.PAUSE: 2, Meanwhile.WORD: 2, Meanwhile.FALL: 2}
+PAUSED_S: Final = (3.0, 8.0)
+WORD_S: Final = (11.0, 15.0)
+"""Long enough for a preimage to get into a block, and to be read."""
+FALL_S: Final = (3.0, 9.0)
+FALLEN_S: Final = (5.0, 25.0)
+"""How long the process can do nothing that asked for the signature."""
+STARVED_S: Final = 40.0
+"""How long a lock is left lying whose second form is signed slowly."""
+APART_S: Final = 12.0
+"""How long all others wait for the swap whose preimage gets out: the provider's first lock is for that."""
+
+
+def with_slow_signatures(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and one signature of the first swap takes long."""
+    busy = plan.rough or plan.is_calm or plan.leading is not None or any(one.blabs for one in plan.deals)
+    if source.random() >= SLOW_SHARE or not plan.small or busy:
+        return plan
+    first = replace(plain(plan.deals[0]), style=Style.HONEST, start_s=0.0, amount=source.randint(*LITTLE))
+    steady = (replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0) for one in (plan.relayers[0], plan.dapps[0]))
+    relayer, dapp = steady
+    plan = replace(plan, relayers=(relayer,), dapps=(dapp,), bending=False, narrow=False, pricing=None)
+    match source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]:
+        case Meanwhile.PAUSE as meanwhile:
+            signing = Signing(relayer.name, Act.LOCK, 1, source.uniform(*PAUSED_S), meanwhile)
+            return also(_with_first(plan, first), Rough.OPERATOR_PAUSES, 0.0, signing=signing)
+        case Meanwhile.WORD as meanwhile:
+            signing = Signing(relayer.name, Act.LOCK, 1, source.uniform(*WORD_S), meanwhile)
+            later = tuple(replace(one, start_s=one.start_s + APART_S) for one in plan.deals[1:])
+            return replace(plan, deals=(replace(first, style=Style.VANISHES, signals=True), *later), signing=signing)
+        case Meanwhile.FALL as meanwhile:
+            signing = Signing(relayer.name, Act.LOCK, 1, source.uniform(*FALL_S), meanwhile)
+            leading = Leading(source.choice(list(Fall)), 0.0, source.uniform(*FALLEN_S))
+            led = with_first_undisturbed(_with_first(plan, first))
+            deals = tuple(replace(one, provider_dies=False) for one in led.deals)
+            return replace(led, deals=deals, signing=signing, leading=leading)
+        case _:
+            return _until_a_gate_closes(source, plan, first)
+
+
+def _until_a_gate_closes(source: random.Random, plan: Plan, first: Deal) -> Plan:
+    """The provider's lock, another form of it, the initiator's lock, or the reveal."""
+    relayer, dapp = plan.relayers[0].name, plan.dapps[0].name
+    match source.choice(("funds", "funds again", "locks", "reveals")):
+        case "funds":
+            return replace(_with_first(plan, first), signing=Signing(relayer, Act.LOCK, 1, 0.0, Meanwhile.TIME))
+        case "locks":
+            return replace(_with_first(plan, first), signing=Signing(dapp, Act.LOCK, 1, 0.0, Meanwhile.TIME))
+        case "reveals":
+            late = replace(first, doubt=Doubt.LATE, doubt_s=source.uniform(0.0, UNTIL_CLOSED_S))
+            return replace(_with_first(plan, late), signing=Signing(dapp, Act.CLAIM, 1, 0.0, Meanwhile.TIME))
+        case _:
+            second = A if plan.ledger else source.choice(CHAINS)
+            moved = replace(first, first=next(chain for chain in CHAINS if chain != second), coin=True)
+            return replace(
+                _with_first(plan, moved),
+                fees=plan.fees | {second},
+                expiries=plan.expiries - {second},
+                reorgs=(),
+                aims=(Aim(Trouble.STARVED, Act.FUND, 1, STARVED_S),),
+                signing=Signing(relayer, Act.LOCK, 1, 0.0, Meanwhile.TIME, again=True),
+            )
+
+
+def _with_first(plan: Plan, first: Deal) -> Plan:
+    return replace(plan, deals=(first, *plan.deals[1:]))

@@ -1,0 +1,71 @@
+"""Bugs of the kinds that worlds and verdict were last made wider for, planted to see if they are noticed now."""
+
+from typing import Final
+
+from gateway.simulation.mutants.planting import Mutant, plant
+
+HEADS, BLOCKS = "adapters/endpoints/heads.py", "adapters/endpoints/blocks.py"
+TRANSACTIONS = "adapters/endpoints/transactions.py"
+PIPELINE = "relayer/transactions/pipeline.py"
+ORDERS, ACTING = "relayer/transactions/orders.py", "relayer/pump/acting.py"
+
+BRANCHING: Final[tuple[Mutant, ...]] = (
+    plant(
+        "first-final-block-counts",
+        "Of a height that a quorum calls final the block is the one that the first endpoint names.",
+        HEADS,
+        "        agreed = self._voters.decided(named)\n",
+        "        agreed = named[0][1] if named else None\n",
+    ),
+    plant(
+        "highest-head-wins",
+        "Of several heads the highest is taken, however few operators are on its branch.",
+        HEADS,
+        "            if len(operators) > support:\n",
+        "            if head.height > best.height:\n",
+    ),
+    plant(
+        "fullest-block-counts",
+        "Of several answers about one height the block with most events is taken, whoever shows it.",
+        BLOCKS,
+        "            agreed = self._quorum_block(answers, place)\n            same = [",
+        "            agreed = None\n            same = [",
+    ),
+    plant(
+        "blocks-of-an-outcome-are-one",
+        "Endpoints that have a transaction in different blocks are added up.",
+        TRANSACTIONS,
+        "places.setdefault((outcome.status, outcome.block, outcome.left_out), [])",
+        "places.setdefault((outcome.status, heard[0][1].block or outcome.block, outcome.left_out), [])",
+    ),
+)
+SLOW: Final[tuple[Mutant, ...]] = (
+    plant(
+        "gates-before-the-signature-only",
+        "What had to hold for a first form is asked for before it is signed, and not again when it is stored.",
+        ORDERS,
+        "    check_order(connection, order, cost, purse)\n    accounts.advance(",
+        "    accounts.advance(",
+    ),
+    plant(
+        "gates-before-another-signature-only",
+        "Another form of a lock is stored and sent though its gate has closed while that was signed.",
+        PIPELINE,
+        "self._hand.again(record, bid, cancellation, without, gate)",
+        "self._hand.again(record, bid, cancellation, without)",
+    ),
+    plant(
+        "switches-before-the-signature-only",
+        "A pause that is ordered while a lock is signed does not keep it back.",
+        ACTING,
+        "        self._checks.switches_allow(connection, state.agreement)\n",
+        "",
+    ),
+    plant(
+        "reveals-have-no-second-gate",
+        "The reveal's gate is asked before its claim is signed, and not again when it is stored.",
+        ACTING,
+        "            gate=partial(self._reveal_gate, swap_id=asked.swap_id) if asked.first else None,\n",
+        "",
+    ),
+)
