@@ -144,11 +144,15 @@ class ChainBody(msgspec.Struct, frozen=True, kw_only=True):
 # --- pairs and quotes --------------------------------------------------------------------------------------------
 
 
-class RateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Participant base units per initiator base unit, as a fraction."""
+class GivenRate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rate in a quote that a caller gives back."""
 
     numerator: Amount
     denominator: Amount
+
+
+class RateBody(GivenRate, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Participant base units per initiator base unit, as a fraction."""
 
 
 class LimitsBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -231,19 +235,15 @@ class QuoteCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     initiator_receiver: Account | None = None
 
 
-class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
-
-    The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
-    `signature` is ed25519 by `key` over the canonical form of all other fields (docs/dapps/api.md).
-    """
+class GivenQuote(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A quote as a caller gives it back."""
 
     id: QuoteName
     initiator_asset: AssetName
     initiator_amount: Amount
     participant_asset: AssetName
     participant_amount: Amount
-    rate: RateBody
+    rate: GivenRate
     participant_receiver: Account
     participant_sender: Account
     initiator_lock_s: Duration
@@ -254,6 +254,17 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     signature: Hex64
 
 
+class QuoteBody(GivenQuote, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
+
+    The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
+    `signature` is ed25519 by `key` over the canonical form of the other fields that are there today
+    (docs/dapps/api.md).
+    """
+
+    rate: RateBody
+
+
 # --- swaps -------------------------------------------------------------------------------------------------------
 
 
@@ -262,16 +273,15 @@ class SwapCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     account that locks on the initiator's chain, and the one that is paid on the participant's. With `proof`, and the
     funds on that account, the relayer keeps its part for the lock; without, nothing is kept before it is final."""
 
-    quote: QuoteBody
+    quote: GivenQuote
     hashlock: Hex32
     initiator_sender: Account
     initiator_receiver: Account
     proof: Proof | None = None
 
 
-class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Everything that one leg commits to. A claim is valid strictly before `timelock`, a refund from then on, both by
-    the time of `chain`."""
+class GivenTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One leg's terms as a caller gives them."""
 
     chain: Chain
     asset: AssetName
@@ -280,6 +290,11 @@ class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     receiver: Account
     hashlock: Hex32
     timelock: Unix
+
+
+class TermsBody(GivenTerms, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """Everything that one leg commits to. A claim is valid strictly before `timelock`, a refund from then on, both by
+    the time of `chain`."""
 
 
 class PlaceBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -347,8 +362,8 @@ class SwapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class WatchCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Both legs of a swap between two other parties, exactly as they agreed on them."""
 
-    initiator: TermsBody
-    participant: TermsBody
+    initiator: GivenTerms
+    participant: GivenTerms
 
 
 # --- transactions for wallets ------------------------------------------------------------------------------------

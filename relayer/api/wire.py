@@ -34,6 +34,8 @@ from relayer.api.bodies import (
     ChainBody,
     ExposureBody,
     ExposureLimitsBody,
+    GivenQuote,
+    GivenTerms,
     LegBody,
     LimitsBody,
     PairBody,
@@ -193,7 +195,7 @@ def quote_body(quote: Quote) -> QuoteBody:
     )
 
 
-def quote_from(body: QuoteBody) -> Quote:
+def quote_from(body: GivenQuote) -> Quote:
     """The quote as it was signed; whether its signature holds, `relayer.provider.quoting.verify_quote` says."""
     return Quote(
         id=body.id,
@@ -231,7 +233,7 @@ def terms_body(terms: LockTerms) -> TermsBody:
     )
 
 
-def terms_from(body: TermsBody) -> LockTerms:
+def terms_from(body: GivenTerms) -> LockTerms:
     return LockTerms(
         asset=parse_asset(body.asset),
         amount=parse_base_units(body.amount, "amount"),

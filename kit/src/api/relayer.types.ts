@@ -449,7 +449,7 @@ export interface components {
          *         funds on that account, the relayer keeps its part for the lock; without, nothing is kept before it is final.
          */
         readonly SwapCall: {
-            readonly quote: components["schemas"]["QuoteBody"];
+            readonly quote: components["schemas"]["GivenQuote"];
             /** @description 32 bytes. */
             readonly hashlock: string;
             /** @description CAIP-10, such as eip155:31337:0xab…. */
@@ -459,13 +459,10 @@ export interface components {
             readonly proof?: string | null;
         };
         /**
-         * QuoteBody
-         * @description A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
-         *
-         *         The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
-         *         `signature` is ed25519 by `key` over the canonical form of all other fields (docs/dapps/api.md).
+         * GivenQuote
+         * @description A quote as a caller gives it back.
          */
-        readonly QuoteBody: {
+        readonly GivenQuote: {
             /** @description A quote's id, 16 bytes. */
             readonly id: string;
             /** @description CAIP-19, such as eip155:31337/slip44:60. */
@@ -476,7 +473,7 @@ export interface components {
             readonly participant_asset: string;
             /** @description Base units, a positive decimal number below 2^256. */
             readonly participant_amount: string;
-            readonly rate: components["schemas"]["RateBody"];
+            readonly rate: components["schemas"]["GivenRate"];
             /** @description CAIP-10, such as eip155:31337:0xab…. */
             readonly participant_receiver: string;
             /** @description CAIP-10, such as eip155:31337:0xab…. */
@@ -507,10 +504,10 @@ export interface components {
             readonly signature: string;
         };
         /**
-         * RateBody
-         * @description Participant base units per initiator base unit, as a fraction.
+         * GivenRate
+         * @description A rate in a quote that a caller gives back.
          */
-        readonly RateBody: {
+        readonly GivenRate: {
             /** @description Base units, a positive decimal number below 2^256. */
             readonly numerator: string;
             /** @description Base units, a positive decimal number below 2^256. */
@@ -540,15 +537,14 @@ export interface components {
          * @description Both legs of a swap between two other parties, exactly as they agreed on them.
          */
         readonly WatchCall: {
-            readonly initiator: components["schemas"]["TermsBody"];
-            readonly participant: components["schemas"]["TermsBody"];
+            readonly initiator: components["schemas"]["GivenTerms"];
+            readonly participant: components["schemas"]["GivenTerms"];
         };
         /**
-         * TermsBody
-         * @description Everything that one leg commits to. A claim is valid strictly before `timelock`, a refund from then on, both by
-         *         the time of `chain`.
+         * GivenTerms
+         * @description One leg's terms as a caller gives them.
          */
-        readonly TermsBody: {
+        readonly GivenTerms: {
             /** @description CAIP-2, such as eip155:31337. */
             readonly chain: string;
             /** @description CAIP-19, such as eip155:31337/slip44:60. */
@@ -748,6 +744,16 @@ export interface components {
             readonly pause: components["schemas"]["PauseBody"] | null;
         };
         /**
+         * RateBody
+         * @description Participant base units per initiator base unit, as a fraction.
+         */
+        readonly RateBody: {
+            /** @description Base units, a positive decimal number below 2^256. */
+            readonly numerator: string;
+            /** @description Base units, a positive decimal number below 2^256. */
+            readonly denominator: string;
+        };
+        /**
          * LimitsBody
          * @description Bounds of the initiator's amount, inclusive.
          */
@@ -804,6 +810,55 @@ export interface components {
             /** @description Base units, a decimal number below 2^256. */
             readonly per_window: string;
             readonly window_s: number;
+        };
+        /**
+         * QuoteBody
+         * @description A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
+         *
+         *         The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
+         *         `signature` is ed25519 by `key` over the canonical form of the other fields that are there today
+         *         (docs/dapps/api.md).
+         */
+        readonly QuoteBody: {
+            /** @description A quote's id, 16 bytes. */
+            readonly id: string;
+            /** @description CAIP-19, such as eip155:31337/slip44:60. */
+            readonly initiator_asset: string;
+            /** @description Base units, a positive decimal number below 2^256. */
+            readonly initiator_amount: string;
+            /** @description CAIP-19, such as eip155:31337/slip44:60. */
+            readonly participant_asset: string;
+            /** @description Base units, a positive decimal number below 2^256. */
+            readonly participant_amount: string;
+            readonly rate: components["schemas"]["RateBody"];
+            /** @description CAIP-10, such as eip155:31337:0xab…. */
+            readonly participant_receiver: string;
+            /** @description CAIP-10, such as eip155:31337:0xab…. */
+            readonly participant_sender: string;
+            /**
+             * Format: int64
+             * @description A duration in seconds.
+             */
+            readonly initiator_lock_s: number;
+            /**
+             * Format: int64
+             * @description A duration in seconds.
+             */
+            readonly participant_lock_s: number;
+            /**
+             * Format: int64
+             * @description A time in Unix seconds.
+             */
+            readonly issued_at: number;
+            /**
+             * Format: int64
+             * @description A time in Unix seconds.
+             */
+            readonly expires_at: number;
+            /** @description 32 bytes. */
+            readonly key: string;
+            /** @description 64 bytes. */
+            readonly signature: string;
         };
         /**
          * SwapBody
@@ -877,6 +932,30 @@ export interface components {
             readonly lock_id: string | null;
             readonly lock: components["schemas"]["PlaceBody"] | null;
             readonly settle: components["schemas"]["PlaceBody"] | null;
+        };
+        /**
+         * TermsBody
+         * @description Everything that one leg commits to. A claim is valid strictly before `timelock`, a refund from then on, both by
+         *         the time of `chain`.
+         */
+        readonly TermsBody: {
+            /** @description CAIP-2, such as eip155:31337. */
+            readonly chain: string;
+            /** @description CAIP-19, such as eip155:31337/slip44:60. */
+            readonly asset: string;
+            /** @description Base units, a positive decimal number below 2^256. */
+            readonly amount: string;
+            /** @description CAIP-10, such as eip155:31337:0xab…. */
+            readonly sender: string;
+            /** @description CAIP-10, such as eip155:31337:0xab…. */
+            readonly receiver: string;
+            /** @description 32 bytes. */
+            readonly hashlock: string;
+            /**
+             * Format: int64
+             * @description A time in Unix seconds.
+             */
+            readonly timelock: number;
         };
         /**
          * LegStatus
