@@ -10,8 +10,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 from markupsafe import Markup
 
 TEMPLATES: Final = Path(__file__).resolve().parent / "templates"
-UNITS: Final = {"_pm": "‰", "_s": "seconds", "_days": "days", "threshold": "cents", "value": "cents"}
-"""What the endings of the names of a rule's parameters say (docs/supervising/methods.md)."""
+SIGNS: Final = {"thousandths": "‰"}
+"""Units of the supervision API that have a sign of their own."""
+ABBREVIATED: Final = frozenset({"pm", "tenths", "days", "h", "s"})
+"""Last parts of the names of a rule's parameters and figures that say nothing but the unit."""
 GLANCE: Final = 6
 LONG_WORD_CHARS: Final = 24
 GROUPED_DIGITS: Final = 4
@@ -187,12 +189,13 @@ def iso(text: str) -> Markup:
         return Markup("{}").format(text)
 
 
-def parameter(name: str) -> str:
-    """A figure's name for people, with the unit that stands at its end: `near_pm` as "near (‰)"."""
-    for ending, unit in UNITS.items():
-        if name.endswith(ending):
-            return f"{words(name.removesuffix(ending) if ending[0] == '_' else name)} ({unit})"
-    return words(name)
+def parameter(name: str, units: Mapping[str, str]) -> str:
+    """A parameter's or a figure's name for people, with its unit if it has one in `units`: `near_pm` as "near (‰)"."""
+    unit = units.get(name)
+    if unit is None:
+        return words(name)
+    kept, _, last = name.rpartition("_")
+    return f"{words(kept if kept and last in ABBREVIATED else name)} ({SIGNS.get(unit, unit)})"
 
 
 def value(found: Any) -> Markup:

@@ -48,9 +48,10 @@ class MoveView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AlertView(msgspec.Struct, frozen=True, kw_only=True):
-    """An alert. `figures` are what was measured and the thresholds, money in minor units of the reporting currency;
-    `explanation` says the same to people. `moves` are those that counted at the last trigger; `final`: all their blocks
-    are. `withdrawn`: a reorg, a late block or a label took the reason away. `changed` grows with each change of any.
+    """An alert. `figures` are what was measured and the thresholds, `figure_units` the units of those that have one:
+    `cents` are minor units of the reporting currency. `explanation` says the same to people. `moves` are those that
+    counted at the last trigger; `final`: all their blocks are. `withdrawn`: a reorg, a late block or a label took the
+    reason away. `changed` grows with each change of any.
     """
 
     id: str
@@ -60,6 +61,7 @@ class AlertView(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     explanation: str
     figures: dict[str, str]
+    figure_units: dict[str, str]
     moves: list[MoveView]
     others: list[str]
     first: MoveView
@@ -124,13 +126,16 @@ class BundleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleView(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule: a typology with parameters. In force at moves from `from_s` to just before `to_s` (null: without end)."""
+    """A rule: a typology with `parameters`; `parameter_units` has the units of those that have one: `cents` are minor
+    units of the reporting currency, `thousandths` shares. In force at moves from `from_s` to just before `to_s` (null:
+    without end)."""
 
     id: str
     typology: str
     title: str
     version: int
     parameters: dict[str, Any]
+    parameter_units: dict[str, str]
     jurisdiction: str | None
     from_s: int
     to_s: int | None
@@ -148,7 +153,9 @@ class RulesAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A rule to propose. Parameters that are left out have their defaults (docs/supervising/methods.md)."""
+    """A rule to propose. Parameters that are left out have their defaults (docs/supervising/methods.md). `threshold`,
+    `floor` and `below` are in cents (minor units of the reporting currency), names with `_pm` in thousandths, with
+    `_tenths` in tenths, with `_h` in hours, with `_days` in days."""
 
     typology: Typology
     parameters: dict[str, Any] = {}

@@ -4,11 +4,16 @@ Money is in minor units of the reporting currency (cents), shares in thousandths
 days as the name says. A parameter out of its bounds is refused with its name when a rule is read.
 """
 
-from typing import Annotated, Any, ClassVar, Final
+from functools import cache
+from typing import Annotated, Any, ClassVar, Final, get_type_hints
 
 import msgspec
 
 from regulator_api.knowledge.tags import MIXER, SANCTIONED, SERVICES
+
+_ENDINGS: Final = {"_pm": "thousandths", "_tenths": "tenths", "_days": "days", "_h": "hours", "_s": "seconds"}
+CENTS: Final = "cents"
+"""Minor units of the reporting currency."""
 
 Money = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
 Share = Annotated[int, msgspec.Meta(ge=0, le=1_000)]
@@ -170,6 +175,19 @@ class RoundTripParameters(Parameters, frozen=True, kw_only=True, forbid_unknown_
     keep_pm: Share = 900
     within_days: Days = 30
     floor: Money = 100_000
+
+
+def unit_of(name: str) -> str | None:
+    """Return the unit that stands at the end of the name of a parameter or a figure, None if it has none there."""
+    return next((unit for ending, unit in _ENDINGS.items() if name.endswith(ending)), None)
+
+
+@cache
+def units_of(kind: type[Parameters]) -> dict[str, str]:
+    """Return the unit of each parameter that has one, by its name: `cents` of money."""
+    hints = get_type_hints(kind, include_extras=True)
+    found = {one: CENTS if hints[one] == Money else unit_of(one) for one in kind.__struct_fields__}
+    return {name: unit for name, unit in found.items() if unit is not None}
 
 
 def read_parameters(kind: type[Parameters], document: Any) -> Parameters:

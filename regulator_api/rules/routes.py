@@ -25,8 +25,9 @@ from regulator_api.rules.alerts import AlertFilter, AlertRow
 from regulator_api.rules.catalogue import FOREVER_S, TYPOLOGIES, RuleSet
 from regulator_api.rules.dry_run import dry_run
 from regulator_api.rules.observation import Alert, Reference
+from regulator_api.rules.parameters import units_of
 from regulator_api.rules.reading import Knowledge
-from regulator_api.rules.words import sentence
+from regulator_api.rules.words import figure_units, sentence
 
 MAX_EXAMPLES: Final = 20
 MAX_DRY_RUNS: Final = 2
@@ -496,6 +497,7 @@ def alert_view(row: AlertRow, chains: Sequence[ChainRow]) -> bodies.AlertView:
         subject=alert.subject,
         explanation=sentence(row.typology, figures),
         figures={name: str(value) for name, value in figures.items()},
+        figure_units=figure_units(figures),
         moves=[_move_view(one) for one in alert.last.moves],
         others=list(alert.last.others),
         first=_move_view(Reference(alert.first, triggered)),
@@ -518,6 +520,7 @@ def _rule_view(row: versions.RuleRow) -> bodies.RuleView:
         title=rule.typology.title,
         version=row.version,
         parameters=msgspec.to_builtins(rule.parameters),
+        parameter_units=units_of(type(rule.parameters)),
         jurisdiction=rule.jurisdiction,
         from_s=rule.from_s,
         to_s=None if rule.to_s >= FOREVER_S else rule.to_s,

@@ -1,7 +1,9 @@
 """An alert in a sentence: what was measured, and the thresholds that it passed. For people; programs read `figures`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from regulator_api.rules.parameters import CENTS, unit_of
 
 _SENTENCES: Final[Mapping[str, str]] = {
     "structuring": "{count} payments just below {threshold} within {span_days} days on {chains} chain(s), together "
@@ -37,6 +39,12 @@ def sentence(typology: str, figures: Mapping[str, int]) -> str:
         return text.format(**shown)
     except KeyError:
         return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def figure_units(figures: Iterable[str]) -> dict[str, str]:
+    """Return the unit of each of these figures that has one, by its name: `cents` of money."""
+    found = {name: CENTS if name in _MONEY else unit_of(name) for name in figures}
+    return {name: unit for name, unit in found.items() if unit is not None}
 
 
 def _money(minor_units: int) -> str:

@@ -1234,7 +1234,9 @@ export interface components {
         };
         /**
          * RuleBody
-         * @description A rule to propose. Parameters that are left out have their defaults (docs/supervising/methods.md).
+         * @description A rule to propose. Parameters that are left out have their defaults (docs/supervising/methods.md). `threshold`,
+         *         `floor` and `below` are in cents (minor units of the reporting currency), names with `_pm` in thousandths, with
+         *         `_tenths` in tenths, with `_h` in hours, with `_days` in days.
          */
         readonly RuleBody: {
             /** @enum {unknown} */
@@ -1838,9 +1840,10 @@ export interface components {
         };
         /**
          * AlertView
-         * @description An alert. `figures` are what was measured and the thresholds, money in minor units of the reporting currency;
-         *         `explanation` says the same to people. `moves` are those that counted at the last trigger; `final`: all their blocks
-         *         are. `withdrawn`: a reorg, a late block or a label took the reason away. `changed` grows with each change of any.
+         * @description An alert. `figures` are what was measured and the thresholds, `figure_units` the units of those that have one:
+         *         `cents` are minor units of the reporting currency. `explanation` says the same to people. `moves` are those that
+         *         counted at the last trigger; `final`: all their blocks are. `withdrawn`: a reorg, a late block or a label took the
+         *         reason away. `changed` grows with each change of any.
          */
         readonly AlertView: {
             readonly id: string;
@@ -1850,6 +1853,9 @@ export interface components {
             readonly subject: string;
             readonly explanation: string;
             readonly figures: {
+                readonly [key: string]: string;
+            };
+            readonly figure_units: {
                 readonly [key: string]: string;
             };
             readonly moves: readonly components["schemas"]["MoveView"][];
@@ -1919,7 +1925,9 @@ export interface components {
         };
         /**
          * RuleView
-         * @description A rule: a typology with parameters. In force at moves from `from_s` to just before `to_s` (null: without end).
+         * @description A rule: a typology with `parameters`; `parameter_units` has the units of those that have one: `cents` are minor
+         *         units of the reporting currency, `thousandths` shares. In force at moves from `from_s` to just before `to_s` (null:
+         *         without end).
          */
         readonly RuleView: {
             readonly id: string;
@@ -1927,6 +1935,9 @@ export interface components {
             readonly title: string;
             readonly version: number;
             readonly parameters: Record<string, never>;
+            readonly parameter_units: {
+                readonly [key: string]: string;
+            };
             readonly jurisdiction: string | null;
             readonly from_s: number;
             readonly to_s: number | null;
