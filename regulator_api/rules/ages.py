@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from regulator_api.rules.history import DAY_S, OUT, Place, Seen
-from regulator_api.rules.observation import Reference, shown
+from regulator_api.rules.observation import named
 from regulator_api.rules.parameters import DormantParameters, NewAccountParameters
 from regulator_api.rules.payments import Finding
 
@@ -21,7 +21,7 @@ class Dormant:
         self._last_s = before_s
         self._woke: Place | None = None
         self._silent_days = self._sum = 0
-        self._moves: list[Reference] = []
+        self._moves: list[Seen] = []
 
     def step(self, m: Seen, found: list[Finding]) -> None:
         p, last_s = self._p, self._last_s
@@ -39,7 +39,7 @@ class Dormant:
             return
         self._sum += m.value
         if len(self._moves) < MAX_EARLY:
-            self._moves.append(Reference(Place(*m[:5]), m.account))
+            self._moves.append(m)
         if self._sum >= p.floor:
             figures = (
                 ("silent_days", self._silent_days),
@@ -47,7 +47,7 @@ class Dormant:
                 ("sum", self._sum),
                 ("floor", p.floor),
             )
-            found.append(("/".join(map(str, woke)), woke.time_s, shown(self._moves), (), figures))
+            found.append(("/".join(map(str, woke)), woke.time_s, named(self._moves), (), figures))
 
 
 class NewAccount:
@@ -64,7 +64,7 @@ class NewAccount:
         self._known_s = complete_since_s + parameters.settled_days * DAY_S if complete_since_s else 0
         self._first: Place | None = None
         self._came = self._left = 0
-        self._moves: deque[Reference] = deque(maxlen=MAX_EARLY)
+        self._moves: deque[Seen] = deque(maxlen=MAX_EARLY)
 
     def step(self, m: Seen, found: list[Finding]) -> None:
         p = self._p
@@ -78,7 +78,7 @@ class NewAccount:
             return
         if m.value < 0:
             return
-        self._moves.append(Reference(Place(*m[:5]), m.account))
+        self._moves.append(m)
         if m.direction != OUT:
             self._came += m.value
             return
@@ -90,4 +90,4 @@ class NewAccount:
                 ("floor", p.floor),
                 ("age_s", m.time_s - first.time_s),
             )
-            found.append(("/".join(map(str, first)), first.time_s, shown(self._moves), (), figures))
+            found.append(("/".join(map(str, first)), first.time_s, named(self._moves), (), figures))

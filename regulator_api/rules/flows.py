@@ -7,8 +7,8 @@ compared again. So the state at a move depends on a fixed span of moves before i
 from collections import deque
 from typing import Final, NamedTuple
 
-from regulator_api.rules.history import DAY_S, HOUR_S, OUT, Kind, Place, Seen, chain_of
-from regulator_api.rules.observation import Link, Reference, shown
+from regulator_api.rules.history import DAY_S, HOUR_S, OUT, Kind, Seen, chain_of
+from regulator_api.rules.observation import Link, named
 from regulator_api.rules.parameters import AccumulationParameters, DispersalParameters, PassThroughParameters
 from regulator_api.rules.payments import Finding
 
@@ -29,12 +29,9 @@ class _Lot(NamedTuple):
     """A large payment in. `came_before`, `left_before`: what had come and left before it. `empty`: the account had kept
     little of that."""
 
-    time_s: int
-    value: int
+    move: Seen
     came_before: int
     left_before: int
-    move: Reference
-    sender: str
     empty: bool
 
 
@@ -56,28 +53,24 @@ class PassThrough:
         self._hours: deque[list[int]] = deque()
         self._held = 0
         self._lots: deque[_Lot] = deque(maxlen=parameters.max_lots + 1)
-        self._outs: deque[tuple[int, int, Reference, str]] = deque(maxlen=parameters.max_outs + 1)
+        self._outs: deque[Seen] = deque(maxlen=parameters.max_outs + 1)
 
     def step(self, m: Seen, found: list[Finding]) -> None:
         time_s, value, p = m.time_s, m.value, self._p
         lots = self._lots
-        while lots and lots[0].time_s < time_s - p.within_h * HOUR_S:
+        while lots and lots[0].move.time_s < time_s - p.within_h * HOUR_S:
             lots.popleft()
         if value < 0:
             return
         if m.direction != OUT:
             held = self._hold(time_s, value)
             if value >= p.floor:
-                empty = held * 1_000 <= p.held_pm * value
-                lots.append(
-                    _Lot(time_s, value, self._in, self._out, Reference(Place(*m[:5]), m.account), m.other, empty)
-                )
+                lots.append(_Lot(m, self._in, self._out, held * 1_000 <= p.held_pm * value))
             self._in += value
             return
         self._out += value
         self._hold(time_s, -value)
-        reached = chain_of(m.other) if m.kind == Kind.CROSSING else ""
-        self._outs.append((time_s, value, Reference(Place(*m[:5]), m.account), reached))
+        self._outs.append(m)
         if not lots or len(lots) > p.max_lots:
             return
         for lot in lots:
@@ -99,20 +92,21 @@ class PassThrough:
         return before
 
     def _find(self, m: Seen, lot: _Lot, came: int, left: int, found: list[Finding]) -> None:
-        outs = [one for one in self._outs if one[2].place > lot.move.place]
+        first = lot.move
+        outs = [one for one in self._outs if one[:5] > first[:5]]
         if len(outs) > self._p.max_outs:
             return
-        reached = {one[3] for one in outs if one[3] and one[0] <= lot.time_s + HOPPING_S}
+        crossed = [one for one in outs if one.kind == Kind.CROSSING and one.time_s <= first.time_s + HOPPING_S]
         figures = (
-            ("value_in", lot.value),
+            ("value_in", first.value),
             ("came", came),
             ("left", left),
             ("floor", self._p.floor),
-            ("hours", (m.time_s - lot.time_s) // HOUR_S),
-            ("chains", len(reached)),
+            ("hours", (m.time_s - first.time_s) // HOUR_S),
+            ("chains", len({chain_of(one.other) for one in crossed} - {""})),
         )
-        anchor = "/".join(map(str, lot.move.place))
-        found.append((anchor, lot.time_s, shown((lot.move, *(one[2] for one in outs))), (lot.sender,), figures))
+        anchor = "/".join(map(str, first[:5]))
+        found.append((anchor, first.time_s, named((first, *outs)), (first.other,), figures))
 
 
 class Links:
@@ -126,38 +120,38 @@ class Links:
 
     def __init__(self, subject: str, services: frozenset[str]) -> None:
         self._subject, self._services = subject, services
-        self._lots: deque[tuple[int, int, Place, str, str, frozenset[str]]] = deque(maxlen=MAX_LOTS + 1)
+        self._lots: deque[Seen] = deque(maxlen=MAX_LOTS + 1)
 
     def step(self, m: Seen, links: list[Link]) -> None:
         lots, time_s, value = self._lots, m.time_s, m.value
-        while lots and lots[0][0] < time_s - LINK_S:
+        while lots and lots[0].time_s < time_s - LINK_S:
             lots.popleft()
         if value < LINK_FLOOR:
             return
         if m.direction != OUT:
-            lots.append((time_s, value, Place(*m[:5]), m.passage, m.other, m.tags))
+            lots.append(m)
             return
         if not lots or len(lots) > MAX_LOTS or (m.own and not m.own.isdisjoint(self._services)):
             return
-        best = None
+        best, most = None, value * 1_000 // LINK_KEEP_PM
         for lot in lots:
-            if value <= lot[1] and value * 1_000 >= LINK_KEEP_PM * lot[1] and (best is None or lot[1] <= best[1]):
-                best = lot
+            if value <= lot.value <= most:
+                best, most = lot, lot.value
         if best is None:
             return
         links.append(
             Link(
                 m.passage,
-                best[3],
-                best[2],
-                Place(*m[:5]),
+                best.passage,
+                best.place,
+                m.place,
                 self._subject,
                 m.account,
-                best[4],
+                best.other,
                 m.other,
-                best[1],
+                best.value,
                 value,
-                tuple(sorted(best[5])),
+                tuple(sorted(best.tags)),
                 tuple(sorted(m.tags)),
             )
         )
@@ -170,22 +164,22 @@ class _Window:
 
     def __init__(self, span_s: int) -> None:
         self.span_s = span_s
-        self.moves: deque[tuple[int, int, str, Reference]] = deque()
+        self.moves: deque[Seen] = deque()
         self.counts: dict[str, int] = {}
         self.total = 0
         self.days: deque[list[int]] = deque()
         self.quiet_until_s = 0
 
     def trim(self, time_s: int) -> None:
-        while self.moves and self.moves[0][0] < time_s - self.span_s:
+        while self.moves and self.moves[0].time_s < time_s - self.span_s:
             self._drop()
 
     def add(self, m: Seen) -> None:
-        self.moves.append((m.time_s, m.value, m.other, Reference(Place(*m[:5]), m.account)))
+        self.moves.append(m)
         self.counts[m.other] = self.counts.get(m.other, 0) + 1
         self.total += m.value
         if len(self.moves) > MAX_WINDOW:
-            self.quiet_until_s = self.moves[0][0] + self.span_s
+            self.quiet_until_s = self.moves[0].time_s + self.span_s
             self._drop()
         day, days = m.time_s // DAY_S, self.days
         if days and days[-1][0] == day:
@@ -196,13 +190,13 @@ class _Window:
                 days.popleft()
 
     def _drop(self) -> None:
-        _, value, other, _ = self.moves.popleft()
-        self.total -= value
-        left = self.counts[other] - 1
+        gone = self.moves.popleft()
+        self.total -= gone.value
+        left = self.counts[gone.other] - 1
         if left:
-            self.counts[other] = left
+            self.counts[gone.other] = left
         else:
-            del self.counts[other]
+            del self.counts[gone.other]
 
     def is_burst(self, time_s: int, pm: int) -> bool:
         """Return true if at least `pm` thousandths of the thirty days' moves are in the window."""
@@ -223,7 +217,7 @@ class Accumulation:
         self._p = parameters
         self._known_s = complete_since_s + parameters.settled_days * DAY_S if complete_since_s else 0
         self._ins = _Window(parameters.within_h * HOUR_S)
-        self._outs: deque[tuple[int, int, Reference]] = deque(maxlen=parameters.max_outs + 1)
+        self._outs: deque[Seen] = deque(maxlen=parameters.max_outs + 1)
 
     def step(self, m: Seen, found: list[Finding]) -> None:
         if m.value < 0:
@@ -235,7 +229,7 @@ class Accumulation:
                 ins.add(m)
             return
         outs = self._outs
-        outs.append((m.time_s, m.value, Reference(Place(*m[:5]), m.account)))
+        outs.append(m)
         if len(ins.counts) < p.min_senders:
             return
         ins.trim(m.time_s)
@@ -243,8 +237,8 @@ class Accumulation:
             return
         if ins.total < p.floor:
             return
-        recent = [one for one in outs if one[2].place > ins.moves[0][3].place]
-        sent = sum(one[1] for one in recent)
+        recent = [one for one in outs if one[:5] > ins.moves[0][:5]]
+        sent = sum(one.value for one in recent)
         if len(recent) > p.max_outs or sent * 1_000 < p.out_pm * ins.total or not ins.is_burst(m.time_s, p.burst_pm):
             return
         figures = (
@@ -255,8 +249,8 @@ class Accumulation:
             ("left", sent),
             ("outs", len(recent)),
         )
-        moves = shown([one[3] for one in ins.moves] + [one[2] for one in recent])
-        found.append(("", ins.moves[0][0], moves, tuple(sorted(ins.counts))[:64], figures))
+        moves = named((*ins.moves, *recent))
+        found.append(("", ins.moves[0].time_s, moves, tuple(sorted(ins.counts))[:64], figures))
 
 
 class Dispersal:
@@ -269,7 +263,7 @@ class Dispersal:
         self._p = parameters
         self._known_s = complete_since_s + parameters.settled_days * DAY_S if complete_since_s else 0
         self._outs = _Window(parameters.within_h * HOUR_S)
-        self._ins: deque[tuple[int, int, Reference]] = deque()
+        self._ins: deque[Seen] = deque()
         self._in_total = 0
 
     def step(self, m: Seen, found: list[Finding]) -> None:
@@ -278,11 +272,11 @@ class Dispersal:
         p, outs, ins = self._p, self._outs, self._ins
         if m.direction != OUT:
             self._trim_ins(m.time_s)
-            ins.append((m.time_s, m.value, Reference(Place(*m[:5]), m.account)))
+            ins.append(m)
             self._in_total += m.value
             if len(ins) > MAX_WINDOW:
-                outs.quiet_until_s = ins[0][0] + outs.span_s
-                self._in_total -= ins.popleft()[1]
+                outs.quiet_until_s = ins[0].time_s + outs.span_s
+                self._in_total -= ins.popleft().value
             return
         if not m.other:
             return
@@ -303,10 +297,9 @@ class Dispersal:
             ("left", outs.total),
             ("floor", p.floor),
         )
-        moves = shown([one[2] for one in ins] + [one[3] for one in outs.moves])
-        since = min(ins[0][0], outs.moves[0][0])
-        found.append(("", since, moves, tuple(sorted(outs.counts))[:64], figures))
+        since = min(ins[0].time_s, outs.moves[0].time_s)
+        found.append(("", since, named((*ins, *outs.moves)), tuple(sorted(outs.counts))[:64], figures))
 
     def _trim_ins(self, time_s: int) -> None:
-        while self._ins and self._ins[0][0] < time_s - self._outs.span_s:
-            self._in_total -= self._ins.popleft()[1]
+        while self._ins and self._ins[0].time_s < time_s - self._outs.span_s:
+            self._in_total -= self._ins.popleft().value

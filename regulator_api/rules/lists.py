@@ -3,8 +3,8 @@
 from collections import deque
 from typing import Final
 
-from regulator_api.rules.history import DAY_S, IN, Kind, Place, Seen
-from regulator_api.rules.observation import Reference, shown
+from regulator_api.rules.history import DAY_S, IN, Kind, Seen
+from regulator_api.rules.observation import named
 from regulator_api.rules.parameters import MixerParameters, SanctionsParameters
 from regulator_api.rules.payments import Finding
 
@@ -37,9 +37,8 @@ class Sanctions:
                 ("value", m.value),
                 ("direction_in", int(m.direction == IN)),
             )
-            place = Place(*m[:5])
             others = tuple(one for one in (m.other, m.via) if one)
-            found.append(("", m.time_s - DAY_S, (Reference(place, m.account),), others, figures))
+            found.append(("", m.time_s - DAY_S, named([m]), others, figures))
 
 
 class Mixer:
@@ -55,19 +54,18 @@ class Mixer:
     def __init__(self, parameters: MixerParameters) -> None:
         self._p = parameters
         self._mixers = frozenset(parameters.mixers)
-        self._moves: deque[tuple[int, int, str, int, str, Reference]] = deque(maxlen=MAX_POOL)
+        self._moves: deque[Seen] = deque(maxlen=MAX_POOL)
 
     def step(self, m: Seen, found: list[Finding]) -> None:
-        place = Reference(Place(*m[:5]), m.account)
         if m.tags and not m.tags.isdisjoint(self._mixers):
             others = tuple(one for one in (m.other, m.via) if one)
             figures = (("labelled", 1), ("value", m.value), ("direction_in", int(m.direction == IN)))
-            found.append(("", m.time_s - DAY_S, (place,), others, figures))
+            found.append(("", m.time_s - DAY_S, named([m]), others, figures))
         if m.kind != Kind.PLAIN or not m.other:
             return
         moves = self._moves
-        moves.append((m.time_s, m.direction, m.asset, m.amount, m.other, place))
-        while moves[0][0] < m.time_s - POOL_S:
+        moves.append(m)
+        while moves[0].time_s < m.time_s - POOL_S:
             moves.popleft()
         # Judged at a payment out: what a pool is for.
         if m.direction != IN and len(moves) >= self._p.min_deposits + self._p.min_receivers:
@@ -79,16 +77,13 @@ class Mixer:
         if amount is None:
             return
         least = amount * (1_000 - p.fee_pm)
-        ins = [one for one in self._moves if one[1] == IN and one[2] == m.asset and one[3] == amount]
-        depositors = {one[4] for one in ins}
+        same = [one for one in self._moves if one.asset == m.asset]
+        ins = [one for one in same if one.direction == IN and one.amount == amount]
+        depositors = {one.other for one in ins}
         if len(ins) < p.min_deposits or len(depositors) < p.min_depositors:
             return
-        outs = [
-            one
-            for one in self._moves
-            if one[1] != IN and one[2] == m.asset and one[3] <= amount and one[3] * 1_000 >= least
-        ]
-        receivers = {one[4] for one in outs} - depositors
+        outs = [one for one in same if one.direction != IN and one.amount <= amount and one.amount * 1_000 >= least]
+        receivers = {one.other for one in outs} - depositors
         if len(receivers) < p.min_receivers or (len(ins) + len(outs)) * 1_000 < p.share_pm * len(self._moves):
             return
         figures = (
@@ -98,8 +93,8 @@ class Mixer:
             ("receivers", len(receivers)),
             ("min_deposits", p.min_deposits),
         )
-        moves = sorted([*ins, *outs], key=lambda one: one[5].place)
-        found.append(("pool", moves[0][0], shown(one[5] for one in moves), tuple(sorted(depositors))[:64], figures))
+        moves = sorted([*ins, *outs], key=lambda one: one[:5])
+        found.append(("pool", moves[0].time_s, named(moves), tuple(sorted(depositors))[:64], figures))
 
 
 def _denomination_of(amount: int, fee_pm: int) -> int | None:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from regulator_api.rules.history import Place
+from regulator_api.rules.history import Place, Seen
 
 MAX_MOVES: Final = 256
 """Moves that an observation names; of more the oldest half and the newest half."""
@@ -83,6 +83,11 @@ def shown(references: Iterable[Reference]) -> tuple[Reference, ...]:
     kept = tuple(references)
     half = MAX_MOVES // 2
     return kept if len(kept) <= MAX_MOVES else (*kept[:half], *kept[-half:])
+
+
+def named(moves: Iterable[Seen]) -> tuple[Reference, ...]:
+    """Return what an observation names of these moves: at most `MAX_MOVES`, the oldest and the newest."""
+    return shown(Reference(Place(*move[:5]), move.account) for move in moves)
 
 
 def alert_id(rule: str, subject: str, anchor: str, first: Place) -> str:

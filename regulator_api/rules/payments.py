@@ -7,8 +7,8 @@ may be dropped at any time and made again from there. Queues are bounded, and sa
 from collections import deque
 from typing import Final
 
-from regulator_api.rules.history import DAY_S, OUT, Place, Seen
-from regulator_api.rules.observation import Reference, shown
+from regulator_api.rules.history import DAY_S, OUT, Seen
+from regulator_api.rules.observation import Reference, named
 from regulator_api.rules.parameters import StructuringParameters, VelocityParameters
 
 MAX_NEAR: Final = 256
@@ -36,7 +36,7 @@ class Structuring:
     def __init__(self, parameters: StructuringParameters) -> None:
         self._p = parameters
         self._low = -(-parameters.threshold * parameters.near_pm // 1_000)
-        self._near: deque[tuple[int, int, Reference, tuple[str, str, int]]] = deque(maxlen=MAX_NEAR)
+        self._near: deque[Seen] = deque(maxlen=MAX_NEAR)
         self._days: deque[list[int]] = deque()
 
     def step(self, m: Seen, found: list[Finding]) -> None:
@@ -54,8 +54,8 @@ class Structuring:
         if not self._low <= value < self._p.threshold:
             return
         near = self._near
-        near.append((time_s, value, Reference(Place(*m[:5]), m.account), (m.other, m.asset, m.amount)))
-        while near[0][0] <= time_s - 30 * DAY_S:
+        near.append(m)
+        while near[0].time_s <= time_s - 30 * DAY_S:
             near.popleft()
         if len(near) >= self._p.min_count:
             self._judge(time_s, found)
@@ -66,10 +66,10 @@ class Structuring:
             return
         for longer, span in enumerate(SPANS_DAYS):
             least = p.min_count + longer * p.more
-            counted = [one for one in single if one[0] > time_s - span * DAY_S]
+            counted = [one for one in single if one.time_s > time_s - span * DAY_S]
             if len(counted) < least:
                 continue
-            total = sum(one[1] for one in counted)
+            total = sum(one.value for one in counted)
             # Days that the span touches only in part count whole: more payments, so a smaller share.
             payments = sum(count for day, count in self._days if day >= (time_s - span * DAY_S + 1) // DAY_S)
             if total < p.threshold or len(counted) * 1_000 < p.share_pm * payments:
@@ -79,21 +79,22 @@ class Structuring:
                 ("min_count", least),
                 ("total", total),
                 ("threshold", p.threshold),
-                ("chains", len({one[2].place.chain for one in counted})),
+                ("chains", len({one.chain for one in counted})),
                 ("payments", payments),
                 ("span_days", span),
             )
-            found.append(("", counted[0][0], shown(one[2] for one in counted), (), figures))
+            found.append(("", counted[0].time_s, named(counted), (), figures))
             return
 
-    def _without_standing_orders(self) -> list[tuple[int, int, Reference]]:
+    def _without_standing_orders(self) -> list[Seen]:
         last_s: dict[tuple[str, str, int], int] = {}
         single = []
-        for time_s, value, move, order in self._near:
+        for one in self._near:
+            order = (one.other, one.asset, one.amount)
             before_s = last_s.get(order)
-            if before_s is None or time_s - before_s < self._p.standing_days * DAY_S:
-                single.append((time_s, value, move))
-            last_s[order] = time_s
+            if before_s is None or one.time_s - before_s < self._p.standing_days * DAY_S:
+                single.append(one)
+            last_s[order] = one.time_s
         return single
 
 
@@ -110,7 +111,7 @@ class Velocity:
         self._p = parameters
         self._day = -1
         self._count = self._sum = 0
-        self._moves: list[Reference] = []
+        self._moves: list[Seen] = []
         self._past: deque[tuple[int, int, int]] = deque()
         self._limits: tuple[int, int] | None = None
 
@@ -125,7 +126,7 @@ class Velocity:
         if self._limits is None:
             return
         if len(self._moves) < MAX_DAY:
-            self._moves.append(Reference(Place(*m[:5]), m.account))
+            self._moves.append(m)
         p, (most, highest) = self._p, self._limits
         if self._count > most and self._sum > highest and self._count >= p.min_count and self._sum >= p.floor:
             figures = (
@@ -136,7 +137,7 @@ class Velocity:
                 ("floor", p.floor),
                 ("z_tenths", p.z_tenths),
             )
-            found.append((f"day {day}", day * DAY_S, shown(self._moves), (), figures))
+            found.append((f"day {day}", day * DAY_S, named(self._moves), (), figures))
 
     def _turn(self, day: int) -> None:
         past, p = self._past, self._p
