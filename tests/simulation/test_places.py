@@ -132,7 +132,7 @@ def test_probes_say_where_a_run_came_by(
     function: Callable[..., Any] = FunctionType(code, {"range": range}, argdefs=(2,))
     assert function(given) == result
     assert came_by == set()
-    function.__code__ = other  # type: ignore[attr-defined]
+    function.__code__ = other
     assert function(given) == result
     assert came_by == expected
 

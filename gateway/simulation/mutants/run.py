@@ -50,8 +50,10 @@ def known_seeds() -> dict[str, int]:
 
 
 def keep_seeds(seeds: Mapping[str, int]) -> None:
-    """Keep these seeds in place of the ones that are kept."""
-    FOUND.write_text(json.dumps(dict(sorted(seeds.items())), indent=1) + "\n", encoding="utf-8")
+    """Keep these seeds in place of the ones that are kept, all or nothing: whoever stops a run keeps what it found."""
+    written = FOUND.with_suffix(".new")
+    written.write_text(json.dumps(dict(sorted(seeds.items())), indent=1) + "\n", encoding="utf-8")
+    os.replace(written, FOUND)
 
 
 class Player:
@@ -62,7 +64,7 @@ class Player:
         command = [sys.executable, "-m", MODULE]
         # A group of its own: forks end with it.
         self._process = subprocess.Popen(
-            command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1, start_new_session=True
+            command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True, bufsize=1, process_group=0
         )
 
     def problems(self, seed: int, mutant: Mutant) -> list[tuple[Kind, str]] | None:
@@ -99,6 +101,7 @@ class Players:
         self._idle: SimpleQueue[Player] = SimpleQueue()
         self._all: list[Player] = []
         self._notes = notes or Notes()
+        self._known = known_seeds()
 
     @contextmanager
     def one(self) -> Iterator[Player]:
@@ -120,7 +123,7 @@ class Players:
 
     def found_by(self, mutant: Mutant, seeds: Sequence[int]) -> Result:
         """The first seed, the kept one before all others, that has a problem with the mutant and not without it."""
-        began, known, played, passed_by = time.monotonic(), known_seeds().get(mutant.name), 0, 0
+        began, known, played, passed_by = time.monotonic(), self._known.get(mutant.name), 0, 0
 
         def result(seed: int | None, kind: str, problem: str) -> Result:
             return Result(mutant, seed, kind, problem, played, passed_by, time.monotonic() - began)
@@ -143,10 +146,11 @@ class Players:
 
 def results(mutants: Sequence[Mutant], seeds: Sequence[int], jobs: int) -> Iterator[Result]:
     """Each mutant's fate, as it becomes known."""
-    players = Players()
+    players, pool = Players(), ThreadPoolExecutor(jobs)
     try:
-        with ThreadPoolExecutor(jobs) as pool:
-            for done in as_completed([pool.submit(players.found_by, mutant, seeds) for mutant in mutants]):
-                yield done.result()
-    finally:
+        for done in as_completed([pool.submit(players.found_by, mutant, seeds) for mutant in mutants]):
+            yield done.result()
+    finally:  # a player that has ended ends what waits for it
+        pool.shutdown(wait=False, cancel_futures=True)
         players.close()
+        pool.shutdown()
