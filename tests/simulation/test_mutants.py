@@ -30,7 +30,7 @@ AT_ONCE = (
 
 @pytest.fixture(scope="module")
 def players() -> Iterator[Players]:
-    """What plays the seeds, with a mutant and without any."""
+    """Players of the seeds, with a mutant and without any."""
     made = Players()
     yield made
     made.close()

@@ -8,6 +8,9 @@
     unforeseen, strangers, outsiders, newcomers, passers_by
                 bugs thought of before anybody knew if they would be noticed
     widenings   of the kinds that worlds were last made wider for
+    places      what code a bug changes, and where a run has to come by for that to matter
+    forking     a process that has imported everything, and plays each seed in a fork
+    notes       what each seed does without a bug
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found

@@ -98,8 +98,8 @@ class Imported:
         return codes, {mark for places in marks.values() for those in places.values() for mark in those}
 
     def _changed(self, mutant: Mutant) -> tuple[Change, ...] | None:
-        """What a bug changes, if other code for functions is enough: what one that ran at import did then, a bug in it
-        would have done otherwise."""
+        """Return the changes of a bug, if other code for functions is enough: whatever one of them did at import, it
+        would have done otherwise with the bug."""
         if mutant.name not in self._inside:
             found = changes(mutant)
             places = [_place(code) for change in found or () for code, _ in change.codes]

@@ -25,7 +25,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a bug does inside of the functions of the file at `path`.
+    """The changes that a bug makes inside of the functions of the file at `path`.
 
     `codes`: pairs of a function's code as it is, and with the bug. Nothing is different before a run comes to one of
     `places`, which are statements of the file as it is.
@@ -134,7 +134,7 @@ def _codes(code: CodeType) -> dict[tuple[int, str], CodeType]:
 
 
 def _scopes(code: CodeType) -> tuple[object, ...]:
-    """What kind of a function this is and which names are its own, and the same of those inside of it."""
+    """The kind of a function and the names that are its own, and the same of those inside of it."""
     inner = (_scopes(one) for one in code.co_consts if isinstance(one, CodeType))
     return code.co_flags, code.co_varnames, code.co_cellvars, code.co_freevars, *inner
 
