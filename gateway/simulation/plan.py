@@ -523,6 +523,8 @@ class Plan:
     """The relayers' guards look though nothing rough is to come."""
     used_again: bool = False
     """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
+    ceiling: int | None = None
+    """The most that parties offer for a unit of gas, by their policies; None for more than any chain asks for."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))
     """The bounds that everybody believes of each chain; never less than `TIMING`."""
 

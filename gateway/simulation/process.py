@@ -352,6 +352,7 @@ class Relayer(Process):
 
     def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
         reports, hooks = self._server("report"), self._server("webhook")
+        ceiling = self.world.plan.ceiling
         return RelayerSetup(
             chains=access,
             signers=self.hands,
@@ -361,6 +362,7 @@ class Relayer(Process):
                 watch=WatchPolicy(enabled=True),
                 opening=OpeningPolicy(hold_s=HOLD_S, early_refunds=self.world.plan.early_refunds),
                 pipeline=PIPELINE,
+                fee_ceilings=dict.fromkeys(self.world.plan.fees, ceiling) if ceiling is not None else {},
                 quote_lifetime_s=Seconds(QUOTE_LIFETIME_S if self.feed is None else VALID_S),
             ),
             pairs=self._pairs,
@@ -422,6 +424,11 @@ async def _with_tables() -> InlineDatabase:
     return _MADE[0].copy()
 
 
+def _pipeline(ceiling: int | None) -> PipelinePolicy:
+    """The policy of a client with this ceiling."""
+    return PIPELINE if ceiling is None else replace(PIPELINE, fees=replace(PIPELINE.fees, ceiling=ceiling))
+
+
 def _pairs() -> list[Pair]:
     return [
         Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(100_000))
@@ -453,7 +460,7 @@ class Dapp(Process):
             access,
             self.hands,
             SwapStore(database),
-            ClientPolicy(swap=POLICY, pipeline=PIPELINE),
+            ClientPolicy(swap=POLICY, pipeline=_pipeline(self.world.plan.ceiling)),
             self.clock,
             self.seeded(),
             metrics=Unmeasured(),

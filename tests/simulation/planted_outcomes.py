@@ -241,6 +241,26 @@ async def funded_in_the_second_of_the_gate(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
+async def bid_beyond_ceiling(stage: Stage) -> None:
+    """Both parties' policies allow no more than half as much as they offer."""
+    stage.world.plan = replace(stage.world.plan, ceiling=FEE.max_fee // 2)
+    await stage.played()
+
+
+async def lock_given_up(stage: Stage) -> None:
+    """The initiator's lock has left, and is called off a moment later, with all the time left."""
+    agreed = await stage.open()
+    dearer = FeeBid(FEE.max_fee * 6 // 5, FEE.priority_fee * 6 // 5)
+    stage.world.plan = replace(stage.world.plan, ceiling=dearer.max_fee)
+    unsigned, _ = stage.lock_of(agreed.initiator_leg)
+    await stage.send(stage.dapp, unsigned, 0)
+    await stage.world.clock.sleep(0.5)
+    nothing = await stage.world.chains[A].access().transactions.cancellation(stage.dapp.accounts[A])
+    assert nothing is not None
+    await stage.send(stage.dapp, nothing, 0, fee=dearer)
+    stage.mine()
+
+
 async def index_off_chain(stage: Stage) -> None:
     """The provider's index calls a block final that the chain never had."""
     agreed = await stage.played()
@@ -279,5 +299,7 @@ PLANTED = (
     outcome_off_chain,
     voided_too_early,
     refused_freely,
+    bid_beyond_ceiling,
+    lock_given_up,
     index_off_chain,
 )

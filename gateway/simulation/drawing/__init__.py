@@ -148,5 +148,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("unpaid", operators.with_payments_that_fail),
     ("branches", parties.with_branches),
     ("slow signatures", signatures.with_slow_signatures),
+    ("ceilings", faults.with_ceilings),
 )
 """The same of what changes a plan once all parties are there."""

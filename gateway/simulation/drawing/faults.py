@@ -43,6 +43,13 @@ SHORT_SHARE: Final = 0.05
 DEAR_SHARE: Final = 0.6
 """Of those, the ones in which blocks become dear right after the first prices were given."""
 DEAR_FROM_S: Final = (7.0, 11.0)
+CEILING_SHARE: Final = 0.12
+"""Of small towns with fees in which something is slow and nothing rough comes, those that come to their ceilings."""
+CALM_BASE_FEE: Final = 1_000
+CLIMB_BLOCKS: Final = (10, 20)
+CLIMB_FROM_S: Final = (2.0, 30.0)
+CEILING_SHARES: Final = (0.5, 0.9)
+"""The ceiling, as a share of the dearest base fee."""
 UNEVEN_SHARE: Final = 0.12
 """Of towns in which nothing rough comes, those in which one chain is believed to be slower than the other."""
 MAX_MORE_S: Final = 4
@@ -135,6 +142,20 @@ def with_dear_blocks(source: random.Random, plan: Plan) -> Plan:
         return plan
     chain = source.choice(sorted(plan.fees))
     return replace(plan, spikes=(*plan.spikes, Spike(chain, source.uniform(*DEAR_FROM_S), MAX_SPIKE_BLOCKS)))
+
+
+def with_ceilings(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and blocks become so dear that nothing but an exit offers enough for a while:
+    at most twice the ceiling of everybody's policy, so that a claim need not use up much of its time."""
+    chains = sorted(plan.fees)
+    if source.random() >= CEILING_SHARE or not plan.small or plan.rough or plan.is_calm or not chains:
+        return plan
+    blocks = source.randint(*CLIMB_BLOCKS)
+    dearest = CALM_BASE_FEE
+    for _ in range(blocks):
+        dearest = dearest * 9 // 8
+    climb = Spike(source.choice(chains), source.uniform(*CLIMB_FROM_S), blocks)
+    return replace(plan, spikes=(climb,), ceiling=round(dearest * source.uniform(*CEILING_SHARES)))
 
 
 def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:

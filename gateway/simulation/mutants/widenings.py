@@ -6,7 +6,7 @@ from gateway.simulation.mutants.planting import Mutant, plant
 
 HEADS, BLOCKS = "adapters/endpoints/heads.py", "adapters/endpoints/blocks.py"
 TRANSACTIONS = "adapters/endpoints/transactions.py"
-PIPELINE = "relayer/transactions/pipeline.py"
+FEES, PIPELINE = "relayer/transactions/fees.py", "relayer/transactions/pipeline.py"
 ORDERS, ACTING = "relayer/transactions/orders.py", "relayer/pump/acting.py"
 
 BRANCHING: Final[tuple[Mutant, ...]] = (
@@ -37,6 +37,32 @@ BRANCHING: Final[tuple[Mutant, ...]] = (
         TRANSACTIONS,
         "places.setdefault((outcome.status, outcome.block, outcome.left_out), [])",
         "places.setdefault((outcome.status, heard[0][1].block or outcome.block, outcome.left_out), [])",
+    ),
+)
+AT_CEILINGS: Final[tuple[Mutant, ...]] = (
+    plant(
+        "locks-bid-past-their-ceiling",
+        "A lock that comes late is bid up as far as an exit is: the ceiling that the operator has set bounds nothing.",
+        FEES,
+        "        if exits:\n            ceiling +=",
+        "        if share:\n            ceiling +=",
+    ),
+    plant(
+        "exits-stop-at-the-ceiling",
+        "An exit offers no more than everything else, however near its timelock is: a claim may come too late.",
+        FEES,
+        "        if exits:\n            ceiling +=",
+        "        if not exits:\n            ceiling +=",
+    ),
+    plant(
+        "at-its-ceiling-called-off",
+        "A lock that is late, and may offer no more, is called off though there is time.",
+        PIPELINE,
+        "        if bid is None:\n            return False\n        over = await self._over(record, in_time=True)\n",
+        "        if bid is None:\n"
+        "            cheap = record.bid is not None and record.bid.max_fee * 9 // 8 <= self._policy.fees.ceiling\n"
+        "            return not (cheap or record.exits or record.cancelling) and await self._cancel(record, urgency)\n"
+        "        over = await self._over(record, in_time=True)\n",
     ),
 )
 SLOW: Final[tuple[Mutant, ...]] = (

@@ -12,6 +12,7 @@ from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.aims import CALM_TIP, CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
+from gateway.simulation.verdict.ceilings import most_of
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.limits import MARKET_S
@@ -96,7 +97,7 @@ def _raised_late(record: Record, mine: list[Sent]) -> Iterator[Problem]:
         ends = [*times, *([until_s] if len(times) < MOST_FORMS else [])]
         for last, (since_s, next_s) in zip(waiting, pairwise(ends), strict=False):
             late = next_s - since_s > _patience_s(record, party, locks, since_s)
-            if late and _is_up(record, party, since_s, next_s) and not _is_dear(record, last, next_s):
+            if late and _is_up(record, party, since_s, next_s) and not _is_dear(record, last, mine, next_s):
                 text = f"{party} leaves its exit under sequence {sequence} of {chain} with one bid"
                 yield Problem(Kind.RAISED_LATE, f"{text} for {next_s - since_s:.0f} s")
                 break
@@ -207,8 +208,12 @@ def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: f
     return min(PATIENCE_S, max(soon_s, default=PATIENCE_S)) + LOOK_S + record.silence_s(party)
 
 
-def _is_dear(record: Record, sent: Sent, until_s: float) -> bool:
-    """Return true if a bid that is an eighth higher is more than a party offers: the market came down since."""
+def _is_dear(record: Record, sent: Sent, mine: list[Sent], until_s: float) -> bool:
+    """Return true if a bid that is an eighth higher is more than a party offers: the market came down since, or it is
+    at its ceiling."""
+    ceiling, raised = record.plan.ceiling, sent.body.max_fee * 9 // 8 + 1
+    if ceiling is not None and raised > most_of(record, ceiling, sent, mine, until_s - LOOK_S):
+        return True
     asked = min(record.world.base_fees(sent.chain, sent.at_s, until_s), default=0) + CALM_TIP
     return sent.body.max_fee * 9 > 8 * MARKET_TIMES * asked
 

@@ -151,6 +151,7 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
     began_s = record.world.clock.now() - record.world.seconds
     up_s = max([final_s, *(began_s + up for _, up in record.process(deal.dapp).away if began_s + up < until_s)])
     away = record.could_not_act(deal.dapp, up_s, until_s)
+    away = away or record.was_dear(deal, up_s, until_s)
     if until_s - up_s > TIME_ENOUGH_S and not away and not _reorged_since(record, deal, final_s):
         text = f"deal {deal.deal.number}: {deal.dapp} had {until_s - up_s:.0f} s to reveal, and did not"
         yield Problem(Kind.NOT_REVEALED, text)
@@ -183,6 +184,8 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     dapp, relayer = deal.dapp or "", deal.relayer
     bound_until = {dapp: _first_s(record, dapp, deal, reveals=True), relayer: _first_s(record, relayer, deal)}
     now_s = record.world.clock.now()
+    if record.was_dear(deal, agreed_at_s, min(now_s, agreed_at_s + LEAST_S)):
+        return False
     if any(record.was_signing(name, agreed_at_s, min(now_s, agreed_at_s + LEAST_S)) for name in (dapp, relayer)):
         return False
     if _locks_slowly(record, dapp) and bound_until[dapp] == inf:

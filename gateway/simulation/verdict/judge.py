@@ -7,6 +7,7 @@ from core.runtime.clock import NS_PER_S
 from gateway.simulation.ledger.rules import broken, lasting
 from gateway.simulation.verdict import (
     bids,
+    ceilings,
     ends,
     exits,
     forms,
@@ -35,7 +36,7 @@ async def problems(record: Record) -> list[Problem]:
     found: list[Problem] = []
     for process in record.processes:
         record.signed_s |= await process.database.read(_signed_s)
-    for judge in (money, gates, trust, limits, forms, bids, exits, ends, switches, prices):
+    for judge in (money, gates, trust, limits, forms, bids, ceilings, exits, ends, switches, prices):
         found += judge.problems(record)
     ledger = record.world.ledger
     if ledger is not None:

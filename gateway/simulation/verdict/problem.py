@@ -29,6 +29,8 @@ class Kind(StrEnum):
     RAISED_LATE = "raised-late"
     RAISED_SOON = "raised-soon"
     CHEAPER_AHEAD = "cheaper-ahead"
+    BID_BEYOND_CEILING = "bid-beyond-ceiling"
+    LOCK_GIVEN_UP = "lock-given-up"
     # withdrawals
     PAID_UNORDERED = "paid-unordered"
     PAID_TWICE = "paid-twice"

@@ -21,6 +21,8 @@ LATE_S: Final = 600.0
 """A lock that was on its way then is found by nobody, however late it comes."""
 SILENCE_S: Final = 9.0
 """How much longer anything may take next to an endpoint that hangs."""
+BID_TIMES: Final = 2
+"""The base fee's share of a usual bid: it may double until a block takes that."""
 SIGNED_S: Final = 2.0
 """How long after a signer is done with one act others have waited for it."""
 ROUNDED_S: Final = 1
@@ -179,6 +181,14 @@ class Record:
         """True if the process, or its database, was down at any time between these (Unix seconds)."""
         began_s = self.world.clock.now() - self.world.seconds
         return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
+
+    def was_dear(self, deal: Agreed, since_s: float, until_s: float) -> bool:
+        """True if at any time between these (Unix seconds) either chain asked for more than a usual bid may be, by the
+        ceilings of those who offer."""
+        if (ceiling := self.plan.ceiling) is None:
+            return False
+        asked = [fee for leg in deal.legs for fee in self.world.base_fees(leg.chain, since_s, until_s)]
+        return BID_TIMES * max(asked, default=0) > ceiling
 
     def was_signing(self, party: str, since_s: float, until_s: float) -> bool:
         """True if the party's signer was at work on something else, or on this, at any time between these (Unix
