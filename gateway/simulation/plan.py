@@ -427,11 +427,13 @@ class Reorg:
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """From `at_s` on every block is full for `blocks` blocks: the base fee rises by an eighth each (EIP-1559)."""
+    """From `at_s` on every block is full for `blocks` blocks: the base fee rises by an eighth each (EIP-1559). For
+    `half` more blocks they are half full, and it stays."""
 
     chain: ChainId
     at_s: float
     blocks: int
+    half: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from gateway.simulation.plan import (
     Reorg,
     Rough,
     Signing,
+    Spike,
 )
 from gateway.simulation.regulator import Posted
 from gateway.simulation.wire import Wire
@@ -316,7 +317,8 @@ class World:
 
     def _skips(self, chain: ChainId) -> bool:
         """Return true if the chain makes no block this time: see `gateway.simulation.lull`."""
-        if self._skipped[chain] >= MOST_SKIPPED or self._is_full(chain) or not self.lull():
+        busy = self._is_full(chain) or self._is_half_full(chain)
+        if self._skipped[chain] >= MOST_SKIPPED or busy or not self.lull():
             self._skipped[chain] = 0
             return False
         self._skipped[chain] += 1
@@ -324,17 +326,23 @@ class World:
         return True
 
     def _is_full(self, chain: ChainId) -> bool:
-        return any(
-            spike.chain == chain
-            and spike.at_s <= self.seconds < spike.at_s + spike.blocks * self.plan.block_time_s[chain]
-            for spike in self.plan.spikes
-        )
+        return any(self._lasts(chain, spike, 0, spike.blocks) for spike in self.plan.spikes)
+
+    def _is_half_full(self, chain: ChainId) -> bool:
+        return any(self._lasts(chain, one, one.blocks, one.blocks + one.half) for one in self.plan.spikes)
+
+    def _lasts(self, chain: ChainId, spike: Spike, first: int, last: int) -> bool:
+        """Return true if as many blocks as that have passed since the spike began, more or less."""
+        blocks = (self.seconds - spike.at_s) / self.plan.block_time_s[chain]
+        return spike.chain == chain and first <= blocks < last
 
     def _next_fees(self, chain: PlayedMemory, now: FeeMarket) -> FeeMarket:
-        """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
-        full = self._is_full(chain.chain)
+        """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower, and the
+        same after one that is half full."""
+        full, half = self._is_full(chain.chain), self._is_half_full(chain.chain)
         self.faults["full-block"] += full
-        base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
+        emptier = now.base_fee if half else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
+        base_fee = now.base_fee * 9 // 8 if full else emptier
         self.dearest[chain.chain] = max(self.dearest[chain.chain], base_fee)
         self._base_fees[chain.chain].append((self.clock.now(), base_fee))
         return FeeMarket(base_fee, self.aims.tip(chain.chain))

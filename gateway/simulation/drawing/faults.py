@@ -46,8 +46,10 @@ DEAR_FROM_S: Final = (7.0, 11.0)
 CEILING_SHARE: Final = 0.12
 """Of small towns with fees in which something is slow and nothing rough comes, those that come to their ceilings."""
 CALM_BASE_FEE: Final = 1_000
-CLIMB_BLOCKS: Final = (10, 20)
-CLIMB_FROM_S: Final = (2.0, 30.0)
+CLIMB_BLOCKS: Final = (8, 14)
+CLIMB_FROM_S: Final = (0.0, 12.0)
+DEAR_BLOCKS: Final = (10, 30)
+"""For how many blocks the base fee stays as it is then."""
 CEILING_SHARES: Final = (0.5, 0.9)
 """The ceiling, as a share of the dearest base fee."""
 UNEVEN_SHARE: Final = 0.12
@@ -154,7 +156,7 @@ def with_ceilings(source: random.Random, plan: Plan) -> Plan:
     dearest = CALM_BASE_FEE
     for _ in range(blocks):
         dearest = dearest * 9 // 8
-    climb = Spike(source.choice(chains), source.uniform(*CLIMB_FROM_S), blocks)
+    climb = Spike(source.choice(chains), source.uniform(*CLIMB_FROM_S), blocks, source.randint(*DEAR_BLOCKS))
     return replace(plan, spikes=(climb,), ceiling=round(dearest * source.uniform(*CEILING_SHARES)))
 
 

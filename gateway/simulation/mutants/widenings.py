@@ -52,7 +52,7 @@ AT_CEILINGS: Final[tuple[Mutant, ...]] = (
         "An exit offers no more than everything else, however near its timelock is: a claim may come too late.",
         FEES,
         "        if exits:\n            ceiling +=",
-        "        if not exits:\n            ceiling +=",
+        "        if exits and share < 0:\n            ceiling +=",
     ),
     plant(
         "at-its-ceiling-called-off",
