@@ -6,6 +6,7 @@ names exactly what found it.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -14,7 +15,7 @@ from core.model.errors import RejectedError
 from regulator_api.rules import paths
 from regulator_api.rules.ages import Dormant, NewAccount
 from regulator_api.rules.flows import Accumulation, Dispersal, PassThrough
-from regulator_api.rules.history import Seen, Subject
+from regulator_api.rules.history import DAY_S, Outline, Seen, Subject
 from regulator_api.rules.lists import Mixer, Sanctions
 from regulator_api.rules.observation import Observation
 from regulator_api.rules.parameters import (
@@ -50,13 +51,22 @@ class Fold(Protocol):
 Judge = Callable[[str, Any, paths.Path, paths.NameOf], Iterable[Observation]]
 
 
+class Steps(Enum):
+    """The moves that make a difference to a fold: all of them, payments out, or those with labels."""
+
+    ALL = "all"
+    OUT = "out"
+    TAGGED = "tagged"
+
+
 @dataclass(frozen=True, slots=True)
 class Typology:
     """One typology: either a fold over a subject's moves, or a judge of paths.
 
     A fold is made from parameters, subject, and the time of the last move before its history (None: there is none).
-    `least` gives of parameters a number of moves below which the fold finds nothing. Most subjects have a few moves
-    only, for whom a rule that counts ten payments is work for nothing. One that is too low costs time and no more.
+    `idle` sees by parameters and the outline of a few moves that the fold finds nothing in them. Most subjects have a
+    few moves only, for whom a rule that counts ten payments is work for nothing. To see too little costs time and no
+    more. `steps` names the moves that a fold takes notice of.
     """
 
     name: str
@@ -65,7 +75,8 @@ class Typology:
     parameters: type[Parameters]
     fold: Callable[[Any, Subject, int | None], Fold] | None = None
     judge: Judge | None = None
-    least: Callable[[Any], int] = lambda _: 1
+    idle: Callable[[Any, Outline], bool] = lambda *_: False
+    steps: Steps = Steps.ALL
 
 
 _ALL: Final = (
@@ -75,6 +86,8 @@ _ALL: Final = (
         "Payments kept just below a threshold",
         StructuringParameters,
         lambda p, *_: Structuring(p),
+        idle=lambda p, few: few.outs < p.min_count,
+        steps=Steps.OUT,
     ),
     Typology(
         "velocity",
@@ -83,9 +96,17 @@ _ALL: Final = (
         VelocityParameters,
         lambda p, *_: Velocity(p),
         # As many days before with payments, and as many payments on the day.
-        least=lambda p: p.min_days + p.min_count,
+        idle=lambda p, few: few.outs < p.min_days + p.min_count,
+        steps=Steps.OUT,
     ),
-    Typology("pass_through", 2, "A large sum in and out again", PassThroughParameters, lambda p, *_: PassThrough(p)),
+    Typology(
+        "pass_through",
+        2,
+        "A large sum in and out again",
+        PassThroughParameters,
+        lambda p, *_: PassThrough(p),
+        idle=lambda p, few: not few.outs or few.most_in < p.floor,
+    ),
     Typology(
         "accumulation",
         2,
@@ -93,7 +114,7 @@ _ALL: Final = (
         AccumulationParameters,
         lambda p, subject, _: Accumulation(p, subject.complete_since_s),
         # A payment in of each sender, and one out.
-        least=lambda p: p.min_senders + 1,
+        idle=lambda p, few: not few.outs or few.ins < p.min_senders,
     ),
     Typology(
         "dispersal",
@@ -101,18 +122,41 @@ _ALL: Final = (
         "A sum spread over many receivers",
         DispersalParameters,
         lambda p, subject, _: Dispersal(p, subject.complete_since_s),
-        least=lambda p: p.min_receivers,
+        idle=lambda p, few: not few.ins or few.outs < p.min_receivers,
     ),
-    Typology("dormant", 1, "A silent account wakes", DormantParameters, lambda p, _, before_s: Dormant(p, before_s)),
+    Typology(
+        "dormant",
+        1,
+        "A silent account wakes",
+        DormantParameters,
+        lambda p, _, before_s: Dormant(p, before_s),
+        idle=lambda p, few: not few.outs or few.silence_s < p.silent_days * DAY_S,
+    ),
     Typology(
         "new_account",
         1,
         "A new account only passes money on",
         NewAccountParameters,
         lambda p, subject, before_s: NewAccount(p, subject.complete_since_s, before_s),
+        idle=lambda p, few: not few.outs or not few.is_new or few.came < p.floor,
     ),
-    Typology("sanctions", 1, "Dealings with a listed account", SanctionsParameters, lambda p, *_: Sanctions(p)),
-    Typology("mixer", 1, "A mixer, or an account that works as one", MixerParameters, lambda p, *_: Mixer(p)),
+    Typology(
+        "sanctions",
+        1,
+        "Dealings with a listed account",
+        SanctionsParameters,
+        lambda p, *_: Sanctions(p),
+        idle=lambda _, few: not few.is_tagged,
+        steps=Steps.TAGGED,
+    ),
+    Typology(
+        "mixer",
+        1,
+        "A mixer, or an account that works as one",
+        MixerParameters,
+        lambda p, *_: Mixer(p),
+        idle=lambda p, few: not few.is_tagged and few.moves < p.min_deposits + p.min_receivers,
+    ),
     Typology(
         "sanctions_indirect",
         1,
@@ -132,8 +176,7 @@ TYPOLOGIES: Final[Mapping[str, Typology]] = {typology.name: typology for typolog
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A typology in force. `rule_id` names function, version and parameters together and is never used again for
-    others. Effective at moves with `from_s` ≤ time < `to_s`. `jurisdiction` None: the default parameters.
-    `least_moves`: with fewer moves it finds nothing."""
+    others. Effective at moves with `from_s` ≤ time < `to_s`. `jurisdiction` None: the default parameters."""
 
     rule_id: str
     typology: Typology
@@ -142,11 +185,9 @@ class Rule:
     from_s: int = 0
     to_s: int = FOREVER_S
     exempt: frozenset[str] = field(init=False, default=frozenset())
-    least_moves: int = field(init=False, default=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exempt", frozenset(self.parameters.exempt))
-        object.__setattr__(self, "least_moves", self.typology.least(self.parameters))
 
 
 def default_rules() -> tuple[Rule, ...]:

@@ -8,10 +8,12 @@ of the time in which they are read. Memory is bounded by `MAX_RUNS`, and a block
 that it names.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -34,7 +36,7 @@ from regulator_api.rules.history import Place, Seen, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.paths import MAX_PATH
 from regulator_api.rules.reading import Horizon, Knowledge, Reader, lows
-from regulator_api.rules.running import FEW_MOVES, SubjectRun, history_needed, judge_path
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, history_needed, judge_path, run_few
 from regulator_api.rules.tables import state
 from regulator_api.rules.versions import load_rates, load_rules, rates_version, rules_version, typology_of
 
@@ -51,6 +53,7 @@ MAX_NEIGHBOURS: Final = 10_000
 """Counterparties of a newly labelled account that are looked at again; more need a cold run."""
 PAUSE_S: Final = 1.0
 
+_TIME: Final = attrgetter("time_s")
 _STATE: Final = sa.select(state).where(state.c.id == 1).with_for_update()
 _MOVE_ON: Final = sa.update(state).where(state.c.id == 1)
 
@@ -328,42 +331,40 @@ class _Batch:
     def _onward(self, runs: Mapping[str, _Run], low: Mapping[str, MoveKey]) -> None:
         if not runs:
             return
-        since_s = min(low[name].time_s for name in runs)
+        since_s, needed = min(low[name].time_s for name in runs), history_needed(self._knowledge.rules)
         found = self._engine.reader.load(self._connection, self._knowledge, list(runs), since_s, self._horizon)
         for name, kept in runs.items():
             moves = [move for move in found[name] if kept.last is None or move[:5] > kept.last]
             if not moves:
                 self._engine.keep(name, kept)
                 continue
-            run, window, before_s = self._resumed(name, kept, moves)
-            for move in moves:
-                run.step(move)
             self.moves += len(moves)
-            observations, links = run.take()
-            self._new += ((one, "") for one in observations)
-            self._add_links(links)
-            if kept.run is None and len(window) + len(moves) <= FEW_MOVES:
-                self._engine.keep(name, _Run(None, moves[-1].place, [*window, *moves], before_s))
-            else:
-                self._engine.keep(name, _Run(run, moves[-1].place))
+            if kept.run is None:
+                last_s, window = windowed(kept.moves, moves[0].time_s - needed)
+                self._judge(name, kept.before_s if last_s is None else last_s, window, moves)
+                continue
+            for move in moves:
+                kept.run.step(move)
+            self._add(*kept.run.take())
+            self._engine.keep(name, _Run(kept.run, moves[-1].place))
 
-    def _resumed(self, name: str, kept: _Run, moves: Sequence[Seen]) -> tuple[SubjectRun, Sequence[Seen], int | None]:
-        """Return the run of a subject before these moves, the moves that it was made of, and the time of the last one
-        before them."""
-        if kept.run is not None:
-            return kept.run, (), None
-        last_s, window = windowed(kept.moves, moves[0].time_s - history_needed(self._knowledge.rules))
-        before_s = kept.before_s if last_s is None else last_s
-        run = self._begun(name, before_s, len(window) + len(moves))
-        for move in window:
+    def _judge(self, name: str, before_s: int | None, before: list[Seen], judged: list[Seen]) -> None:
+        """Run a subject over moves that are judged, and over those before them that this takes; keep its run, or the
+        moves if they are few."""
+        known = self._knowledge
+        subject, last = known.subject(name), (judged or before)[-1].place if judged or before else None
+        if len(before) + len(judged) <= FEW_MOVES:
+            self._add(*run_few(subject, known.rules, before_s, before, judged))
+            self._engine.keep(name, _Run(None, last, before + judged, before_s))
+            return
+        run = SubjectRun(subject, known.rules, before_s)
+        for move in before:
             run.step(move)
         run.take()
-        return run, window, before_s
-
-    def _begun(self, name: str, before_s: int | None, moves: int) -> SubjectRun:
-        """A new run. One of few moves is not kept: it needs no rules that find something in more only."""
-        known = self._knowledge
-        return SubjectRun(known.subject(name), known.rules, before_s, moves if moves <= FEW_MOVES else None)
+        for move in judged:
+            run.step(move)
+        self._add(*run.take())
+        self._engine.keep(name, _Run(run, last))
 
     def _from_history(self, names: Sequence[str], low: Mapping[str, MoveKey]) -> None:
         if not names:
@@ -376,25 +377,14 @@ class _Batch:
         self._gone += store.forget_since(self._connection, since)
         self._removed.update((link.after, link) for link in store.links_since(self._connection, since))
         for name in names:
-            self._again(name, found[name], latest.get(name), since[name], since[name] - needed)
+            last_s, window = windowed(found[name], since[name] - needed)
+            place = bisect_left(window, since[name], key=_TIME)
+            self.moves += len(window) - place
+            self._judge(name, latest.get(name) if last_s is None else last_s, window[:place], window[place:])
 
-    def _again(self, name: str, moves: Sequence[Seen], before_s: int | None, since_s: int, begin_s: int) -> None:
-        last_s, window = windowed(moves, begin_s)
-        before_s = before_s if last_s is None else last_s
-        run = self._begun(name, before_s, len(window))
-        for move in window:
-            run.step(move)
-        self.moves += sum(move.time_s >= since_s for move in window)
-        observations, links = run.take()
-        self._new += ((one, "") for one in observations if one.trigger.time_s >= since_s)
-        self._add_links(link for link in links if link.left.time_s >= since_s)
-        last = window[-1].place if window else None
-        few = len(window) <= FEW_MOVES
-        self._engine.keep(name, _Run(None, last, window, before_s) if few else _Run(run, last))
-
-    def _add_links(self, links: Iterable[Link]) -> None:
-        for link in links:
-            self._added[link.after] = link
+    def _add(self, observations: Iterable[Observation], links: Iterable[Link]) -> None:
+        self._new += ((one, "") for one in observations)
+        self._added.update((link.after, link) for link in links)
 
     # --- paths and alerts ----------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from regulator_api.rules.catalogue import Rule, RuleSet, make_rule
 from regulator_api.rules.history import Seen, Subject
 from regulator_api.rules.observation import Alert, Link, Observation, gather
 from regulator_api.rules.reading import Knowledge, Reader, as_of
-from regulator_api.rules.running import FEW_MOVES, SubjectRun, run_paths
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, run_few, run_paths
 from regulator_api.rules.store import decode_link, decode_observation, encode
 
 BUCKETS: Final = 16
@@ -247,23 +247,21 @@ class _Subject:
             return
         self._few.append(move)
         if len(self._few) > FEW_MOVES:
-            self._begin(None)
+            run = self._run = SubjectRun(self.subject, self._rules)
+            for one in self._few:
+                run.step(one)
+            self._few = []
 
     def taken(self) -> Iterator[bytes]:
         """Return what was found, as bytes. No move comes after it."""
-        run = self._begin(len(self._few)) if self._run is None else self._run
-        observations, links = run.take()
+        if self._run is None:
+            observations, links = run_few(self.subject, self._rules, None, (), self._few)
+        else:
+            observations, links = self._run.take()
         for one in observations:
             yield b"o" + encode(one)
         for link in links:
             yield b"l" + encode(link)
-
-    def _begin(self, moves: int | None) -> SubjectRun:
-        run = self._run = SubjectRun(self.subject, self._rules, moves=moves)
-        for move in self._few:
-            run.step(move)
-        self._few = []
-        return run
 
 
 def _document(rule: Rule) -> RuleDocument:

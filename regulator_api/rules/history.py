@@ -4,8 +4,9 @@ A subject is an entity if a label names one for the account, otherwise the accou
 value: integers, strings and frozen sets, without a clock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from itertools import chain
 from typing import Final, NamedTuple
 
 DAY_S: Final = 86_400
@@ -87,6 +88,60 @@ class Subject(NamedTuple):
 def chain_of(account: str) -> str:
     """Return the CAIP-2 part of a CAIP-10 account, "" for none."""
     return account.rpartition(":")[0]
+
+
+class Outline(NamedTuple):
+    """Measures of some moves of a subject, the last of which are judged: enough to see that a rule finds nothing.
+
+    `ins` and `outs` count payments, without refunds; both are 0 if no payment out is judged, since then nothing that
+    looks at payments out finds anything. `came` sums up the values that came in, `most_in` is the highest of them (-1:
+    none). `silence_s`: the longest time between two of the moves, or between the last one before them and the first.
+    `is_new`: there is none before them. `is_tagged`: labels of the account or of a counterparty are with a move that is
+    judged.
+    """
+
+    ins: int
+    outs: int
+    came: int
+    most_in: int
+    silence_s: int
+    is_new: bool
+    is_tagged: bool
+
+    @property
+    def moves(self) -> int:
+        return self.ins + self.outs
+
+
+def outline(before_s: int | None, before: Sequence[Seen], judged: Sequence[Seen]) -> Outline:
+    """Return the outline of moves in order. `before_s`: the time of the last move before all of them, None if there is
+    none."""
+    is_tagged, pays = False, False
+    for move in judged:
+        if move.direction == OUT:
+            pays = True
+        if move.own or move.tags:
+            is_tagged = True
+    if not pays:
+        return Outline(0, 0, 0, -1, 0, before_s is None, is_tagged)
+    ins = outs = came = silence_s = 0
+    most_in, last_s = -1, before_s
+    for move in chain(before, judged):
+        if move.kind == Kind.REFUND:
+            continue
+        if last_s is not None and move.time_s - last_s > silence_s:
+            silence_s = move.time_s - last_s
+        last_s = move.time_s
+        if move.direction == OUT:
+            outs += 1
+            continue
+        ins += 1
+        value = move.value
+        if value > 0:
+            came += value
+        if value > most_in:
+            most_in = value
+    return Outline(ins, outs, came, most_in, silence_s, before_s is None, is_tagged)
 
 
 def windowed(moves: Iterable[Seen], since_s: int) -> tuple[int | None, list[Seen]]:

@@ -1,11 +1,11 @@
 """Rules over histories: what the engine, a cold run and the verifier all call. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from regulator_api.rules.catalogue import Rule, RuleSet
+from regulator_api.rules.catalogue import Rule, RuleSet, Steps
 from regulator_api.rules.flows import LINK_S, Links
-from regulator_api.rules.history import DAY_S, Kind, Seen, Subject, windowed
+from regulator_api.rules.history import DAY_S, OUT, Kind, Outline, Seen, Subject, outline, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.parameters import EXEMPT
 from regulator_api.rules.paths import LookUp, NameOf, path_to
@@ -14,6 +14,8 @@ from regulator_api.rules.payments import Finding
 LINKS_HISTORY_S: Final = LINK_S + DAY_S
 FEW_MOVES: Final = 12
 """The most moves that are kept as they are in place of a run that is made of them, about 0.4 kB each."""
+_SERVICES: Final = frozenset(EXEMPT)
+_Entry = tuple[Callable[[Seen, list[Finding]], None], Rule]
 MAX_FIGURE: Final = 2**63 - 1
 """A greater figure counts as this one: sums of what a hostile token claims to be worth end somewhere."""
 
@@ -21,24 +23,35 @@ MAX_FIGURE: Final = 2**63 - 1
 class SubjectRun:
     """All rules of one subject, at work. May be dropped at any time: `history_needed` seconds of moves make it again.
 
-    `before_s` is the time of the last move before those that it steps over, None if there is none. `moves`: how many it
-    will step over at most, None for any number; rules that need more to find anything are left out.
+    `before_s` is the time of the last move before those that it steps over, None if there is none. `few`: the outline
+    of the moves that it will step over, None for any; rules that find nothing in such are left out.
     """
 
-    __slots__ = ("_entries", "_found", "_links", "_plain", "_rules", "links", "observations", "subject")
+    __slots__ = ("_found", "_links", "_rules", "_steps", "links", "observations", "subject")
 
-    def __init__(self, subject: Subject, rules: RuleSet, before_s: int | None = None, moves: int | None = None) -> None:
+    def __init__(
+        self, subject: Subject, rules: RuleSet, before_s: int | None = None, few: Outline | None = None
+    ) -> None:
         self.subject = subject
         self.observations: list[Observation] = []
         self.links: list[Link] = []
         self._rules = rules
-        entries = [
-            (rule.typology.fold(rule.parameters, subject, before_s).step, rule)
-            for rule in rules.folds_of(subject.jurisdiction)
-            if rule.typology.fold is not None and (moves is None or rule.least_moves <= moves)
-        ]
-        self._entries = entries
-        self._links = Links(subject.name, frozenset(EXEMPT))
+        self._steps: tuple[list[_Entry], list[_Entry], list[_Entry], list[_Entry]] = ([], [], [], [])
+        ins, outs, tagged_ins, tagged_outs = self._steps
+        for rule in rules.folds_of(subject.jurisdiction):
+            typology = rule.typology
+            if typology.fold is None or (few is not None and typology.idle(rule.parameters, few)):
+                continue
+            entry = (typology.fold(rule.parameters, subject, before_s).step, rule)
+            tagged_outs.append(entry)
+            if typology.steps is not Steps.OUT:
+                tagged_ins.append(entry)
+            if typology.steps is not Steps.TAGGED:
+                outs.append(entry)
+            if typology.steps is Steps.ALL:
+                ins.append(entry)
+        # A link joins a payment in and one out.
+        self._links = Links(subject.name, _SERVICES) if few is None or (few.ins and few.outs) else None
         self._found: list[Finding] = []
 
     def step(self, m: Seen) -> None:
@@ -46,12 +59,23 @@ class SubjectRun:
         if m.kind == Kind.REFUND:
             return
         found = self._found
-        for step, rule in self._entries:
+        tagged = m.own or m.tags
+        ins, outs, tagged_ins, tagged_outs = self._steps
+        if m.direction == OUT:
+            entries = tagged_outs if tagged else outs
+        else:
+            entries = tagged_ins if tagged else ins
+        for step, rule in entries:
             step(m, found)
             if found:
                 self._observe(rule, m)
                 found.clear()
-        self._links.step(m, self.links)
+        if self._links is not None:
+            self._links.step(m, self.links)
+
+    def is_idle(self) -> bool:
+        """Return true if every rule was left out."""
+        return self._links is None and not self._steps[-1]
 
     def take(self) -> tuple[list[Observation], list[Link]]:
         """Return what was found since the last call."""
@@ -68,6 +92,25 @@ class SubjectRun:
             self.observations.append(
                 Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
             )
+
+
+def run_few(
+    subject: Subject, rules: RuleSet, before_s: int | None, before: Sequence[Seen], judged: Sequence[Seen]
+) -> tuple[list[Observation], list[Link]]:
+    """Return what a few moves show that come after others (`before`), and the last move before these at `before_s`.
+
+    The same as a run of any length finds at them. Most payments in, and many of the payments out, show by their outline
+    that there is nothing to run.
+    """
+    run = SubjectRun(subject, rules, before_s, outline(before_s, before, judged))
+    if run.is_idle():
+        return [], []
+    for move in before:
+        run.step(move)
+    run.take()
+    for move in judged:
+        run.step(move)
+    return run.take()
 
 
 def history_needed(rules: RuleSet) -> int:
