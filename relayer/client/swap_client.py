@@ -28,6 +28,7 @@ from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets, 
 from core.runtime.metrics import Metrics
 from htlc import effects, events
 from htlc.model import AttemptStatus, Leg, SwapState
+from indexer.store import acknowledge_alarms, open_alarms
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
@@ -321,6 +322,20 @@ class SwapClient:
         except NotFoundError:
             raise ConflictError("this swap was never begun: there is nothing to cancel") from None
         self._started().updates.changed([found.id])
+
+    async def alarms(self) -> list[ChainId]:
+        """The chains of which a finalized block was seen to be replaced. Until that is acknowledged, nothing is locked
+        or revealed in a swap with one of them; claims and refunds go on."""
+
+        def look(connection: Connection) -> list[ChainId]:
+            return [chain for chain in sorted(self._chains) if open_alarms(connection, chain)]
+
+        return await self._store.database.read(look)
+
+    async def acknowledge(self, chain: ChainId) -> bool:
+        """The caller has looked into what was replaced on this chain. Return false if nothing was open."""
+        now_ns = self._clock.now_ns()
+        return bool(await self._store.database.write(lambda c: acknowledge_alarms(c, chain, now_ns)))
 
     # --- watching ---
 
