@@ -39,7 +39,12 @@ found["asked in time, gone on with too late"] = await stepped("revealing", { a: 
 found["shown before, too late now"] = await stepped("revealing", { a: lateChain(A), b: lateChain(B), claimTries: 1 }, late);
 found["shown in time"] = await stepped("revealing", { claimTries: 0 });
 found["nothing is shown that was not written down"] = await stepped("revealing", { claimTries: 0 }, { save: async () => { throw new kit.CausewayError("store", "no room", true); } });
-found["our lock is gone"] = await stepped("revealing", { a: chainOf(A, { final: "absent", matches: false }), claimTries: 0 });
+const unshown = { final: "absent", matches: false };
+found["our lock is not shown"] = await stepped("revealing", { a: chainOf(A, unshown), claimTries: 0 });
+found["the relayer's lock is not shown, after it was found"] = await stepped("locked", { b: chainOf(B, { ...unshown, findLock: async () => ({ status: "locked", termsMatch: true, place: "theirs", height: 2, timeS: NOW }) }) });
+found["our lock is not shown, until it is too late"] = await stepped("revealing", { a: chainOf(A, { ...unshown, timeS: T_B - 5 }), b: chainOf(B, { timeS: T_B - 5 }), claimTries: 0 }, { nowS: () => T_B - 5 });
+found["our lock is gone"] = await stepped("revealing", { a: chainOf(A, { final: "refunded" }), claimTries: 0 });
+found["the relayer's lock is gone"] = await stepped("revealing", { b: chainOf(B, { final: "refunded" }), claimTries: 0 });
 found["a claim could not be paid"] = await stepped("revealing", { b: chainOf(B, { checkPayout: async () => { throw new kit.CausewayError("payout-blocked", "frozen", true); } }), claimTries: 0 });
 found["we could not pay for a claim"] = await stepped("locked", { b: chainOf(B, { checkPurse: async () => { throw new kit.CausewayError("unaffordable", "no ether", true); } }) });
 found["clock set back while its owner was asked"] = await stepped("revealing", { claimTries: 0 }, { nowS: () => NOW - 9_000 });
@@ -48,6 +53,16 @@ found["a hook that throws nothing"] = await stepped("locked", {}, { beforeReveal
 const hours = { nowS: () => NOW };
 found["a hook that answers never"] = await stepped("locked", {}, { nowS: () => hours.nowS(), beforeReveal: () => ((hours.nowS = () => T_B), new Promise(() => {})) });
 found["a lock that was refunded under other terms"] = await stepped("locked", { a: chainOf(A, { final: "refunded", matches: false }), b: chainOf(B, { findLock: async () => undefined }) });
+
+/** The clock jumps while the record with this count is written down. */
+function slept(jumpS, isIt) {
+  const clock = { nowS: NOW };
+  return { nowS: () => clock.nowS, save: async (one) => { if (isIt(one)) clock.nowS += jumpS; } };
+}
+found["asleep while the reveal is written down"] = await stepped("revealing", { claimTries: 0 }, slept(T_B - NOW, ({ claimTries }) => claimTries === 1));
+found["asleep while the lock is written down"] = await stepped("locking", { a: chainOf(A, { final: "absent", matches: false, findLock: async () => undefined }) }, slept(1, ({ lockTries }) => lockTries === 1));
+const unwritten = slept(T_B - NOW, ({ claimTries }) => claimTries === 1);
+found["asleep, and what follows cannot be written down"] = await stepped("revealing", { claimTries: 0 }, { ...unwritten, save: async (one) => { if (one.claimTries !== 1) throw new kit.CausewayError("store", "no room", true); await unwritten.save(one); } });
 
 // --- the lock ---
 
@@ -128,6 +143,20 @@ found["whoever watches fails"] = (await (await run("revealing", { options: { onP
   const { client } = await run("locked", {});
   await client.cancel("aa", "first");
   found["cancelled twice"] = (await client.cancel("aa", "second")).calledOff;
+}
+
+{
+  // The gate is shut twice after the hook let it pass.
+  const asked = [];
+  let shut = 2;
+  const hooked = await run("locked", { change: ({ b }) => { b.checkPurse = async () => { if (shut-- > 0 && asked.length > 0) throw new kit.CausewayError("unaffordable", "no ether", true); }; }, options: { beforeReveal: ({ stage }) => void asked.push(stage) } });
+  found["a hook, of a step that is tried again"] = `${(await hooked.ended()).result}, asked ${asked.join()}`;
+  const again = await run("revealing", { more: { claimTries: 0 }, options: { beforeReveal: ({ stage }) => void asked.push(stage) } });
+  found["a hook, after another process was asked"] = `${(await again.ended()).result}, asked ${asked.join()}`;
+  const no = await run("revealing", { more: { claimTries: 0 }, options: { beforeReveal: () => { throw new Error("no"); }, signal: AbortSignal.timeout(500) } });
+  await no.ended().catch(() => undefined);
+  const { stage, calledOff } = await no.store.get("aa");
+  found["a hook that says no, after another process was asked"] = `${stage} ${calledOff}`;
 }
 
 for (const [name, more] of [["an opening", {}], ["an opening out of a backup", { restored: true }]]) {
@@ -246,6 +275,65 @@ found["one node hangs"] = `${heard.join(" ")} ${performance.now() - begun < 9_00
 ends.abort();
 const down = new Endpoints(urls, (url, init) => (url === urls[2] ? honest(url, init) : Promise.reject(new Error("down"))));
 found["one of three answers"] = `${await refusal(() => down.agreed((url) => down.call(url, "eth_chainId", [])))}, ${await refusal(() => down.all((url) => down.call(url, "eth_chainId", [])))}`;
+const number = Number(terms.chain.split(":")[1]);
+const at = (...wrong) => (url) => `0x${(wrong.includes(urls.indexOf(url)) ? number + 1 : number).toString(16)}`;
+const GENESIS = `0x${"9e".repeat(32)}`;
+/** Nodes with a first block each: nodes in `wrong` are of another number, those in `other` began otherwise, those in `down` do not answer. */
+function nodes({ wrong = [], other = [], down = [], more = {} } = {}) {
+  const asked = [];
+  const answer = answering((url, { method, params }) => {
+    asked.push(`${method} ${urls.indexOf(url)}`);
+    if (method === "eth_getBlockByNumber" && params[0] === "0x0") return { result: { ...block, number: "0x0", hash: other.includes(urls.indexOf(url)) ? `0x${"0e".repeat(32)}` : GENESIS } };
+    return { result: method === "eth_getBlockByNumber" ? { ...block, baseFeePerGas: "0x5" } : method === "eth_getBalance" ? "0x7" : "0x1" };
+  }, at(...wrong));
+  const chain = ethereum((url, init) => (down.includes(urls.indexOf(url)) ? Promise.reject(new Error("down")) : answer(url, init)), { genesis: GENESIS.slice(2), ...more });
+  return { chain, asked, of: (index) => asked.filter((one) => one.endsWith(` ${index}`) && !one.startsWith("eth_getBlockByNumber")).length };
+}
+const identity = async (given) => `${await refusal(() => nodes(given).chain.checkEndpoints())}, ${await refusal(() => nodes(given).chain.balance(native.asset))}`;
+found["every node is of the chain"] = await identity({});
+found["one node of another number"] = await identity({ wrong: [1] });
+found["one node of another genesis"] = await identity({ other: [2] });
+found["two nodes of another genesis"] = await identity({ other: [0, 2] });
+found["one node of another genesis, one down"] = await identity({ other: [0], down: [1] });
+found["one node down"] = await identity({ down: [1] });
+found["another genesis, and none configured"] = await identity({ other: [0, 1, 2], more: { genesis: undefined } });
+found["a genesis of one byte"] = await refusal(() => ethereum(undefined, { genesis: "0x12" }));
+{
+  const { chain, of } = nodes({ other: [1] });
+  await chain.balance(native.asset);
+  found["questions to a node of another chain"] = of(1);
+  const right = nodes({});
+  for (let looks = 0; looks < 3; looks += 1) await right.chain.balance(native.asset);
+  found["how often a node is asked for its first block"] = right.asked.filter((one) => one === "eth_getBlockByNumber 0").length - 3 * 2;
+}
+{
+  const told = [];
+  const firsts = ["00", "11"];
+  const ledger = new kit.ConsortiumChain({ id: A, genesis: "00".repeat(32), endpoints: ["http://1", "http://2", "http://3"], timing: TIMING, key: kit.ledgerKey(new Uint8Array(32)), fetch: answering((url, { method, params }) => {
+    told.push(`${method} ${url.at(-1)}`);
+    if (method === "block" && params.height === "1" && url === "http://3") return { error: { message: "Internal error", data: "height 1 is not available, lowest height is 7" } };
+    if (method === "block") return { result: { block_id: { hash: firsts[Number(url === "http://2")].repeat(32) } } };
+    if (method === "status") return { result: { node_info: { network: "one" }, sync_info: { latest_block_height: "9" } } };
+    return { result: method === "broadcast_tx_sync" ? { code: 0 } : { response: { code: 0, value: null } } };
+  }) });
+  await ledger.refund(kit.termsOf({ ...leg(A, T_A), asset: `${A}/asset:x` }));
+  found["a ledger's node of another chain hears of nothing"] = told.filter((one) => one.endsWith(" 2") && !one.startsWith("block")).length;
+  found["a ledger's node that pruned its first block counts"] = told.filter((one) => one === "broadcast_tx_sync 3").length;
+  found["a ledger's node of another chain"] = await refusal(() => ledger.checkEndpoints());
+}
+{
+  // One operator has two nodes; the other two have one each.
+  const named = [{ url: urls[0], operator: "o" }, { url: urls[1], operator: "o" }, urls[2], "http://4"];
+  const said = (...values) => {
+    const pool = new Endpoints(named, answering((url) => ({ result: values[named.findIndex((one) => (one.url ?? one) === url)] })));
+    return pool.agreed((url) => pool.call(url, "x", [])).then((value) => `${value} of ${pool.quorum}`, (error) => error.code);
+  };
+  found["two nodes of one operator against two others"] = await said("a", "a", "b", "b");
+  found["an operator whose nodes contradict each other"] = await said("a", "b", "a", "b");
+  found["an operator, and one more"] = await said("a", "a", "a", "b");
+  const least = new Endpoints(named, answering((url) => ({ result: [9, 3, 5, 7][named.findIndex((one) => (one.url ?? one) === url)] })));
+  found["what a quorum of operators has reached"] = await least.reached(async (url) => Number(await least.call(url, "x", [])));
+}
 found["one node with two votes"] = await refusal(() => ethereum(undefined, { endpoints: ["http://1", "http://2", "http://1/"] }));
 
 /** What nodes say to a payment: `said` is the answer of two, `other` that of the third. */
@@ -268,6 +356,76 @@ const purse = (wei, prices) => refusal(() => ethereum(node((method, _params, url
 found["a purse that pays"] = await purse(10n ** 18n, [10n ** 9n, 10n ** 9n, 10n ** 9n]);
 found["a purse that does not"] = await purse(10n ** 12n, [10n ** 9n, 10n ** 9n, 10n ** 9n]);
 found["a purse that one node empties"] = await purse(10n ** 18n, [10n ** 9n, 10n ** 9n, 10n ** 17n]);
+{
+  const { chain } = nodes({});
+  const costs = await chain.costs(native.asset);
+  found["costs, at a price of 1 on a base fee of 5"] = `${costs.asset === native.asset} ${costs.lock} ${costs.exit} ${(await chain.costs(token.asset)).lock}`;
+  found["costs on a ledger"] = String(await new kit.ConsortiumChain({ id: A, genesis: "00".repeat(32), endpoints: ["http://1"], timing: TIMING, key: key64 }).costs());
+}
+{
+  const limits = async (tries, wei) => {
+    const sent = [];
+    const chain = ethereum(node((method) => ({ result: method === "eth_getBalance" ? `0x${wei.toString(16)}` : "0xa" })), { wallet: { ...wallet, sendTransaction: async ({ gas }) => (sent.push(gas), `0x${"ab".repeat(32)}`) } });
+    await chain.claim(native, one.place, new Uint8Array(32), tries);
+    await chain.refund(token, one.place, tries);
+    return sent.join(" ");
+  };
+  found["gas of an exit, sent first"] = await limits(0, 0n);
+  found["gas of an exit, after two in vain"] = await limits(2, 10n ** 18n);
+  found["gas of an exit, after very many in vain"] = await limits(1_000_000, 10n ** 18n);
+  found["gas of an exit, as far as the purse goes"] = await limits(2, 10n * 300_000n);
+  found["gas of an exit, of an empty purse"] = await limits(2, 0n);
+}
+{
+  // A claim of a program's own key waits with a tip of 4 and 100 in all, at a market of 30 (a price of 20 on a base fee of 10).
+  const waiting = (passedS, { leftS, kind = "local", fee = "0x64", mined = null, price = 20, second = {} } = {}) => {
+    const chain = ethereum(answering((url, { method }) => {
+      if (method === "eth_getBlockByNumber") return { result: { ...block, baseFeePerGas: "0xa" } };
+      if (method === "eth_gasPrice") return { result: `0x${price.toString(16)}` };
+      return { result: { blockNumber: mined, nonce: "0x7", maxFeePerGas: fee, maxPriorityFeePerGas: "0x4", ...(url === urls[1] ? second : {}) } };
+    }), { wallet: { account: { ...wallet.account, type: kind } } });
+    return chain.outbid({ hash: `0x${"ab".repeat(32)}`, sentAtS: Date.now() / 1000 - passedS }, leftS).then((over) => (over === undefined ? "waits" : `${over.nonce}: ${over.maxFeePerGas}, tip ${over.maxPriorityFeePerGas}`));
+  };
+  found["a claim that waits"] = [
+    await waiting(14), await waiting(16), await waiting(4, { leftS: 30 }), await waiting(16, { kind: "json-rpc" }), await waiting(16, { mined: "0x1" }),
+    await waiting(16, { fee: "0x5", price: 200 }), await waiting(16, { fee: "0x1e1" }), await waiting(16, { second: { nonce: "0x1" } }), await waiting(16, { fee: null }),
+  ].join("; ");
+  const told = [];
+  const over = { nonce: 7, maxFeePerGas: 113n, maxPriorityFeePerGas: 5n };
+  const under = { isUnderWay: async () => true, outbid: async (_sent, leftS) => (told.push(leftS), over) };
+  await stepped("revealing", { b: chainOf(B, { ...under, claim: async (...given) => (told.push(...given.slice(3)), SENT) }), claimTries: 1, claimSent: SENT });
+  await stepped("refunding", { a: chainOf(A, { ...under, timeS: T_A, refund: async (...given) => (told.push(...given.slice(2)), SENT) }), refundSent: SENT });
+  found["what takes its place"] = JSON.stringify(told.map((one) => (one === over ? "over" : one ?? null)));
+}
+{
+  // What a lock leaves: the first chain has `wei` for it and its refund, the second for the claim.
+  const coin = (id) => ({ asset: `${id}/asset:gas`, lock: 10n, exit: 100n });
+  const having = (id, gas, own = 5n) => ({ costs: async () => coin(id), balance: async (asset) => (asset === coin(id).asset ? gas : own) });
+  const begun = async (onA, onB, others = []) => stepped("agreed", { a: chainOf(A, { final: "absent", matches: false, findLock: async () => undefined, ...onA }), b: chainOf(B, onB) }, { promised: async () => others });
+  found["gas for lock, refund and claim"] = await begun(having(A, 110n), having(B, 100n));
+  found["gas for the lock and no refund"] = await begun(having(A, 109n), having(B, 100n));
+  found["gas for no claim"] = await begun(having(A, 110n), having(B, 99n));
+  found["less than is locked"] = await begun(having(A, 110n, 4n), having(B, 100n));
+  const open = { chains: [A, B], asset: `${A}/asset:x`, amount: 5n, locks: false };
+  found["gas that another swap's refund needs"] = await begun(having(A, 209n), having(B, 200n), [open]);
+  found["gas for both"] = await begun(having(A, 210n), having(B, 200n), [open]);
+  found["what another swap has yet to lock"] = await begun(having(A, 310n, 9n), having(B, 200n), [{ ...open, locks: true }]);
+}
+{
+  // What other records of the store keep, while a swap of key "m" is about to lock.
+  const { promisedBy } = await import(`${kitFolder}/swap/purse.js`);
+  const kept = (more) => {
+    const made = promisedBy({ ...record, key: "b", createdS: NOW, ...more }, { ...record, key: "m", createdS: NOW }, new Map([[A, `${A}:${"11".repeat(20)}`], [B, `${B}:${"11".repeat(20)}`]]), NOW);
+    return made === undefined ? "nothing" : `${made.locks ? `${made.amount} and ` : ""}exits on ${made.chains.map((one) => one.split(":")[1])}`;
+  };
+  const elsewhere = { ours: { ...leg(A, T_A), sender: `${A}:${"99".repeat(20)}` } };
+  found["kept by others"] = Object.fromEntries(Object.entries({
+    "agreed before": kept({ stage: "agreed" }), "agreed after": kept({ stage: "agreed", key: "z" }), "agreed, too late": kept({ stage: "agreed", lockDeadline: NOW - 1 }),
+    "agreed, called off": kept({ stage: "agreed", calledOff: "no" }), "asked to lock": kept({ stage: "locking", lockTries: 1, key: "z" }), "placed after": kept({ stage: "locking", key: "z" }),
+    "locked": kept({ stage: "locked" }), "claims": kept({ stage: "revealing", key: "z" }), "done": kept({ stage: "done" }), "opening": kept({ stage: "opening", ours: undefined }),
+    "out of a backup": kept({ stage: "agreed", restored: true }), "of another account": kept({ stage: "locked", ...elsewhere }),
+  }));
+}
 
 // --- a folder ---
 

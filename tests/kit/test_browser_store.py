@@ -178,3 +178,19 @@ async def test_a_passkey_that_is_not_used(context: BrowserContext, name: str, co
     page = await tab(context)
     failing = f"navigator.credentials.create = () => Promise.reject(new DOMException('no', '{name}'));"
     assert await told(page, f"{failing} await kit.createPasskey('me');") == {"refused": code}
+
+
+async def test_tabs_remember_final_blocks_together(context: BrowserContext) -> None:
+    first, second = await tab(context), await tab(context)
+    for page in (first, second):
+        assert await told(page, opened("a passphrase")) == {"found": None}
+    grown = "(known) => ({ final: [...(known?.final ?? []), { height: 1, hash: 'ab' }] })"
+    many = f"await Promise.all(Array.from({{ length: 10 }}, () => store.remember('eip155:1', {grown})));"
+    assert list(await asyncio.gather(told(first, many), told(second, many))) == [{"found": None}] * 2
+    assert await told(second, "return (await store.remember('eip155:1')).final.length;") == {"found": 20}
+    assert await told(second, "return (await store.remember('eip155:2')) ?? 'nothing';") == {"found": "nothing"}
+    assert await told(second, "return (await store.all()).length;") == {"found": 0}
+    kept = "return JSON.stringify(await new Promise((read) => (indexedDB.open('causeway').onsuccess = ({ target }) => {"
+    kept += "target.result.transaction('meta').objectStore('meta').get('chain/eip155:1').onsuccess = (one) =>"
+    kept += "read(Object.keys(one.target.result)); })));"
+    assert await told(second, kept) == {"found": '["iv","data"]'}

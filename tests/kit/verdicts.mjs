@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 
 const kit = await import(`${process.argv[2]}/index.js`);
+const { Finality } = await import(`${process.argv[2]}/swap/finality.js`);
 const cases = JSON.parse(readFileSync(process.argv[3], "utf8"));
 const differs = [];
 let held = 0;
@@ -36,5 +37,31 @@ for (const one of cases.agreements) {
   });
 }
 for (const one of cases.skews) same(one, () => kit.checkSkew("a chain", one.head_s, one.now_s, one.timing));
+
+const numbers = (units) => Object.fromEntries(Object.entries(units).map(([asset, text]) => [asset, BigInt(text)]));
+const promised = (one) => ({ ...one, amount: BigInt(one.amount) });
+for (const one of cases.purses) {
+  const costs = Object.fromEntries(Object.entries(one.costs).map(([chain, cost]) => [chain, { ...cost, exit: BigInt(cost.exit) }]));
+  same(one, () => kit.checkFree(one.others.map(promised), promised(one.mine), costs, numbers(one.locking), numbers(one.held)));
+}
+
+/** The gate at each look, as `verdict` names it. */
+async function looks(steps) {
+  const [store, verdicts] = [new kit.MemoryStore(), []];
+  const client = new kit.SwapClient({ relayer: "", relayerKey: "", chains: [], store });
+  let now;
+  const chain = { id: "eip155:31337", head: async () => ({ height: now.final, timeS: 0 }), blockHash: async (height) => now.blocks[height] };
+  for (now of steps) {
+    if (now.acknowledged) await client.acknowledge(chain.id);
+    const gate = await new Finality(store, () => 0).check([chain]).then(() => undefined, (error) => error);
+    verdicts.push(verdict(() => { if (gate !== undefined) throw gate; }));
+  }
+  return verdicts.join(" ");
+}
+for (const one of cases.histories) {
+  held += 1;
+  const found = await looks(one.steps);
+  if (found !== one.verdict) differs.push({ found, ...one });
+}
 
 process.stdout.write(JSON.stringify({ held, differs }));

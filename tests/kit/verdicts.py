@@ -1,4 +1,5 @@
-"""Quotes, agreements and clocks at random, many at the second or unit where a verdict turns, as Python judges them."""
+"""Quotes, agreements, clocks, purses and chains' histories at random, many at the second or unit where a verdict
+turns, as Python judges them."""
 
 import hashlib
 import json
@@ -11,14 +12,30 @@ import msgspec
 from nacl.signing import SigningKey
 
 from core.model.errors import CausewayError, GateClosedError
+from core.model.facts import Block, BlockHeader
 from core.model.ports import ChainParameters, ChainTiming
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockTerms,
+    Seconds,
+    SwapId,
+)
 from htlc import timelocks
 from htlc.model import LegStatus, Phase, Role, swap_id
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY, ClockSkewError, SwapPolicy
+from indexer.chain_view import ChainView, advance
+from relayer import inventory
 from relayer.api import wire
 from relayer.api.bodies import LegBody, QuoteBody, SwapBody, TermsBody
 from relayer.client.agreement import TIMELOCK_SLACK_S, ClientPolicy, agreed, check_quote_answer
+from relayer.inventory import Promise
 from relayer.provider.quoting import Quote, QuoteRequest, Rate, quote_bytes, sign_quote
 from tests.kit.vectors import ETHER, EVM, LEDGER, NOW_S, TOKEN, YUAN
 
@@ -27,6 +44,8 @@ GATE: Final = "gate-closed"
 REFUSED: Final = "refused"
 SKEW: Final = "clock-skew"
 NEAR: Final = (-2, -1, 0, 1, 2)
+STEPS: Final = 8
+"""Of a chain's history."""
 Json = dict[str, Any]
 
 
@@ -37,6 +56,8 @@ def made(seed: int, count: int) -> Json:
         "quotes": [_quote_case(source) for _ in range(count)],
         "agreements": [_agreement_case(source) for _ in range(count)],
         "skews": [_skew_case(source) for _ in range(count)],
+        "purses": [_purse_case(source) for _ in range(count)],
+        "histories": [_history_case(source) for _ in range(count)],
     }
 
 
@@ -355,3 +376,93 @@ def _skew_case(source: random.Random) -> Json:
         "timing": {name: getattr(timing, name) for name in names},
         "verdict": verdict(lambda: timelocks.check_skew(ChainTime(EVM, head_s), NOW_S, timing)),
     }
+
+
+# --- purses ----------------------------------------------------------------------------------------------------------
+
+
+def _purse_case(source: random.Random) -> Json:
+    """A lock of ours next to other open swaps: what it costs itself is taken from the purse before Python judges."""
+    fees = source.choice((0, _amount(source)))
+    costs: dict[ChainId, dict[AssetId, int]] = {EVM: {ETHER: fees} if fees else {}, LEDGER: {}}
+    mine = _promise(source, funded=False, both=True)
+    others = [
+        _promise(source, funded=source.random() < 0.5, both=source.random() < 0.8) for _ in range(source.randint(0, 4))
+    ]
+    lock = {ETHER: source.randint(1, 2 * fees)} if fees and mine.asset != YUAN else {}
+    needed = inventory.reserved(others, costs) + inventory.exits(mine.chains, costs)
+    needed.update({mine.asset: mine.amount})
+    needed.update(lock)
+    held = {asset: max(0, needed[asset] + source.choice((*NEAR, *(0, 10**9) * 3))) for asset in (ETHER, TOKEN, YUAN)}
+    left = {asset: units - lock.get(asset, 0) for asset, units in held.items()}
+    return {
+        "mine": _told(mine),
+        "others": [_told(one) for one in others],
+        "costs": {EVM: {"asset": ETHER, "exit": str(fees)}} if fees else {},
+        "locking": {asset: str(units) for asset, units in lock.items()},
+        "held": {asset: str(units) for asset, units in held.items()},
+        "verdict": verdict(lambda: inventory.check_free(mine, others, costs, left, locks=True)),
+    }
+
+
+def _promise(source: random.Random, *, funded: bool, both: bool) -> Promise:
+    """`both`: it draws on our accounts on both chains, and not on the chain alone on which it claims."""
+    asset = source.choice((ETHER, TOKEN, YUAN))
+    claims = LEDGER if _chain(asset) == EVM else EVM
+    return Promise(
+        swap_id=SwapId(source.randbytes(16).hex()),
+        asset=asset,
+        amount=BaseUnits(_amount(source)),
+        timelock_s=NOW_S,
+        counterparties=frozenset(),
+        funded=funded or not both,
+        chains=frozenset({EVM, LEDGER} if both else {claims}),
+    )
+
+
+def _told(one: Promise) -> Json:
+    return {"chains": sorted(one.chains), "asset": one.asset, "amount": str(one.amount), "locks": not one.funded}
+
+
+# --- chains' histories -----------------------------------------------------------------------------------------------
+
+
+def _history_case(source: random.Random) -> Json:
+    """A chain as it is at each of some looks, with reorgs above and below what is final; the verdicts are those of a
+    follower whose alarms an operator acknowledges now and then."""
+    blocks = [source.randbytes(32) for _ in range(source.randint(2, 5))]
+    final = source.randrange(len(blocks))
+    view, alarms, headers = ChainView(EVM, Height(0)), 0, list[BlockHeader]()
+    steps, verdicts = list[Json](), list[str]()
+    for _ in range(STEPS):
+        acknowledged = bool(alarms) and source.random() < 0.5
+        alarms = 0 if acknowledged else alarms
+        if steps:
+            fork = source.choice((len(blocks), source.randint(final + 1, len(blocks)), source.randint(1, final + 1)))
+            added = len(blocks) - fork + source.randint(0, 3)
+            blocks = [*blocks[:fork], *(source.randbytes(32) for _ in range(added))]
+            final = source.randint(final if fork > final else fork - 1, len(blocks) - 1)
+        before, headers = headers, [_header(blocks, height) for height in range(len(blocks))]
+        view, deep = _followed(view, before, headers, final)
+        alarms += deep
+        steps.append({"blocks": [one.hex() for one in blocks], "final": final, "acknowledged": acknowledged})
+        verdicts.append(REFUSED if alarms else ACCEPTED)
+    return {"steps": steps, "verdict": " ".join(verdicts)}
+
+
+def _header(blocks: list[bytes], height: int) -> BlockHeader:
+    parent = blocks[height - 1] if height else b""
+    return BlockHeader(BlockRef(EVM, Height(height), blocks[height]), parent, ChainTime(EVM, NOW_S + height))
+
+
+def _followed(
+    view: ChainView, before: list[BlockHeader], headers: list[BlockHeader], final: int
+) -> tuple[ChainView, bool]:
+    """The view after `headers` have taken the place of those before, and true if a final block was replaced."""
+    same = 0
+    while same < len(before) and before[same] == headers[same]:
+        same += 1
+    ancestor = Height(same - 1) if same else None
+    older = tuple(before[max(0, same - 1) : view.window[0].height]) if view.window else ()
+    step = advance(view, ancestor, [Block(one, ()) for one in headers[same:]], headers[final], older)
+    return step.view, step.deep

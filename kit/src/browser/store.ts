@@ -1,5 +1,6 @@
 /** Swaps in IndexedDB, each record encrypted: what is on the disk shows neither preimages nor terms. */
 import { rejected, unavailable } from "../errors.js";
+import type { ChainMemory } from "../swap/finality.js";
 import type { SwapRecord, SwapStore } from "../swap/record.js";
 import { type Sealed, freshSalt, passkeyKey, passphraseKey, readable, seal, unseal } from "./vault.js";
 
@@ -87,6 +88,23 @@ export class IndexedDbStore implements SwapStore {
     const transaction = within(this.database, RECORDS, "readwrite");
     transaction.objectStore(RECORDS).delete(key);
     await finished(transaction);
+  }
+
+  remember(chain: string): Promise<ChainMemory | undefined>;
+  remember(chain: string, change: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory>;
+  async remember(chain: string, change?: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory | undefined> {
+    const place = `chain/${chain}`;
+    const kept = async (): Promise<ChainMemory | undefined> => {
+      const sealed = await asked<Sealed | undefined>(within(this.database, META).objectStore(META).get(place));
+      return sealed === undefined ? undefined : (JSON.parse(await unseal(this.key, place, sealed)) as ChainMemory);
+    };
+    if (change === undefined) return kept();
+    // A name that no swap's lock has, whatever a relayer calls its quotes. It is held for a moment, and waited for.
+    return await navigator.locks.request(`causeway chains/${this.name}/${chain}`, async () => {
+      const made = change(await kept());
+      await put(this.database, META, place, await seal(this.key, place, JSON.stringify(made)));
+      return made;
+    });
   }
 
   /** By Web Locks, which hold across tabs and end with the tab. */

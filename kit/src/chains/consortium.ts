@@ -6,8 +6,8 @@ import { CausewayError, rejected, unavailable } from "../errors.js";
 import type { QuoteBody } from "../swap/quote.js";
 import type { Terms } from "../swap/terms.js";
 import type { ChainTiming } from "../swap/timelocks.js";
-import { Endpoints, type Fetch } from "./endpoints.js";
-import type { At, Head, LockFact, Sent, SwapChain } from "./port.js";
+import { type Endpoint, Endpoints, type Fetch, RefusedCall, shown } from "./endpoints.js";
+import type { At, Costs, Head, LockFact, Sent, SwapChain } from "./port.js";
 import { type LedgerKey, claimMessage, ledgerAddress, lockMessage, quantity, refundMessage, signConsent, signTransaction } from "./transaction.js";
 
 export interface ConsortiumSettings {
@@ -15,7 +15,7 @@ export interface ConsortiumSettings {
   readonly id: string;
   /** The first block's hash in hex. */
   readonly genesis: string;
-  readonly endpoints: readonly string[];
+  readonly endpoints: readonly Endpoint[];
   readonly timing: ChainTiming;
   readonly key: LedgerKey;
   readonly fetch?: Fetch;
@@ -24,6 +24,9 @@ export interface ConsortiumSettings {
 const EXPIRY_BLOCKS = 30;
 const MAX_LEAF_BYTES = 64 * 1024;
 const KNOWN_ALREADY = /already exists in cache/;
+/** How a node says that it has no block of this height yet, or keeps it no longer (CometBFT, `rpc/core/env.go`). */
+const NO_SUCH_BLOCK = /height \d+ (?:is not available|must be less than or equal)/;
+const HASH = /^[0-9a-f]{64}$/;
 
 export class ConsortiumChain implements SwapChain {
   readonly id: string;
@@ -33,12 +36,11 @@ export class ConsortiumChain implements SwapChain {
   private readonly address: Bytes;
   private readonly reference: string;
   private readonly genesis: Bytes;
-  private checked = false;
 
   constructor(private readonly settings: ConsortiumSettings) {
     this.id = settings.id;
     this.timing = settings.timing;
-    this.endpoints = new Endpoints(settings.endpoints, settings.fetch);
+    this.endpoints = new Endpoints(settings.endpoints, settings.fetch, (url) => this.identify(url));
     this.address = ledgerAddress(settings.key.publicKey);
     this.reference = settings.id.split(":")[1] ?? "";
     this.account = `${settings.id}:${toHex(this.address)}`;
@@ -48,14 +50,44 @@ export class ConsortiumChain implements SwapChain {
 
   async head(at: At): Promise<Head> {
     void at; // every block is final
-    await this.checkGenesis();
     const height = await this.height();
     return { height, timeS: await this.clock(height) };
   }
 
-  /** The ledger itself: which chain this is was checked by its genesis hash. */
-  async checkHolder(): Promise<void> {
-    await this.checkGenesis();
+  /** The ledger itself: of which chain a node is, its first block says before anything else is asked of it. */
+  checkHolder(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  checkEndpoints(): Promise<void> {
+    return this.endpoints.checkIdentity();
+  }
+
+  blockHash(height: number): Promise<string | undefined> {
+    return this.endpoints.agreed((url) => this.hashAt(url, height));
+  }
+
+  private async hashAt(url: string, height: number): Promise<string | undefined> {
+    try {
+      const answer = (await this.endpoints.call(url, "block", { height: String(height) })) as { block_id?: { hash?: unknown } };
+      const hash = String(answer.block_id?.hash).toLowerCase();
+      if (!HASH.test(hash)) throw unavailable(`a node shows block ${height} without its hash`);
+      return hash;
+    } catch (error) {
+      if (error instanceof RefusedCall && NO_SUCH_BLOCK.test(error.message)) return undefined;
+      throw error;
+    }
+  }
+
+  /** A node's first block or, of one that keeps it no longer, its own word for the chain's name. */
+  private async identify(url: string): Promise<void> {
+    const first = await this.hashAt(url, 1);
+    if (first === undefined) {
+      const { node_info: info } = (await this.endpoints.call(url, "status", {})) as { node_info?: { network?: unknown } };
+      if (info?.network !== this.reference) throw rejected(`the endpoint ${shown(url)} is of ${String(info?.network).slice(0, 64)}, not of ${this.id}: correct its URL`);
+    } else if (first !== toHex(this.genesis)) {
+      throw rejected(`the endpoint ${shown(url)} serves another ${this.id}, whose first block is ${first}: correct its URL or the genesis`);
+    }
   }
 
   place(terms: Terms): Promise<string> {
@@ -97,6 +129,15 @@ export class ConsortiumChain implements SwapChain {
   /** Transactions cost nothing here. */
   checkPurse(): Promise<void> {
     return Promise.resolve();
+  }
+
+  costs(): Promise<Costs | undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  /** Nothing is offered here, so that nothing is outbid. */
+  outbid(): Promise<undefined> {
+    return Promise.resolve(undefined);
   }
 
   prepare(): Promise<undefined> {
@@ -186,16 +227,6 @@ export class ConsortiumChain implements SwapChain {
     const raw = await this.leaf(utf8("clock"), height);
     if (raw?.length !== 8) throw unavailable(`${this.id} shows no time`);
     return Number(toBigInt(raw) / 1000n);
-  }
-
-  private async checkGenesis(): Promise<void> {
-    if (this.checked) return;
-    const found = await this.endpoints.agreed(async (url) => {
-      const answer = (await this.endpoints.call(url, "block", { height: "1" })) as { block_id?: { hash?: unknown } };
-      return String(answer.block_id?.hash).toLowerCase();
-    });
-    if (found !== toHex(this.genesis)) throw rejected(`the endpoints of ${this.id} show another chain: its first block is ${found.slice(0, 64)}`);
-    this.checked = true;
   }
 }
 

@@ -12,10 +12,10 @@ import { CausewayError, rejected, unavailable } from "../errors.js";
 import type { QuoteBody } from "../swap/quote.js";
 import { type Terms, hex } from "../swap/terms.js";
 import type { ChainTiming } from "../swap/timelocks.js";
-import { Endpoints, type Fetch, RefusedCall } from "./endpoints.js";
+import { type Endpoint, Endpoints, type Fetch, RefusedCall, shown } from "./endpoints.js";
 import { LogReader, type RawLog, quantity } from "./logs.js";
 import { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH, TOKEN_ABI } from "./pinned.js";
-import type { Allowance, At, Head, LockFact, Sent, SwapChain } from "./port.js";
+import type { Allowance, At, Costs, Head, LockFact, Over, Sent, SwapChain } from "./port.js";
 
 export type EvmWallet = WalletClient<Transport, Chain | undefined, Account>;
 
@@ -24,7 +24,9 @@ export interface EthereumSettings {
   readonly id: string;
   /** The HashedTimelock contract, CAIP-10. */
   readonly contract: string;
-  readonly endpoints: readonly string[];
+  /** The first block's hash in hex: numbers of chains are used again, of development chains above all. */
+  readonly genesis?: string;
+  readonly endpoints: readonly Endpoint[];
   readonly timing: ChainTiming;
   /** A wallet of viem's with an account: of a browser's wallet (`browserWallets`), or of a key. */
   readonly wallet: EvmWallet;
@@ -54,9 +56,14 @@ const FORGOTTEN_AFTER_S = 60;
 const TRANSFER = "0xa9059cbb";
 /** How nodes say that the chain's code refused a call (`adapters/evm/words.py`). */
 const REVERTED = /revert|vm execution error|vm exception/i;
-/** How far fees may rise between a look at the purse and what it has to pay for. */
-const FEES_GROW = 2n;
+/** An exit's reserve is so many times a first bid now, as `relayer/inventory.py` keeps it. */
+const EXIT_FEE_MULTIPLE = 2n;
+/** How often an exit's gas limit grows, and how far: the figures of `adapters/evm/limits.py`. The last is EIP-7825's, for any transaction. */
+const [GROWTHS, MOST_TIMES, MOST_GAS] = [16, 16n, 16_777_216n] as const;
+/** When a transaction that waits is outbid, by how much at least, and up to which multiple of the market's price: `relayer/transactions/fees.py`. */
+const [OUTBID_AFTER_S, IMPATIENCE_SHARE, RISE_PER_MILLE, MARKET_FACTOR] = [15, 0.1, 1_125n, 16n] as const;
 const DECLINED = 4001;
+const HASH = /^0x[0-9a-f]{64}$/;
 
 interface Block {
   readonly height: number;
@@ -71,19 +78,22 @@ export class EthereumChain implements SwapChain {
   private readonly endpoints: Endpoints;
   private readonly holder: `0x${string}`;
   private readonly number: number;
+  private readonly genesis: string | undefined;
   private readonly made: LogReader<Made>;
   private readonly ends: LogReader<End>;
 
   constructor(private readonly settings: EthereumSettings) {
     this.id = settings.id;
     this.timing = settings.timing;
-    this.endpoints = new Endpoints(settings.endpoints, settings.fetch);
+    this.endpoints = new Endpoints(settings.endpoints, settings.fetch, (url) => this.identify(url));
     this.holder = `0x${toHex(evmAddress(settings.contract))}`;
     this.made = new LogReader(this.endpoints, madeIn);
     this.ends = new LogReader(this.endpoints, endOf);
     this.number = Number(/^eip155:([1-9][0-9]{0,15})$/.exec(settings.id)?.[1]);
     if (!Number.isSafeInteger(this.number)) throw rejected(`${settings.id} is not an Ethereum chain: write eip155:…`);
     if (!settings.contract.startsWith(`${settings.id}:`)) throw rejected(`${settings.contract} is not on ${settings.id}`);
+    this.genesis = settings.genesis === undefined ? undefined : `0x${settings.genesis.replace(/^0x/, "").toLowerCase()}`;
+    if (this.genesis !== undefined && !HASH.test(this.genesis)) throw rejected(`the genesis of ${settings.id} is not a block's hash: write 32 bytes in hex, or leave it out`);
     const signedFor = settings.wallet.chain?.id ?? this.number;
     if (signedFor !== this.number) throw rejected(`the wallet signs for chain ${signedFor}, not for ${settings.id}`);
     this.account = `${settings.id}:${settings.wallet.account.address.toLowerCase()}`;
@@ -94,10 +104,33 @@ export class EthereumChain implements SwapChain {
     return { height, timeS };
   }
 
+  /** A node's chain: its number and, if that is configured, its first block. */
+  private async identify(url: string): Promise<void> {
+    const number = await this.asNumber(url, "eth_chainId", []);
+    if (number !== BigInt(this.number)) throw rejected(`the endpoint ${shown(url)} is of eip155:${number}, not of ${this.id}: correct its URL`);
+    if (this.genesis === undefined) return;
+    const { hash } = blockOf(await this.endpoints.call(url, "eth_getBlockByNumber", ["0x0", false]));
+    if (hash.toLowerCase() !== this.genesis) {
+      throw rejected(`at the endpoint ${shown(url)} ${this.id} began with another block, ${hash.slice(0, 66)} instead of ${this.genesis}: it is another chain of the same number; correct its URL or the genesis`);
+    }
+  }
+
+  checkEndpoints(): Promise<void> {
+    return this.endpoints.checkIdentity();
+  }
+
+  async blockHash(height: number): Promise<string | undefined> {
+    return this.endpoints.agreed(async (url) => {
+      const answer = await this.endpoints.call(url, "eth_getBlockByNumber", [quantity(height), false]);
+      if (answer === null) return undefined;
+      const { hash } = blockOf(answer);
+      if (!HASH.test(hash.toLowerCase())) throw unavailable(`a node shows block ${height} without its hash`);
+      return hash.toLowerCase();
+    });
+  }
+
   /** The contract has exactly the code that this package knows; without immutables, an honest one has this code hash. */
   async checkHolder(): Promise<void> {
-    const number = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_chainId", []));
-    if (Number(number) !== this.number) throw rejected(`the endpoints of ${this.id} show chain ${Number(number)}`);
     const { height } = await this.block("finalized");
     const code = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_getCode", [this.holder, quantity(height)]));
     if (typeof code !== "string" || toHex(keccak(bytesOf(code))) !== HASHED_TIMELOCK_CODE_HASH) throw rejected(`the contract at ${this.settings.contract} is not the HashedTimelock of this version: nothing is locked there`);
@@ -146,7 +179,7 @@ export class EthereumChain implements SwapChain {
     const looked = { name: terms.sender, counts: (one: Made) => one.sender === sender };
     const answers = await this.endpoints.all((url) => this.made.upward(url, filter, Math.max(0, since), height, looked));
     const named = new Map<string, number>();
-    for (const { found } of answers) for (const { place } of found) named.set(place, (named.get(place) ?? 0) + 1);
+    for (const { value } of answers) for (const { place } of value.found) named.set(place, (named.get(place) ?? 0) + 1);
     let settled: LockFact | undefined;
     // What most nodes name comes first: what one of them makes up keeps no look busy.
     for (const [place] of [...named].sort((one, other) => other[1] - one[1])) {
@@ -154,7 +187,7 @@ export class EthereumChain implements SwapChain {
       if (found.termsMatch && found.status === "locked") return found;
       if (found.termsMatch && found.status !== "absent") settled = found;
     }
-    if (settled === undefined && answers.filter(({ complete }) => complete).length < this.endpoints.quorum) throw unavailable(`${this.id} is looked through for the lock, from block ${since} on`);
+    if (settled === undefined && !this.endpoints.areQuorum(answers.filter(({ value }) => value.complete))) throw unavailable(`${this.id} is looked through for the lock, from block ${since} on`);
     return settled;
   }
 
@@ -204,9 +237,28 @@ export class EthereumChain implements SwapChain {
 
   async checkPurse(terms: Terms): Promise<void> {
     const gas = tokenOf(terms.asset) === undefined ? SETTLE_GAS : SETTLE_TOKEN_GAS;
-    const price = await this.endpoints.reached(async (url) => Number(await this.asNumber(url, "eth_gasPrice", [])));
-    const [needed, held] = [FEES_GROW * gas * BigInt(price), await this.balance(`${this.id}/slip44:60`)];
+    const [needed, held] = [gas * (await this.bid()), await this.balance(this.coin)];
     if (held < needed) throw unavailable(`${this.account} has ${held} wei, a claim or refund may cost ${needed} wei: send it some`, "unaffordable");
+  }
+
+  /** An exit by the larger limit, as in `adapters/evm/transactions.py`: what other swaps will settle is not asked. */
+  async costs(asset: string): Promise<Costs> {
+    const bid = await this.bid();
+    return { asset: this.coin, lock: bid * (tokenOf(asset) === undefined ? LOCK_GAS : LOCK_TOKEN_GAS), exit: EXIT_FEE_MULTIPLE * bid * SETTLE_TOKEN_GAS };
+  }
+
+  private get coin(): string {
+    return `${this.id}/slip44:60`;
+  }
+
+  /** A first bid for a unit of gas, in wei: twice the base fee and the tip, which a gas price has on top of one base fee. */
+  private async bid(): Promise<bigint> {
+    const [price, base] = await Promise.all([
+      this.endpoints.reached(async (url) => Number(await this.asNumber(url, "eth_gasPrice", []))),
+      this.endpoints.reached(async (url) => Number((await this.endpoints.call(url, "eth_getBlockByNumber", ["latest", false]) as { baseFeePerGas?: unknown } | null)?.baseFeePerGas ?? 0)),
+    ]);
+    if (!Number.isSafeInteger(price) || !Number.isSafeInteger(base)) throw unavailable(`${this.id} shows no price of gas`);
+    return BigInt(price) + BigInt(base);
   }
 
   /** An allowance of exactly what is locked: whatever happens to the contract, it can take no more. */
@@ -264,21 +316,39 @@ export class EthereumChain implements SwapChain {
     return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: "lockToken", args: [hashlock, packed, terms.amount, token] }), LOCK_TOKEN_GAS);
   }
 
-  claim(terms: Terms, place: string, preimage: Uint8Array): Promise<Sent> {
-    return this.settle("claim", preimage, terms, place);
+  claim(terms: Terms, place: string, preimage: Uint8Array, tries = 0, over?: Over): Promise<Sent> {
+    return this.settle("claim", preimage, terms, place, tries, over);
   }
 
-  refund(terms: Terms, place: string): Promise<Sent> {
-    return this.settle("refund", terms.hashlock, terms, place);
+  refund(terms: Terms, place: string, tries = 0, over?: Over): Promise<Sent> {
+    return this.settle("refund", terms.hashlock, terms, place, tries, over);
+  }
+
+  /** Of a key of the program's own: a browser's wallet has its owner raise the fee, and takes no sequence from a page. */
+  async outbid({ hash, sentAtS }: Sent, leftS = Infinity): Promise<Over | undefined> {
+    const patienceS = Math.min(OUTBID_AFTER_S, Math.max(1, leftS * IMPATIENCE_SHARE));
+    if (this.settings.wallet.account.type !== "local" || hash === "" || Math.abs(Date.now() / 1000 - sentAtS) < patienceS) return undefined;
+    const before = await this.endpoints.agreed(async (url) => {
+      const { blockNumber, nonce, maxFeePerGas, maxPriorityFeePerGas } = ((await this.endpoints.call(url, "eth_getTransactionByHash", [hash])) ?? {}) as Record<string, unknown>;
+      const numbers = [nonce, maxFeePerGas, maxPriorityFeePerGas].map((one) => (typeof one === "string" && /^0x[0-9a-f]{1,16}$/i.test(one) ? BigInt(one) : undefined));
+      return typeof blockNumber === "string" || numbers.includes(undefined) ? undefined : (numbers as bigint[]);
+    });
+    if (before === undefined) return undefined;
+    const [nonce, offered, tip] = before as [bigint, bigint, bigint];
+    const bid = await this.bid();
+    const [wanted, raised] = [(offered * RISE_PER_MILLE + 999n) / 1000n, (tip * RISE_PER_MILLE + 999n) / 1000n];
+    const most = [bid, raised].reduce((larger, one) => (one > larger ? one : larger), wanted);
+    // Far above what the market asks, a node lies, or it is not about the fee.
+    return most > MARKET_FACTOR * bid ? undefined : { nonce: Number(nonce), maxFeePerGas: most, maxPriorityFeePerGas: raised };
   }
 
   async isUnderWay(sent: Sent): Promise<boolean> {
     const known = sent.hash === "" ? [] : await this.endpoints.all((url) => this.endpoints.call(url, "eth_getTransactionByHash", [sent.hash]));
-    const found = known.filter((one): one is { blockNumber?: unknown } => typeof one === "object" && one !== null);
+    const found = known.filter(({ value }) => typeof value === "object" && value !== null);
     const { height } = await this.block("latest");
-    const included = found.filter((one) => typeof one.blockNumber === "string" && Number(one.blockNumber) <= height);
-    if (included.length >= this.endpoints.quorum) return false; // the state that a quorum shows says with what effect
-    if (found.length >= this.endpoints.quorum) return true;
+    const included = found.filter(({ value }) => isIncluded(value as { blockNumber?: unknown }, height));
+    if (this.endpoints.areQuorum(included)) return false; // the state that a quorum shows says with what effect
+    if (this.endpoints.areQuorum(found)) return true;
     // Fewer may be right, of what a wallet gave to them alone; but one that lies would hold up a claim for ever.
     const believedS = found.length > 0 ? Math.max(this.timing.inclusion_s, FORGOTTEN_AFTER_S) : FORGOTTEN_AFTER_S;
     return Math.abs(Date.now() / 1000 - sent.sentAtS) < believedS;
@@ -300,17 +370,32 @@ export class EthereumChain implements SwapChain {
     );
   }
 
-  private settle(verb: "claim" | "refund", opening: Uint8Array, terms: Terms, place: string): Promise<Sent> {
+  private async settle(verb: "claim" | "refund", opening: Uint8Array, terms: Terms, place: string, tries: number, over?: Over): Promise<Sent> {
     const token = tokenOf(terms.asset);
     const args = [hex(opening), packedTerms(terms, place), `0x${toHex(parseLane(place).sender)}`, terms.amount] as const;
-    if (token === undefined) return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: verb, args }), SETTLE_GAS);
-    return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: `${verb}Token`, args: [...args, token] }), SETTLE_TOKEN_GAS);
+    if (token === undefined) return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: verb, args }), await this.grown(SETTLE_GAS, tries), 0n, over);
+    return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: `${verb}Token`, args: [...args, token] }), await this.grown(SETTLE_TOKEN_GAS, tries), 0n, over);
   }
 
-  private async send(to: `0x${string}`, data: `0x${string}`, gas: bigint, value = 0n): Promise<Sent> {
+  /** An exit's gas limit: half as much again after each that came to nothing, as far as the account can pay for it. */
+  private async grown(gas: bigint, tries: number): Promise<bigint> {
+    if (tries === 0) return gas;
+    let most = gas;
+    for (let left = Math.min(tries, GROWTHS); left > 0; left -= 1) most = (most * 3n) / 2n;
+    try {
+      const payable = (await this.balance(this.coin)) / ((await this.bid()) || 1n);
+      const limit = [gas * MOST_TIMES, MOST_GAS, payable].reduce((least, one) => (one < least ? one : least), most);
+      return limit > gas ? limit : gas;
+    } catch {
+      // An exit depends on nobody's answer.
+      return gas;
+    }
+  }
+
+  private async send(to: `0x${string}`, data: `0x${string}`, gas: bigint, value = 0n, over: Partial<Over> = {}): Promise<Sent> {
     const { wallet } = this.settings;
-    const chain: Chain = wallet.chain ?? { id: this.number, name: this.id, nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 }, rpcUrls: { default: { http: [...this.settings.endpoints] } } };
-    const said: unknown = await this.asked(() => wallet.sendTransaction({ account: wallet.account, chain, to, data, gas, value }));
+    const chain: Chain = wallet.chain ?? { id: this.number, name: this.id, nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 }, rpcUrls: { default: { http: [...this.endpoints.urls] } } };
+    const said: unknown = await this.asked(() => wallet.sendTransaction({ account: wallet.account, chain, to, data, gas, value, ...over }));
     // It went out, whatever the wallet calls it: a name that no node could look up would have us ask for ever, and send nothing again.
     const hash = typeof said === "string" && /^0x[0-9a-f]{64}$/i.test(said) ? said : "";
     return { hash, sentAtS: Date.now() / 1000 };
@@ -404,6 +489,8 @@ function blockOf(answer: unknown): Block {
   if (typeof hash !== "string" || typeof number !== "string" || !Number.isSafeInteger(height) || !Number.isSafeInteger(timeS)) throw unavailable("a node shows no block");
   return { height, hash, timeS };
 }
+
+const isIncluded = ({ blockNumber }: { blockNumber?: unknown }, height: number): boolean => typeof blockNumber === "string" && Number(blockNumber) <= height;
 
 function isDeclined(error: unknown): boolean {
   for (let one = error; typeof one === "object" && one !== null; one = (one as { cause?: unknown }).cause) {

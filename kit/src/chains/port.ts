@@ -33,6 +33,22 @@ export interface Sent {
   readonly sentAtS: number;
 }
 
+/** The sequence of a transaction that waits, and what is offered in its place, in base units per unit of gas. */
+export interface Over {
+  readonly nonce: number;
+  readonly maxFeePerGas: bigint;
+  readonly maxPriorityFeePerGas: bigint;
+}
+
+/** What acting on a chain may cost now, in base units of `asset`, its native coin. */
+export interface Costs {
+  readonly asset: string;
+  /** A lock of the asset that was asked about, at a first bid. */
+  readonly lock: bigint;
+  /** What is to be kept for one claim or refund, also if the fees rise until then. */
+  readonly exit: bigint;
+}
+
 /** A transaction that lets the contract of locks take exactly so much of a token. */
 export interface Allowance extends Sent {
   /** Base units in decimal; "0" where a token wants its allowance taken back first. */
@@ -45,6 +61,10 @@ export interface SwapChain {
   readonly account: string;
   readonly timing: ChainTiming;
   head(at: At): Promise<Head>;
+  /** The hash of the block at this height, in lower-case hex, or undefined if the chain shows none: not yet, or no longer. */
+  blockHash(height: number): Promise<string | undefined>;
+  /** Throws a `rejected` error that names the node, if one of the configured nodes is of another chain. */
+  checkEndpoints(): Promise<void>;
   /** Throws unless the chain's locks are kept by the code that this package knows. */
   checkHolder(): Promise<void>;
   /** A free place for our lock, none of `taken`. Write it down before `lock`. */
@@ -54,6 +74,10 @@ export interface SwapChain {
   findLock(terms: Terms, since: number, at?: At): Promise<LockFact | undefined>;
   /** Throws a retryable error while a claim of these terms could not pay its receiver. No preimage is asked for it. */
   checkPayout(terms: Terms): Promise<void>;
+  /** What our account has of an asset, in base units. */
+  balance(asset: string): Promise<bigint>;
+  /** Undefined on a chain on which transactions cost nothing. */
+  costs(asset: string): Promise<Costs | undefined>;
   /** Throws a retryable error while our account could not pay for a claim or a refund of these terms. */
   checkPurse(terms: Terms): Promise<void>;
   /**
@@ -62,8 +86,14 @@ export interface SwapChain {
    */
   prepare(terms: Terms, besides: bigint): Promise<Allowance | undefined>;
   lock(terms: Terms, place: string): Promise<Sent>;
-  claim(terms: Terms, place: string, preimage: Bytes): Promise<Sent>;
-  refund(terms: Terms, place: string): Promise<Sent>;
+  /** `tries`: how often it was sent before, each time in vain. `over`: in the place of one that still waits. */
+  claim(terms: Terms, place: string, preimage: Bytes, tries: number, over?: Over): Promise<Sent>;
+  refund(terms: Terms, place: string, tries: number, over?: Over): Promise<Sent>;
+  /**
+   * How to take the place of a transaction that has waited too long; undefined while it may wait, and where the wallet sees to that itself.
+   * `leftS`: seconds until its deadline, or none.
+   */
+  outbid(sent: Sent, leftS?: number): Promise<Over | undefined>;
   /** Broadcast the same bytes again, where that is possible. True while the transaction may still be included. */
   isUnderWay(sent: Sent): Promise<boolean>;
   /** Our account's signature over an opening (docs/dapps/api.md, "The proof of funds"). */

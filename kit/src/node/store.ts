@@ -1,17 +1,21 @@
 /** Swaps in a folder, one encrypted file each, for programs in Node. */
 import { link, mkdir, open, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { sha256, toHex, utf8 } from "../evidence/bytes.js";
 import { freshSalt, passphraseKey, readable, seal, unseal } from "../browser/vault.js";
 import { type CausewayError, rejected, unavailable } from "../errors.js";
+import type { ChainMemory } from "../swap/finality.js";
 import type { SwapRecord, SwapStore } from "../swap/record.js";
 
 const SALT = "salt";
 const CHECK = "check";
 const RECORD = /^([0-9a-f]{1,64})\.swap$/;
 const KEY = /^[0-9a-f]{1,64}$/;
-const LOCK = /^([0-9a-f]{1,64})\.([1-9][0-9]{0,14})\.lock$/;
+const LOCK = /^((?:chain-)?[0-9a-f]{1,64})\.([1-9][0-9]{0,14})\.lock$/;
 const FREE = "free";
 const IV_BYTES = 12;
+/** How long another process is waited for that changes what is remembered of a chain, and how often that is looked at. */
+const [TURN_MS, TURN_LOOK_MS] = [5_000, 25] as const;
 /** Between making the file of a lock and writing who holds it. */
 const WRITTEN_WITHIN_MS = 200;
 /** The beginning of a process, computed twice, differs by less. */
@@ -53,9 +57,37 @@ export class FileStore implements SwapStore {
     await done(rm(join(this.folder, fileOf(key)), { force: true }));
   }
 
+  remember(chain: string): Promise<ChainMemory | undefined>;
+  remember(chain: string, change: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory>;
+  async remember(chain: string, change?: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory | undefined> {
+    const name = `chain-${toHex(sha256(utf8(chain)))}`;
+    const kept = async (): Promise<ChainMemory | undefined> => {
+      const text = await this.unsealed(name);
+      return text === undefined ? undefined : (JSON.parse(text) as ChainMemory);
+    };
+    if (change === undefined) return kept();
+    const turn = performance.now() + TURN_MS;
+    for (;;) {
+      try {
+        return await this.alone(name, async () => {
+          const made = change(await kept());
+          await this.sealed(name, JSON.stringify(made));
+          return made;
+        });
+      } catch (error) {
+        if (codeOf(error) !== "busy" || performance.now() > turn) throw error;
+        await new Promise((resolve) => setTimeout(resolve, TURN_LOOK_MS));
+      }
+    }
+  }
+
+  exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
+    return this.alone(checked(key), work);
+  }
+
   /** By a file that names our process; after one that a dead process left, the next is made. */
-  async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const path = await taken(this.folder, checked(key));
+  private async alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const path = await taken(this.folder, name);
     try {
       return await work();
     } finally {

@@ -6,6 +6,8 @@ import type { Fetch } from "../chains/endpoints.js";
 import type { SwapChain } from "../chains/port.js";
 import { CausewayError, rejected } from "../errors.js";
 import { type Limits, agreed } from "./agreement.js";
+import { type Alarm, Finality } from "./finality.js";
+import { type Promised, promisedBy } from "./purse.js";
 import { type QuoteBody, type QuoteRequest, checkQuote, quoteBytes, verifyQuote } from "./quote.js";
 import type { SwapRecord, SwapStore } from "./record.js";
 import { type Hook, step } from "./steps.js";
@@ -80,12 +82,14 @@ export class SwapClient {
   private readonly chains: ReadonlyMap<string, SwapChain>;
   private readonly limits: Limits;
   private readonly nowS: () => number;
+  private readonly finality: Finality;
 
   constructor(private readonly options: SwapClientOptions) {
     this.api = new RelayerApi(options.relayer, options.fetch);
     this.chains = new Map(options.chains.map((chain) => [chain.id, chain]));
     this.limits = { policy: options.policy ?? PRODUCTION_POLICY, maxLockS: options.maxLockS ?? MAX_LOCK_S, timelockSlackS: TIMELOCK_SLACK_S };
     this.nowS = options.nowS ?? (() => Math.ceil(Date.now() / 1000));
+    this.finality = new Finality(options.store, this.nowS);
   }
 
   /** A price that was checked: signed by the relayer's key, for what was asked. One of the two amounts, in base units. */
@@ -118,6 +122,8 @@ export class SwapClient {
       // A quote's name is the relayer's choice: by one that it gave before, an older price would be agreed on, and locked.
       if (known !== undefined && !equal(quoteBytes(known.quote), quoteBytes(quote))) throw rejected("the relayer gave this quote the name of another one: ask for a new quote");
       if (known !== undefined && known.stage !== "opening") return viewOf(known);
+      await Promise.all([a.checkEndpoints(), b.checkEndpoints()]);
+      await this.finality.glance([a, b]);
       const record = known ?? { ...fresh(quote, this.nowS()), oursSince: (await a.head("finalized")).height, since: (await b.head("finalized")).height };
       if (known === undefined) await this.options.store.put(record);
       return viewOf(await this.agree(record, a, b, paid, asOfS));
@@ -170,6 +176,7 @@ export class SwapClient {
     if (record.ours?.sender !== a.account) throw rejected(`this swap was begun with ${record.ours?.sender ?? "another account"}: open its wallet`);
     const setting = {
       a, b, policy: this.limits.policy, nowS: this.nowS, save, taken: () => this.taken(key), allowed: (asset: string) => this.allowed(key, asset),
+      promised: (mine: SwapRecord) => this.promised(mine), steady: () => this.finality.check([a, b]),
       beforeLock: onView(options.beforeLock), beforeReveal: onView(options.beforeReveal),
     };
     let [failures, shown] = [0, ""];
@@ -190,6 +197,7 @@ export class SwapClient {
       options.signal?.throwIfAborted();
       let waitsFor: string | undefined;
       try {
+        if (!isExit(record)) await this.finality.glance([a, b]);
         const made = await step(record, setting);
         failures = 0;
         [record, waitsFor] = [made.record, made.waitsFor];
@@ -216,6 +224,25 @@ export class SwapClient {
     });
   }
 
+  /**
+   * Final blocks that were seen to be replaced by others, by chain. Until that is acknowledged, nothing is locked or revealed in a swap with
+   * one of these chains; claims and refunds go on.
+   */
+  async alarms(): Promise<ReadonlyMap<string, Alarm>> {
+    const kept = await Promise.all([...this.chains.keys()].map(async (id) => [id, (await this.options.store.remember(id))?.alarm] as const));
+    return new Map(kept.flatMap(([id, alarm]) => (alarm === undefined ? [] : [[id, alarm] as const])));
+  }
+
+  /**
+   * The owner has looked into what was replaced on this chain, or why its nodes show less than before: then what was final is forgotten.
+   * False if there was no alarm.
+   */
+  async acknowledge(chain: string): Promise<boolean> {
+    let open = false;
+    await this.options.store.remember(chain, (known) => ({ final: (open = known?.alarm !== undefined) ? (known?.final ?? []) : [] }));
+    return open;
+  }
+
   async swap(key: string): Promise<SwapView> {
     return viewOf(await this.found(key));
   }
@@ -233,6 +260,11 @@ export class SwapClient {
   private async allowed(key: string, asset: string): Promise<bigint> {
     const others = (await this.options.store.all()).filter((one) => one.key !== key && one.approval !== undefined && one.lockSent === undefined);
     return others.filter((one) => ["agreed", "locking"].includes(one.stage) && one.ours?.asset === asset).reduce((sum, one) => sum + BigInt(one.ours?.amount ?? 0), 0n);
+  }
+
+  private async promised(mine: SwapRecord): Promise<Promised[]> {
+    const accounts = new Map([...this.chains.values()].map((chain) => [chain.id, chain.account]));
+    return (await this.options.store.all()).flatMap((one) => promisedBy(one, mine, accounts, this.nowS()) ?? []);
   }
 
   private async found(key: string): Promise<SwapRecord> {
@@ -266,7 +298,11 @@ function viewOf(record: SwapRecord): SwapView {
 /** Claims and refunds are tried until they are settled, whatever a chain refuses meanwhile. */
 const isExit = (record: SwapRecord): boolean => record.stage === "revealing" || record.stage === "refunding";
 
-const onView = (hook: ((swap: SwapView) => Promise<void> | void) | undefined): Hook | undefined => (hook === undefined ? undefined : (record) => hook(viewOf(record)));
+/** A hook is asked once in a run, however often its step is tried. */
+function onView(hook: ((swap: SwapView) => Promise<void> | void) | undefined): Hook | undefined {
+  let answer: Promise<void> | undefined;
+  return hook === undefined ? undefined : (record) => (answer ??= Promise.resolve(viewOf(record)).then(hook));
+}
 
 async function tried<T>(times: number, work: () => Promise<T>): Promise<T> {
   for (let left = times; ; left--) {

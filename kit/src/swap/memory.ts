@@ -1,9 +1,11 @@
 import { unavailable } from "../errors.js";
+import type { ChainMemory } from "./finality.js";
 import type { SwapRecord, SwapStore } from "./record.js";
 
 /** Forgets everything with the process, preimages included: for tests, and for amounts that may be lost. */
 export class MemoryStore implements SwapStore {
   private readonly records = new Map<string, string>();
+  private readonly chains = new Map<string, ChainMemory>();
   private readonly busy = new Set<string>();
 
   get(key: string): Promise<SwapRecord | undefined> {
@@ -23,6 +25,13 @@ export class MemoryStore implements SwapStore {
   remove(key: string): Promise<void> {
     this.records.delete(key);
     return Promise.resolve();
+  }
+
+  remember(chain: string): Promise<ChainMemory | undefined>;
+  remember(chain: string, change: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory>;
+  remember(chain: string, change?: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory | undefined> {
+    if (change !== undefined) this.chains.set(chain, change(this.chains.get(chain)));
+    return Promise.resolve(this.chains.get(chain));
   }
 
   async exclusive<T>(key: string, work: () => Promise<T>): Promise<T> {

@@ -1,5 +1,6 @@
 /** A swap as it is kept, from the preimage to the outcome. Plain JSON: whoever has it has the preimage, so stores encrypt it. */
 import type { Allowance, Sent } from "../chains/port.js";
+import type { ChainMemory } from "./finality.js";
 import type { QuoteBody } from "./quote.js";
 import type { TermsBody } from "./terms.js";
 
@@ -49,6 +50,8 @@ export interface SwapRecord {
   readonly claimTries?: number;
   readonly claimSent?: Sent;
   readonly refundSent?: Sent;
+  /** How often our refund was sent. */
+  readonly refundTries?: number;
   /** Why neither lock nor reveal follows any more. */
   readonly calledOff?: string;
   readonly result?: Result;
@@ -61,6 +64,12 @@ export interface SwapStore {
   put(record: SwapRecord): Promise<void>;
   /** Forget a swap for which nothing was agreed, here or elsewhere. */
   remove(key: string): Promise<void>;
+  /**
+   * What is remembered of a chain (CAIP-2), undefined if nothing is. With `change` it is replaced durably by what that gives, in one step:
+   * what others change at the same time is not lost.
+   */
+  remember(chain: string): Promise<ChainMemory | undefined>;
+  remember(chain: string, change: (known: ChainMemory | undefined) => ChainMemory): Promise<ChainMemory>;
   /** Run `work` while nobody else, in whatever tab, works on this swap; throws a retryable error if somebody does. */
   exclusive<T>(key: string, work: () => Promise<T>): Promise<T>;
 }

@@ -3,8 +3,9 @@
  * do, and does it: a page that is closed between any two of them goes on where it was.
  */
 import { fromHex } from "../evidence/bytes.js";
-import { CausewayError, GateClosedError } from "../errors.js";
-import type { At, LockFact, Sent, SwapChain } from "../chains/port.js";
+import { CausewayError, GateClosedError, unavailable } from "../errors.js";
+import type { At, LockFact, Over, Sent, SwapChain } from "../chains/port.js";
+import { type Promised, checkFree } from "./purse.js";
 import type { Result, SwapRecord } from "./record.js";
 import { type Terms, termsOf } from "./terms.js";
 import { type SwapPolicy, checkLock, checkReveal, checkSkew } from "./timelocks.js";
@@ -25,6 +26,11 @@ export interface Setting {
   readonly taken: () => Promise<readonly string[]>;
   /** Base units of an asset that other swaps of ours were allowed and have not locked yet. */
   readonly allowed: (asset: string) => Promise<bigint>;
+  /** What other swaps of ours keep of our accounts while this one is about to lock. */
+  readonly promised: (record: SwapRecord) => Promise<readonly Promised[]>;
+  /** Throws a retryable error while a final block of one of both chains was replaced, or that cannot be said. */
+  readonly steady: () => Promise<void>;
+  /** The same hook again answers as before, without asking. */
   readonly beforeLock?: Hook | undefined;
   readonly beforeReveal?: Hook | undefined;
 }
@@ -71,11 +77,24 @@ async function checkMayLock(record: SwapRecord, setting: Setting): Promise<void>
   // What is too late waits for no chain.
   checkLockTime(record, setting);
   await Promise.all([
-    a.checkHolder(), b.checkHolder(), checkClocks(setting), checkPayouts(record, setting),
+    a.checkHolder(), b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), checkMeans(record, setting),
     // The refund that we rely on if nobody claims.
     a.checkPayout({ ...own, receiver: own.sender }),
   ]);
+  // Last: what was read on a chain that went another way since is noticed.
+  await setting.steady();
   checkLockTime(record, setting);
+}
+
+/** Throws unless our accounts cover what we lock, the lock's own cost, and then still a refund of it or our claim, next to what other swaps keep. */
+async function checkMeans(record: SwapRecord, { a, b, promised }: Setting): Promise<void> {
+  const own = ours(record);
+  const [others, first, second] = await Promise.all([promised(record), a.costs(own.asset), b.costs(theirs(record).asset)]);
+  const drawn: (readonly [SwapChain, string | undefined])[] = [[a, own.asset], [b, second?.asset], ...(first?.asset === own.asset ? [] : [[a, first?.asset] as const])];
+  // Balances after the promises: a lock that is included in between counts twice rather than never.
+  const held = await Promise.all(drawn.map(async ([chain, asset]) => (asset === undefined ? [] : [[asset, await chain.balance(asset)] as const])));
+  const mine = { chains: [a.id, b.id], asset: own.asset, amount: own.amount, locks: true };
+  checkFree(others, mine, { [a.id]: first, [b.id]: second }, first === undefined ? {} : { [first.asset]: first.lock }, Object.fromEntries(held.flat()));
 }
 
 /** Throws unless we may show the preimage now: in time, by clocks that agree, for a final lock that could pay us, while ours stands. */
@@ -85,11 +104,14 @@ async function checkMayReveal(record: SwapRecord, place: string, setting: Settin
   inTime();
   const [own, other] = await Promise.all([
     a.readLock(ours(record), record.place as string, "finalized"), b.readLock(theirs(record), place, "finalized"),
-    b.checkHolder(), checkClocks(setting), checkPayouts(record, setting),
+    b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), b.checkPurse(theirs(record)),
   ]);
-  // Who reveals without it shows the preimage for nothing.
-  if (!stands(own)) throw new CausewayError("gone", "our own lock is gone");
-  if (!stands(other)) throw new CausewayError("gone", "the relayer's lock is gone");
+  // Who reveals without ours shows the preimage for nothing. One that is not there may be: the nodes that answered are a block behind.
+  for (const [fact, whose] of [[own, "our own"], [other, "the relayer's"]] as const) {
+    if (fact.status === "absent") throw unavailable(`${whose} lock is not in a finalized block for the quorum yet`);
+    if (!stands(fact)) throw new CausewayError("gone", `${whose} lock is gone`);
+  }
+  await setting.steady();
   inTime();
 }
 
@@ -97,9 +119,9 @@ async function checkClocks({ a, b, nowS }: Setting): Promise<void> {
   for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
 }
 
-/** Both claims have to be possible, and ours has to be paid for, before anything hangs on them. */
+/** Both claims have to be possible before anything hangs on them. */
 async function checkPayouts(record: SwapRecord, { a, b }: Setting): Promise<void> {
-  await Promise.all([a.checkPayout(ours(record)), b.checkPayout(theirs(record)), b.checkPurse(theirs(record))]);
+  await Promise.all([a.checkPayout(ours(record)), b.checkPayout(theirs(record))]);
 }
 
 /** The step that lets the contract take what we lock, while that is not so yet. */
@@ -200,6 +222,13 @@ async function sendLock(record: SwapRecord, terms: Terms, place: string, setting
   const asked = { ...record, lockTries: (record.lockTries ?? 0) + 1 };
   await setting.save(asked);
   try {
+    // The device may have slept over the saving. The wallet was not asked, so that the record goes back to what it was.
+    checkLockTime(record, setting);
+  } catch (error) {
+    const off = { ...record, calledOff: (error as Error).message };
+    return record.lockTries === undefined ? abandoned(off, setting) : saved(off, setting);
+  }
+  try {
     return await saved({ ...asked, lockSent: await setting.a.lock(terms, place) }, setting);
   } catch (error) {
     if (!(error instanceof CausewayError) || error.code !== "declined") throw error;
@@ -246,24 +275,30 @@ async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
   const newest = await b.readLock(terms, place, "latest");
   if (isEnd(newest, "claimed")) return { record, waitsFor: "our claim to be final" };
   if (newest.timeS >= terms.timelock) return { record, waitsFor: "the other chain to be final past the timelock of the relayer's lock" };
-  if (underWay) return { record, waitsFor: "our claim to be included" };
+  if (underWay) return outbid(record, "claimSent", b, terms.timelock - setting.nowS(), (over) => b.claim(terms, place, fromHex(record.preimage), record.claimTries ?? 1, over), setting);
   if (!stands(newest)) return { record, waitsFor: `the relayer's lock to be shown again: it is ${newest.status}` };
-  return sent("claimSent", await b.claim(terms, place, fromHex(record.preimage)), record, setting);
+  const tries = record.claimTries ?? 1;
+  return sent("claimSent", await b.claim(terms, place, fromHex(record.preimage), tries), { ...record, claimTries: tries + 1 }, setting);
 }
 
 /** The last moment before the preimage leaves. Nodes may have been silent since the gate was asked, and the device asleep. */
 async function reveal(record: SwapRecord, setting: Setting): Promise<Step> {
   const place = record.theirPlace as string;
+  const shown = { ...record, claimTries: 1 };
+  const inTime = (): void => checkReveal(setting.nowS(), theirs(record).timelock, setting.b.timing, setting.policy);
   try {
+    // Another process may have asked it, which showed nothing.
+    await consulted(setting.beforeReveal, record, inTime);
     await checkMayReveal(record, place, setting);
+    // Written down before the wallet sees it: from now on the preimage counts as public.
+    await setting.save(shown);
+    // The device may have slept over the saving.
+    inTime();
   } catch (error) {
     if (isPassing(error)) throw error;
-    return calledOff({ ...record, stage: "locked" }, (error as Error).message, setting);
+    return held({ ...record, stage: "locked", calledOff: record.calledOff ?? (error as Error).message }, setting);
   }
-  // Written down before the wallet sees it: from now on the preimage counts as public.
-  const shown = { ...record, claimTries: 1 };
-  await setting.save(shown);
-  return sent("claimSent", await setting.b.claim(theirs(record), place, fromHex(record.preimage)), shown, setting);
+  return sent("claimSent", await setting.b.claim(theirs(record), place, fromHex(record.preimage), 0), shown, setting);
 }
 
 async function withoutTheirs(record: SwapRecord, setting: Setting): Promise<Step> {
@@ -283,18 +318,27 @@ async function refund(record: SwapRecord, setting: Setting): Promise<Step> {
   const underWay = await isPending(record.refundSent, a);
   const newest = await a.readLock(terms, place, "latest");
   if (isEnd(newest, "refunded")) return { record, waitsFor: "our refund to be final" };
-  if (underWay) return { record, waitsFor: "our refund to be included" };
+  if (underWay) return outbid(record, "refundSent", a, undefined, (over) => a.refund(terms, place, record.refundTries ?? 0, over), setting);
   if (!stands(newest)) return { record, waitsFor: `our lock to be shown again: it is ${newest.status}` };
-  return sent("refundSent", await a.refund(terms, place), record, setting);
+  const tries = record.refundTries ?? 0;
+  return sent("refundSent", await a.refund(terms, place, tries), { ...record, refundTries: tries + 1 }, setting);
 }
 
-/** What was sent is known for as long as this process lives, even if it cannot be written down. */
-async function sent(what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> {
-  const made = { ...record, [what]: by };
+/** What is under way goes out again for more, if it has waited too long. */
+async function outbid(record: SwapRecord, what: "claimSent" | "refundSent", chain: SwapChain, leftS: number | undefined, again: (over: Over) => Promise<Sent>, setting: Setting): Promise<Step> {
+  const over = await chain.outbid(record[what] as Sent, leftS);
+  if (over === undefined) return { record, waitsFor: `our ${what === "claimSent" ? "claim" : "refund"} to be included` };
+  return sent(what, await again(over), record, setting);
+}
+
+const sent = (what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> => held({ ...record, [what]: by }, setting);
+
+/** What was sent, or is not to be sent any more, is known for as long as this process lives, even if it cannot be written down. */
+async function held(record: SwapRecord, setting: Setting): Promise<Step> {
   try {
-    return await saved(made, setting);
+    return await saved(record, setting);
   } catch (error) {
-    return { record: made, waitsFor: `another look: ${told(error)}` };
+    return { record, waitsFor: `another look: ${told(error)}` };
   }
 }
 
