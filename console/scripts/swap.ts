@@ -13,10 +13,11 @@ import type { Opened } from "./swapping/keys.js";
 import { type Shown, offered } from "./swapping/offer.js";
 import { Runner } from "./swapping/runner.js";
 import { type Connected, connectedBefore, offerWallets, whenChanged } from "./swapping/wallets.js";
-import { type Trouble, trouble } from "./swapping/words.js";
+import { type Trouble, clock, trouble } from "./swapping/words.js";
 
 const TICK_MS = 1_000;
 const PAIRS_MS = 30_000;
+const ALARMS_MS = 3_000;
 
 /** What can swap: once there are a key and, for Ethereum, a wallet. */
 class Desk {
@@ -27,6 +28,7 @@ class Desk {
   private pairs: Pair[] = [];
   private offer: Shown | undefined;
   private quoted: QuoteBody | undefined;
+  private alarmed = "";
 
   constructor(
     private readonly page: Page,
@@ -34,7 +36,7 @@ class Desk {
     opened: Opened,
     wallet: Connected | undefined,
   ) {
-    const chains = facts.chains.flatMap((chain): (SwapChain & { balance(asset: string): Promise<bigint> })[] => {
+    const chains = facts.chains.flatMap((chain): SwapChain[] => {
       if (chain.kind === "consortium") return [new ConsortiumChain({ ...chain, key: opened.key })];
       const on = wallet?.on.get(chain.id);
       return on === undefined || chain.contract === null ? [] : [new EthereumChain({ ...chain, contract: chain.contract, wallet: on })];
@@ -48,9 +50,39 @@ class Desk {
   async begin(): Promise<void> {
     for (const id of ["asking", "mine", "safe"]) show(one(id), true);
     void this.keepPairs();
+    void this.keepAlarms();
     await this.runner.begin();
     void this.runner.watch();
     setInterval(() => this.tick(), TICK_MS);
+  }
+
+  private async keepAlarms(): Promise<never> {
+    for (;;) {
+      await this.alarm();
+      await new Promise((resolve) => setTimeout(resolve, ALARMS_MS));
+    }
+  }
+
+  /** Final blocks that were replaced: only the owner can say that the swaps on these chains go on. */
+  private async alarm(): Promise<void> {
+    const open = await this.client.alarms().catch(() => undefined);
+    if (open === undefined) return;
+    const shown = [...open].map(([chain, { height, noticedS }]) => `${chain} ${height} ${noticedS}`).join();
+    if (shown === this.alarmed) return;
+    this.alarmed = shown;
+    one("alarms").replaceChildren(...[...open].map(([chain, { height, noticedS }]) => {
+      const name = this.facts.chains.find(({ id }) => id === chain)?.name ?? chain;
+      const looked = button("I have looked into it: go on", async () => {
+        looked.disabled = true;
+        await this.client.acknowledge(chain).catch((error: unknown) => this.page.complain(error));
+        await this.alarm();
+      });
+      return make(
+        "div", { class: "alert", role: "alert", "data-chain": chain }, make("strong", {}, `What was final on ${name} was replaced`),
+        ` Block ${height}, which this browser saw as final, is another one now (noticed ${clock(noticedS)}). Nothing is locked or revealed on this chain until you say that it may; claims and refunds go on. Look at the chain in an explorer, and ask who runs its nodes, first. `,
+        looked,
+      );
+    }));
   }
 
   private async keepPairs(): Promise<never> {

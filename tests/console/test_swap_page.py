@@ -66,8 +66,16 @@ async def test_a_swap_is_interrupted_resumed_and_swapped_back(browser: Browser, 
     assert "Done: 200 CNYD are yours." in said
     assert await again.faults() == []
 
+    # From now on the ledger shows other blocks in the places of those that this browser saw as final.
+    await again.page.route(re.compile(re.escape(place.consortium)), replaced)
     await swaps(again.page, "150", "CNYD", "ETH")
+    await again.page.wait_for_selector("#swaps article:first-child .hint:has-text('was replaced')")
+    alarm = await again.page.inner_text("#alarms .alert")
+    assert "Nothing is locked or revealed on this chain until you say that it may" in alarm
+    assert await again.faults() == []
+    await again.page.click("#alarms button:text-is('I have looked into it: go on')")
     said = await comes(again.page, "done", "completed", count=2)
+    assert await again.page.locator("#alarms .alert").count() == 0
     assert "Done: 0.0075 ETH are yours." in said
     asked = await again.page.evaluate("testWallet.asked")
     assert asked.count("eth_sendTransaction") == 1, "the claim alone: consortium locks are signed by the page's own key"
@@ -87,6 +95,17 @@ def held(method: str) -> Any:
             await route.continue_()
 
     return handler
+
+
+async def replaced(route: Route) -> None:
+    """Change the hash of every block but the first."""
+    asked = json.loads(route.request.post_data or "{}")
+    if asked.get("method") != "block" or asked["params"]["height"] == "1":
+        return await route.continue_()
+    answer = await route.fetch()
+    made = await answer.json()
+    made["result"]["block_id"]["hash"] = "00" + made["result"]["block_id"]["hash"][2:]
+    await route.fulfill(response=answer, json=made)
 
 
 @pytest.mark.parametrize("place", ["devnet"], indirect=True)
