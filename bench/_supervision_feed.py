@@ -1,15 +1,16 @@
 """The process that makes the traffic and stores its blocks, and the folder in which a data set is kept.
 
 It is a process of its own so that whoever measures does not hold the traffic. A folder has, for each database, a marker
-that says what it holds, and `sample.json`, from which questions are drawn.
+that says what it holds and by which text of the program, and `sample.json`, from which questions are drawn.
 """
 
 import asyncio
+import hashlib
 import multiprocessing
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
@@ -21,12 +22,23 @@ from sqlalchemy.engine import Connection
 
 from bench._progress import progress
 from bench._supervision_data import Filling
+from bench.definitions import Truth, truth_of
 from bench.traffic import ASSETS, Plan, Traffic, generate
 from core.runtime.database import Database, InlineDatabase, open_database
 from core.runtime.garbage import collect_seldom
 from core.runtime.statements import PreparedConnection
 
-VERSION: Final = 2
+ROOT: Final = Path(__file__).parent.parent
+STORED_BY: Final = ("bench/traffic.py", "bench/_supervision_data.py", "indexer/tables.py", "regulator_api/*/tables.py")
+"""The texts by which a data set is what it is: one that others made is made again. What the indexer stores is the same
+unless its tables change."""
+JUDGED_BY: Final = (
+    "regulator_api/rules/*.py",
+    "regulator_api/knowledge/*.py",
+    "regulator_api/values.py",
+    "indexer/projections/*.py",
+)
+"""The same for what the rules say about it."""
 SAMPLED: Final = 20_000
 TOGETHER: Final = 20_000
 """Blocks of one transaction while the history is stored: the more, the fewer times each page is written."""
@@ -53,24 +65,38 @@ class Sample(msgspec.Struct, frozen=True):
 
 
 class Marker(msgspec.Struct, frozen=True):
-    """The contents of a database: a plan's first `blocks` blocks. `figures` were measured while it was made."""
+    """The contents of a database: a plan's first `blocks` blocks. `figures` were measured while it was made. `rules`:
+    the digest of the rules' text that read it, empty if none did."""
 
     plan: dict[str, Any]
     counts: dict[str, int]
     blocks: int
     whole: bool
     figures: dict[str, Any] = {}
+    rules: str = ""
+
+
+def text_digest(patterns: Sequence[str]) -> str:
+    """Return 16 hex digits of a SHA-256 over the files of this program that the patterns name."""
+    files = sorted({file for pattern in patterns for file in ROOT.glob(pattern)})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def plan_of(plan: Plan) -> dict[str, Any]:
-    return {"version": VERSION, "seed": plan.seed, "transfers": plan.transfers, "days": plan.days, "noise": plan.noise}
+    by = text_digest(STORED_BY)
+    return {"by": by, "seed": plan.seed, "transfers": plan.transfers, "days": plan.days, "noise": plan.noise}
 
 
 def read_marker(file: Path, plan: Plan) -> Marker | None:
-    """Return what the database next to this marker holds, None unless it is of the plan."""
-    if not file.exists():
+    """Return what the database next to this marker holds, None unless it is of the plan, and stored as it would be
+    now."""
+    try:
+        found = msgspec.json.decode(file.read_bytes(), type=Marker)
+    except (FileNotFoundError, msgspec.DecodeError):  # broken off while it was written
         return None
-    found = msgspec.json.decode(file.read_bytes(), type=Marker)
     return found if found.plan == plan_of(plan) else None
 
 
@@ -114,9 +140,9 @@ class Feed:
             progress(stored)
         return events
 
-    def known(self) -> Traffic:
-        """Return the traffic without its transfers and swaps."""
-        found: Traffic = self._ask("known")
+    def truth(self) -> Truth:
+        """Return what alerts about the whole traffic are right about."""
+        found: Truth = self._ask("truth")
         return found
 
     def sample(self) -> Sample:
@@ -182,8 +208,8 @@ async def _answer(filling: Filling, traffic: Traffic, blocks: Iterator[Any], wor
             if part:
                 await filling.store(part)
             return len(part), sum(len(one.block.events) for one in part)
-        case "known":
-            return replace(traffic, transfers=[], swaps=[])
+        case "truth":
+            return truth_of(traffic)
         case "sample":
             return sample_of(traffic)
     return None

@@ -1,7 +1,7 @@
 """Which typologies' definitions the cases of generated traffic meet: recomputed plainly, and not by the rules.
 
-    from bench.definitions import met
-    for case, typologies in zip(traffic.truth, met(traffic), strict=True): ...
+    from bench.definitions import truth_of
+    for case, typologies in truth_of(traffic).cases: ...
 
 A case is injected for one typology and may meet the definitions of others: each account of a peeling chain passes a
 large sum through, and most of them are new. So the truth about a case is every definition that it meets, and an alert
@@ -15,6 +15,7 @@ Money is in cents, times in seconds. Accounts are names (CAIP-10); an owner is a
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Final, NamedTuple
@@ -58,14 +59,25 @@ class Flow(NamedTuple):
     via: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The injected cases of a traffic, each with the typologies that it meets, and of each of these the case's accounts
+    that take part in it. `entities`: name by account, where several belong to one."""
+
+    cases: list[tuple[Case, dict[str, frozenset[str]]]]
+    entities: dict[str, str]
+
+
 class Book:
-    """All movements by owner, and all flows by the account that they come from, and that they go to."""
+    """The movements of the owners that have a part in a case, and the flows by the account that they come from, and
+    that they go to."""
 
     def __init__(self, traffic: Traffic) -> None:
         self.traffic = traffic
         self.entries: dict[str, list[Entry]] = defaultdict(list)
         self.out_of: dict[str, list[Flow]] = defaultdict(list)
         self.into: dict[str, list[Flow]] = defaultdict(list)
+        self._owners = {self.owner(account) for case in traffic.truth for account in case.accounts | case.also}
         for flow in _flows(traffic):
             self._add(flow)
         for entries in self.entries.values():
@@ -83,14 +95,17 @@ class Book:
 
     def _add(self, flow: Flow) -> None:
         out, into, via = flow.sender, flow.receiver, (flow.via,) if flow.via else ()
-        self.out_of[out].append(flow)
-        self.into[into].append(flow)
-        self.entries[self.owner(out)].append(
-            Entry(flow.left_s, flow.left_order, False, flow.sent, out, (into, *via), flow.amount, not via)
-        )
-        self.entries[self.owner(into)].append(
-            Entry(flow.arrived_s, flow.arrived_order, True, flow.came, into, (out, *via), flow.amount, not via)
-        )
+        payer, payee = self.owner(out), self.owner(into)
+        if payer in self._owners:
+            self.out_of[out].append(flow)
+            self.entries[payer].append(
+                Entry(flow.left_s, flow.left_order, False, flow.sent, out, (into, *via), flow.amount, not via)
+            )
+        if payee in self._owners:
+            self.into[into].append(flow)
+            self.entries[payee].append(
+                Entry(flow.arrived_s, flow.arrived_order, True, flow.came, into, (out, *via), flow.amount, not via)
+            )
 
 
 def _flows(traffic: Traffic) -> Iterator[Flow]:
@@ -115,11 +130,10 @@ def _flows(traffic: Traffic) -> Iterator[Flow]:
                 yield Flow(*made[locked], names[sender], *made[claimed], names[other[2]], amount, names[via])
 
 
-def met(traffic: Traffic) -> list[dict[str, frozenset[str]]]:
-    """Return of each case, in the order of `traffic.truth`, the typologies that it meets, each with the case's accounts
-    that take part in it."""
+def truth_of(traffic: Traffic) -> Truth:
+    """Return what an alert about a traffic is right about. Takes all of its transfers."""
     book = Book(traffic)
-    return [_of_case(book, case) for case in traffic.truth]
+    return Truth([(case, _of_case(book, case)) for case in traffic.truth], traffic.entities)
 
 
 def _of_case(book: Book, case: Case) -> dict[str, frozenset[str]]:

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from operator import itemgetter
 
 from bench._progress import progress
-from bench.definitions import met
+from bench.definitions import Truth, truth_of
 from bench.traffic import ASSETS, CHAINS, START_S, TYPOLOGIES, Plan, Traffic, generate
 from regulator_api.rules.catalogue import RuleSet, default_rules
 from regulator_api.rules.history import IN, NO_TAGS, OUT, Kind, Seen, Subject
@@ -86,12 +86,12 @@ def cold_run(found: dict[str, list[Seen]], traffic: Traffic, rules: RuleSet) -> 
     return gather(observations)
 
 
-def tally(alerts: list[Alert], traffic: Traffic) -> dict[str, Counter[str]]:
+def tally(alerts: list[Alert], truth: Truth) -> dict[str, Counter[str]]:
     """Return of every typology the counts that its figures are shares of."""
-    cases = list(zip(traffic.truth, met(traffic), strict=True))
+    cases = truth.cases
     injected = {account for case, _ in cases for account in case.accounts | case.also}
     accounts_of: dict[str, set[str]] = defaultdict(set)
-    for account, name in traffic.entities.items():
+    for account, name in truth.entities.items():
         accounts_of[name].add(account)
     by_typology: dict[str, list[set[str]]] = defaultdict(list)
     for alert in alerts:
@@ -134,9 +134,9 @@ def shares(counted: dict[str, Counter[str]]) -> dict[str, dict[str, float]]:
     }
 
 
-def detection(alerts: list[Alert], traffic: Traffic) -> dict[str, dict[str, float]]:
+def detection(alerts: list[Alert], truth: Truth) -> dict[str, dict[str, float]]:
     """Return the figures of every typology in one traffic."""
-    return shares(tally(alerts, traffic))
+    return shares(tally(alerts, truth))
 
 
 def measure(plans: list[Plan]) -> dict[str, object]:
@@ -149,7 +149,7 @@ def measure(plans: list[Plan]) -> dict[str, object]:
         alerts = cold_run(found, traffic, RuleSet(default_rules()))
         spent += time.process_time() - begun
         transfers, count = transfers + len(traffic.transfers), count + len(alerts)
-        for name, counted in tally(alerts, traffic).items():
+        for name, counted in tally(alerts, truth_of(traffic)).items():
             total[name] += counted
     return {
         "transfers": transfers,

@@ -2,9 +2,10 @@
 
     python -m bench.rules [--transfers 200000] [--folder FOLDER] [--live-blocks N] [--engine local|spark] [--json]
 
-The traffic is stored by a process of its own, so that this one holds the rules alone. FOLDER keeps the history (four
-fifths of the traffic, which the rules have read) in `history.sqlite`, and what the last run made of it in
-`supervision.sqlite`.
+The traffic is stored by a process of its own, so that this one holds the rules alone, and the cold run is one of its
+own, too. FOLDER keeps the history (four fifths of the traffic, which the rules have read) in `history.sqlite`, and what
+the last run made of it in `supervision.sqlite`. A history that was stored by other tables, or a kept one that another
+text of the rules has read, is made or read again: their alerts are not those of a cold run today.
 
     rules_per_s         transfers a second of processor time at each block, state included: SQLite with
                         synchronous=FULL, after the history. Blocks of a minute, of which the rules read 96 at a time
@@ -16,7 +17,7 @@ fifths of the traffic, which the rules have read) in `history.sqlite`, and what 
     cold_cpu_s          the processor time of the cold run, of all its processes
     same                the cold run says what the engine said, byte for byte
     rss_mb              the largest size of the process that runs rules at each block
-    cold_rss_mb         the largest size of the cold run's processes
+    cold_rss_mb         the largest size of the cold run's processes, none of which has done anything else
     detection           precision and recall by typology
 """
 
@@ -28,16 +29,19 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from bench._progress import progress
-from bench._supervision_feed import Feed, Marker, feeding, fill, read_marker
+from bench._supervision_feed import JUDGED_BY, Feed, Marker, feeding, fill, read_marker, text_digest
 from bench.detection import detection
 from bench.traffic import Plan
 from core.runtime.clock import SystemClock
@@ -47,6 +51,7 @@ from indexer.feed import last_seq
 from indexer.projections.histories import complete_since
 from regulator_api.knowledge.store import load_labels
 from regulator_api.rules import export as exporting
+from regulator_api.rules import tables
 from regulator_api.rules.catalogue import RuleSet
 from regulator_api.rules.engine import RulesEngine
 from regulator_api.rules.observation import Alert, encode_alerts
@@ -95,14 +100,24 @@ class Place:
         self.marker(name).write_bytes(msgspec.json.encode(marker))
 
 
+def _forget(connection: Connection) -> None:
+    """Leave nothing of what other rules have said."""
+    for table in (tables.state, tables.observations, tables.links, tables.alerts):
+        connection.execute(sa.delete(table))
+
+
 async def history(place: Place) -> Marker:
-    """Store the history, and let the rules read it, unless both are there."""
-    made = read_marker(place.marker("history"), place.plan)
+    """Store the history, and let the rules read it, unless both are there as they would be now."""
+    made, by = read_marker(place.marker("history"), place.plan), text_digest(JUDGED_BY)
     if made is None:
         made = fill(place.url("history"), place.marker("history"), place.plan, "history", HISTORY)
-    if "catch_up_per_s" in made.figures:
+    if made.rules == by and "catch_up_per_s" in made.figures:
         return made
     database = open_database(place.url("history"))
+    if made.rules != by:
+        await database.write(_forget)
+        made = msgspec.structs.replace(made, rules=by, figures={})
+        place.write("history", made)
     engine = RulesEngine(database, SystemClock())
     facts = await database.read(last_seq)
     spent, begun = time.process_time(), time.perf_counter()
@@ -147,15 +162,18 @@ async def live(database: Database, feed: Feed, blocks: int) -> dict[str, Any]:
     }
 
 
-async def cold(database: Database, place: Path, engine: str, master: str) -> tuple[dict[str, Any], list[Alert]]:
-    """Export the whole history and run the rules over it."""
+def cold(url: str, folder: Path, engine: str, master: str) -> tuple[dict[str, Any], list[Alert]]:
+    """Export the whole history and run the rules over it, in a process of its own: the sizes are of it, and of those
+    that it starts."""
+    with ProcessPoolExecutor(1, get_context("spawn"), collect_seldom) as pool:
+        return pool.submit(_cold, url, folder, engine, master).result()
+
+
+def _cold(url: str, folder: Path, engine: str, master: str) -> tuple[dict[str, Any], list[Alert]]:
     begun, spent = time.perf_counter(), cpu_s()
-    await database.read(partial(_export, place))
+    asyncio.run(_exported(url, folder))
     exported_s = time.perf_counter() - begun
-    if engine == "spark":
-        found = await asyncio.to_thread(run_spark, place, master)
-    else:
-        found = await asyncio.to_thread(run_local, place, 2)
+    found = run_spark(folder, master) if engine == "spark" else run_local(folder, 2)
     figures = {
         "export_s": round(exported_s, 1),
         "cold_run_s": round(time.perf_counter() - begun, 1),
@@ -163,6 +181,12 @@ async def cold(database: Database, place: Path, engine: str, master: str) -> tup
         "cold_rss_mb": max(peak_mb(), peak_mb(resource.RUSAGE_CHILDREN)),
     }
     return figures, found
+
+
+async def _exported(url: str, folder: Path) -> None:
+    database = open_database(url)
+    await database.read(partial(_export, folder))
+    await database.close()
 
 
 async def measure(place: Place, engine_name: str, master: str, live_blocks: int | None) -> dict[str, Any]:
@@ -178,14 +202,14 @@ async def measure(place: Place, engine_name: str, master: str, live_blocks: int 
         rest = feed.blocks - made.blocks
         blocks = rest if live_blocks is None else min(rest, live_blocks)
         figures = made.figures | await live(database, feed, blocks)
-        traffic = feed.known()
-    whole = blocks == rest
+        whole = blocks == rest
+        truth = feed.truth() if whole else None
     exported = place.folder / "export"
     shutil.rmtree(exported, ignore_errors=True)
-    more, found = await cold(database, exported, engine_name, master)
     said = await database.read(standing_alerts)
     await database.close()
-    place.write("supervision", Marker(made.plan, made.counts, made.blocks + blocks, whole, made.figures))
+    more, found = cold(place.url("supervision"), exported, engine_name, master)
+    place.write("supervision", Marker(made.plan, made.counts, made.blocks + blocks, whole, made.figures, made.rules))
     ordered = sorted(said, key=lambda one: (one.rule, one.subject, one.first, one.alert_id))
     return {
         **made.counts,
@@ -195,7 +219,7 @@ async def measure(place: Place, engine_name: str, master: str, live_blocks: int 
         **more,
         "same": encode_alerts(found) == encode_alerts(ordered),
         "alerts": len(found),
-        "detection": detection(found, traffic) if whole else None,
+        "detection": None if truth is None else detection(found, truth),
     }
 
 

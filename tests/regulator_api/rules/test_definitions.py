@@ -3,7 +3,7 @@
 import pytest
 
 from bench import motifs
-from bench.definitions import OWN, Book, Entry, met
+from bench.definitions import OWN, Book, Entry, truth_of
 from bench.detection import cold_run as run
 from bench.detection import detection, histories
 from bench.traffic import TYPOLOGIES, Plan, generate
@@ -26,7 +26,7 @@ def entries(*moves: tuple[int, bool, int, str]) -> list[Entry]:
 @pytest.mark.parametrize("noise", [1.0, 5.0])
 def test_rules_find_what_meets_the_definitions(noise: float) -> None:
     traffic = generate(Plan(31, 20_000, noise))
-    figures = detection(run(histories(traffic), traffic, RULES), traffic)
+    figures = detection(run(histories(traffic), traffic, RULES), truth_of(traffic))
     assert set(figures) == set(TYPOLOGIES)
     for name, one in figures.items():
         assert one["recall"] >= 0.95, name
@@ -37,7 +37,7 @@ def test_rules_find_what_meets_the_definitions(noise: float) -> None:
 
 def test_every_case_meets_the_definition_it_was_made_for() -> None:
     traffic = generate(Plan(32, 10_000, 2.0))
-    for case, typologies in zip(traffic.truth, met(traffic), strict=True):
+    for case, typologies in truth_of(traffic).cases:
         assert case.typology in typologies, case
 
 
