@@ -311,24 +311,33 @@ class _Leg(NamedTuple):
     far_receiver: str
 
 
-def crossings(connection: Connection, places: Collection[MovePlace]) -> dict[MovePlace, Crossing]:
-    """Return what the moves at these places, which locks made, belong to."""
-    by_chain: dict[str, set[int]] = defaultdict(set)
-    for chain, height, _ in places:
-        by_chain[chain].add(height)
-    made, ended = dict[MovePlace, _Lock](), dict[MovePlace, _Lock]()
-    for chain, heights in by_chain.items():
-        for part in _chunks(sorted(heights)):
-            for statement, found in ((_LOCKED_AT, made), (_SETTLED_AT, ended)):
-                for row in connection.execute(statement, {"of_chain": chain, "heights": part}):
-                    height, index, settle_height, settle_index, hashlock, status = row
-                    at = (chain, height, index) if found is made else (chain, settle_height, settle_index)
-                    if at in places:
-                        refunded = status == LockStatus.REFUNDED.value
-                        found[at] = _Lock((chain, height, index), hashlock, refunded)
+def crossings(
+    connection: Connection, out: Collection[MovePlace], back: Collection[MovePlace]
+) -> dict[MovePlace, Crossing]:
+    """Return what the moves into locks (`out`), and those out of locks (`back`), at these places belong to."""
+    made = _locks_at(connection, _LOCKED_AT, out, 0)
+    ended = _locks_at(connection, _SETTLED_AT, back, 2)
     legs = _joined(connection, {lock.hashlock for lock in (*made.values(), *ended.values())})
     crossed = {place: _crossing(lock, True, legs) for place, lock in made.items()}
     return crossed | {place: _crossing(lock, False, legs) for place, lock in ended.items()}
+
+
+def _locks_at(
+    connection: Connection, statement: sa.Select[Any], places: Collection[MovePlace], at: int
+) -> dict[MovePlace, _Lock]:
+    """Return the locks whose height and index, from the column `at` on, are those of these places."""
+    by_chain: dict[str, set[int]] = defaultdict(set)
+    for chain, height, _ in places:
+        by_chain[chain].add(height)
+    found = {}
+    for chain, heights in by_chain.items():
+        for part in _chunks(sorted(heights)):
+            for row in connection.execute(statement, {"of_chain": chain, "heights": part}):
+                place = (chain, row[at], row[at + 1])
+                if place in places:
+                    height, index, _, _, hashlock, status = row
+                    found[place] = _Lock((chain, height, index), hashlock, status == LockStatus.REFUNDED.value)
+    return found
 
 
 def _joined(connection: Connection, hashlocks: Collection[bytes]) -> dict[MovePlace, _Leg]:

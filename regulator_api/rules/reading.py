@@ -264,8 +264,12 @@ class Reader:
         self._keeping |= {number for number, name in learnt.items() if name in self._keepers}
 
     def _crossings(self, connection: Connection, rows: Iterable[StoredMove]) -> Mapping[MovePlace, Crossing]:
-        places = {(row.chain, row.height, row.event_index) for row in rows if row.other in self._keeping}
-        return histories.crossings(connection, places) if places else {}
+        keeping = self._keeping
+        out, back = set[MovePlace](), set[MovePlace]()
+        for row in rows:
+            if row.other in keeping:
+                (back if row.direction else out).add((row.chain, row.height, row.event_index))
+        return histories.crossings(connection, out, back) if out or back else {}
 
 
 def lows(changes: Iterable[tuple[MoveKey, Iterable[AccountId]]], knowledge: Knowledge) -> dict[str, MoveKey]:
