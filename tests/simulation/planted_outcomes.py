@@ -267,6 +267,14 @@ async def index_off_chain(stage: Stage) -> None:
     await _indexed(stage, agreed.participant_leg.chain, Height(1), bytes(32))
 
 
+async def index_behind(stage: Stage) -> None:
+    """The provider's process is up, and has read nothing."""
+    await stage.played()
+    stage.relayer.lives = 1
+    await stage.world.clock.sleep(60.0)
+    stage.mine(1)
+
+
 async def lock_not_indexed(stage: Stage) -> None:
     """The provider's index has the block that holds its lock, and nothing in it."""
     agreed = await stage.played()
@@ -302,4 +310,5 @@ PLANTED = (
     bid_beyond_ceiling,
     lock_given_up,
     index_off_chain,
+    index_behind,
 )

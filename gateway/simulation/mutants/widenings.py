@@ -18,13 +18,6 @@ BRANCHING: Final[tuple[Mutant, ...]] = (
         "        agreed = named[0][1] if named else None\n",
     ),
     plant(
-        "highest-head-wins",
-        "Of several heads the highest is taken, however few operators are on its branch.",
-        HEADS,
-        "            if len(operators) > support:\n",
-        "            if head.height > best.height:\n",
-    ),
-    plant(
         "fullest-block-counts",
         "Of several answers about one height the block with most events is taken, whoever shows it.",
         BLOCKS,

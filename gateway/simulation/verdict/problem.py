@@ -106,6 +106,7 @@ class Kind(StrEnum):
     FINAL_TOO_EARLY = "final-too-early"
     VOIDED_TOO_EARLY = "voided-too-early"
     INDEX_OFF_CHAIN = "index-off-chain"
+    INDEX_BEHIND = "index-behind"
     # the specification
     TRACE_REFUSED = "trace-refused"
     # the ledger
