@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final
 
-from gateway.simulation.drawing.deals import LITTLE, UNTIL_CLOSED_S, plain
+from gateway.simulation.drawing.deals import LITTLE, plain
 from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.plan import (
@@ -13,7 +13,6 @@ from gateway.simulation.plan import (
     Act,
     Aim,
     Deal,
-    Doubt,
     Fall,
     Leading,
     Meanwhile,
@@ -35,6 +34,8 @@ FALLEN_S: Final = (5.0, 25.0)
 """How long the process can do nothing that asked for the signature."""
 STARVED_S: Final = 40.0
 """How long a lock is left lying whose second form is signed slowly."""
+UNTIL_REVEAL_S: Final = (10.0, 18.0)
+"""How long, if the reveal is: less time is left for that than a signature may take."""
 APART_S: Final = 12.0
 """How long all others wait for the swap whose preimage gets out: the provider's first lock is for that."""
 
@@ -75,19 +76,24 @@ def _until_a_gate_closes(source: random.Random, plan: Plan, first: Deal) -> Plan
         case "locks":
             return replace(_with_first(plan, first), signing=Signing(dapp, Act.LOCK, 1, 0.0, Meanwhile.TIME))
         case "reveals":
-            late = replace(first, doubt=Doubt.LATE, doubt_s=source.uniform(0.0, UNTIL_CLOSED_S))
-            return replace(_with_first(plan, late), signing=Signing(dapp, Act.CLAIM, 1, 0.0, Meanwhile.TIME))
+            late = _starved(source, plan, first, source.uniform(*UNTIL_REVEAL_S))
+            return replace(late, signing=Signing(dapp, Act.CLAIM, 1, 0.0, Meanwhile.TIME))
         case _:
-            second = A if plan.ledger else source.choice(CHAINS)
-            moved = replace(first, first=next(chain for chain in CHAINS if chain != second), coin=True)
-            return replace(
-                _with_first(plan, moved),
-                fees=plan.fees | {second},
-                expiries=plan.expiries - {second},
-                reorgs=(),
-                aims=(Aim(Trouble.STARVED, Act.FUND, 1, STARVED_S),),
-                signing=Signing(relayer, Act.LOCK, 1, 0.0, Meanwhile.TIME, again=True),
-            )
+            again = _starved(source, plan, first, STARVED_S)
+            return replace(again, signing=Signing(relayer, Act.LOCK, 1, 0.0, Meanwhile.TIME, again=True))
+
+
+def _starved(source: random.Random, plan: Plan, first: Deal, for_s: float) -> Plan:
+    """The provider's lock is left lying for so long, on a chain with fees."""
+    second = A if plan.ledger else source.choice(CHAINS)
+    moved = replace(first, first=next(chain for chain in CHAINS if chain != second), coin=True)
+    return replace(
+        _with_first(plan, moved),
+        fees=plan.fees | {second},
+        expiries=plan.expiries - {second},
+        reorgs=(),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, for_s),),
+    )
 
 
 def _with_first(plan: Plan, first: Deal) -> Plan:
