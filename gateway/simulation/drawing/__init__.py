@@ -149,5 +149,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("branches", parties.with_branches),
     ("slow signatures", signatures.with_slow_signatures),
     ("ceilings", faults.with_ceilings),
+    ("an exit behind another", small.with_an_exit_behind_another),
 )
 """The same of what changes a plan once all parties are there."""

@@ -6,7 +6,21 @@ from typing import Final
 
 from gateway.simulation.drawing.deals import plain
 from gateway.simulation.drawing.parties import party_of, with_few_endpoints
-from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, A, Deal, Death, Plan, Rough, Style
+from gateway.simulation.plan import (
+    CHAINS,
+    COME_BACK_S,
+    POLICY,
+    TIMING,
+    A,
+    Act,
+    Aim,
+    Deal,
+    Death,
+    Plan,
+    Rough,
+    Style,
+    Trouble,
+)
 
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
@@ -43,6 +57,12 @@ WORD_SHARE: Final = 0.12
 WORD_AMOUNT: Final = (1_000, 20_000)
 APART_S: Final = 12.0
 """How long all others wait there for the swap whose preimage leaks: it is the first that the provider looks at."""
+BEHIND_SHARE: Final = 0.08
+"""Of small towns in which something is slow and nothing rough comes, those that are about an exit behind another."""
+BEHIND_S: Final = (67.0, 70.0)
+"""How long after the first swap the second begins, so that the provider claims for it as it takes the first one's lock
+back."""
+FULL_S: Final = (30.0, 60.0)
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
 """The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 
@@ -104,6 +124,41 @@ def with_shown_preimages(source: random.Random, plan: Plan) -> Plan:
     )
     tower = plan.tower or with_few_endpoints(party_of(source, "tower", POLICY.participant_outage_s))
     return replace(plan, deals=(*plan.deals[:-1], last), tower=tower)
+
+
+def with_an_exit_behind_another(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns two swaps and nothing else: blocks are full right after the provider took the first one's
+    lock back, and on the same chain it claims for the second. The refund, which is in no hurry, keeps that claim from
+    being mined until it bids as much."""
+    if source.random() >= BEHIND_SHARE or not _is_plain(plan) or plan.is_calm or plan.signing is not None:
+        return plan
+    crowded = A if plan.ledger else source.choice(CHAINS)
+    other = next(chain for chain in CHAINS if chain != crowded)
+    model = replace(plain(plan.deals[0]), coin=True, amount=source.randint(*WORD_AMOUNT))
+    lapses = replace(model, number=0, style=Style.VANISHES, first=other, start_s=0.0)
+    later = replace(model, number=1, style=Style.HONEST, first=crowded, start_s=source.uniform(*BEHIND_S))
+    steady = (
+        replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0) for one in (*plan.relayers, *plan.dapps)
+    )
+    relayer, dapp = steady
+    return replace(
+        plan,
+        deals=(lapses, later),
+        relayers=(relayer,),
+        dapps=(dapp,),
+        tower=None,
+        fees=plan.fees | {crowded},
+        expiries=plan.expiries - {crowded},
+        block_time_s=dict.fromkeys(CHAINS, TIMING.block_time_s),
+        timing=dict.fromkeys(CHAINS, TIMING),
+        reorgs=(),
+        spikes=(),
+        bending=False,
+        pricing=None,
+        withdrawals=(),
+        strangers=frozenset(),
+        aims=(Aim(Trouble.SPIKED, Act.REFUND, 1, source.uniform(*FULL_S)),),
+    )
 
 
 def _is_plain(plan: Plan) -> bool:
