@@ -673,6 +673,8 @@ ALSO = {
     Kind.MACHINE_ENDED_EARLY: {Kind.FINAL_TOO_EARLY},
     Kind.FINAL_TOO_EARLY: {Kind.MACHINE_ENDED_EARLY},
     Kind.VOIDED_TOO_EARLY: {Kind.MACHINE_ENDED_EARLY},
+    # Nothing works there, so that nothing of what was sent is stored either.
+    Kind.INDEX_BEHIND: {Kind.SENT_UNSTORED},
 }
 
 
