@@ -15,7 +15,7 @@ from core.model.errors import RejectedError
 from regulator_api.rules import paths
 from regulator_api.rules.ages import Dormant, NewAccount
 from regulator_api.rules.flows import Accumulation, Dispersal, PassThrough
-from regulator_api.rules.history import DAY_S, Outline, Seen, Subject
+from regulator_api.rules.history import DAY_S, QUIET, Outline, Seen, Subject
 from regulator_api.rules.lists import Mixer, Sanctions
 from regulator_api.rules.observation import Observation
 from regulator_api.rules.parameters import (
@@ -229,6 +229,14 @@ class RuleSet:
             one: [rule for rule in self._of(one) if rule.typology.fold is not None]
             for one in (None, *self.jurisdictions)
         }
+        self._quiet = {
+            one: all(rule.typology.idle(rule.parameters, QUIET) for rule in folds) for one, folds in self._folds.items()
+        }
+
+    def needs_payments_out(self, jurisdiction: str | None) -> bool:
+        """Return true if no rule about the own moves of a subject of this jurisdiction finds anything at payments in
+        without labels, whatever came before it."""
+        return self._quiet.get(jurisdiction, self._quiet[None])
 
     def folds_of(self, jurisdiction: str | None) -> list[Rule]:
         """Return the rules about a subject's own moves that may apply to a subject of this jurisdiction."""

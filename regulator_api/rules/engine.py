@@ -4,16 +4,15 @@ A batch of facts is one transaction. Each subject that a fact names is stepped o
 or are gone after a reorg, what was said since then is forgotten and said again from history. Runs of subjects are kept
 in memory, the most recent ones, and are made again from `history_needed` seconds of moves if they are not there. Of a
 subject with few moves these are kept instead: a run takes ten times as much memory, and is made of them in a fraction
-of the time in which they are read. Memory is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts
-that it names.
+of the time in which they are read. Who is not in memory and is only paid, by nobody with a label, needs none of them:
+no rule finds anything at such moves. Memory is bounded by `MAX_RUNS`, and a block costs by its own moves and the
+accounts that it names.
 """
 
-from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from operator import attrgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -36,7 +35,7 @@ from regulator_api.rules.history import Place, Seen, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.paths import MAX_PATH
 from regulator_api.rules.reading import Horizon, Knowledge, Reader, lows
-from regulator_api.rules.running import FEW_MOVES, SubjectRun, history_needed, judge_path, run_few
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, find_nothing, history_needed, judge_path, run_few
 from regulator_api.rules.tables import state
 from regulator_api.rules.versions import load_rates, load_rules, rates_version, rules_version, typology_of
 
@@ -53,7 +52,6 @@ MAX_NEIGHBOURS: Final = 10_000
 """Counterparties of a newly labelled account that are looked at again; more need a cold run."""
 PAUSE_S: Final = 1.0
 
-_TIME: Final = attrgetter("time_s")
 _STATE: Final = sa.select(state).where(state.c.id == 1).with_for_update()
 _MOVE_ON: Final = sa.update(state).where(state.c.id == 1)
 
@@ -369,18 +367,23 @@ class _Batch:
     def _from_history(self, names: Sequence[str], low: Mapping[str, MoveKey]) -> None:
         if not names:
             return
-        needed = history_needed(self._knowledge.rules)
-        first_s = min(low[name].time_s for name in names) - needed
-        found = self._engine.reader.load(self._connection, self._knowledge, names, first_s, self._horizon)
-        latest = self._engine.reader.last_before(self._connection, self._knowledge, names, first_s)
+        connection, known, reader = self._connection, self._knowledge, self._engine.reader
         since = {name: low[name].time_s for name in names}
-        self._gone += store.forget_since(self._connection, since)
-        self._removed.update((link.after, link) for link in store.links_since(self._connection, since))
+        self._gone += store.forget_since(connection, since)
+        self._removed.update((link.after, link) for link in store.links_since(connection, since))
+        # What is judged comes first: most who are paid need nothing of what came before, and it is the most to read.
+        from_s, needed = min(since.values()), history_needed(known.rules)
+        found = reader.load(connection, known, names, from_s, self._horizon)
+        judged = {name: [move for move in found[name] if move.time_s >= since[name]] for name in names}
+        self.moves += sum(map(len, judged.values()))
+        names = [name for name in names if not find_nothing(known.subject(name), known.rules, judged[name])]
+        first_s = min((since[name] for name in names), default=0) - needed
+        earlier = reader.load(connection, known, names, first_s, self._horizon, from_s - 1)
+        latest = reader.last_before(connection, known, names, first_s)
         for name in names:
-            last_s, window = windowed(found[name], since[name] - needed)
-            place = bisect_left(window, since[name], key=_TIME)
-            self.moves += len(window) - place
-            self._judge(name, latest.get(name) if last_s is None else last_s, window[:place], window[place:])
+            last_s, window = windowed((*earlier[name], *found[name]), since[name] - needed)
+            before = window[: len(window) - len(judged[name])]
+            self._judge(name, latest.get(name) if last_s is None else last_s, before, judged[name])
 
     def _add(self, observations: Iterable[Observation], links: Iterable[Link]) -> None:
         self._new += ((one, "") for one in observations)

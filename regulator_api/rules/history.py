@@ -113,16 +113,20 @@ class Outline(NamedTuple):
         return self.ins + self.outs
 
 
+QUIET: Final = Outline(0, 0, 0, -1, 0, True, False)
+"""The outline of any moves of which only payments in without labels are judged."""
+
+
+def is_quiet(judged: Iterable[Seen]) -> bool:
+    """Return true if these are payments in without labels, all of them."""
+    return not any(move.direction == OUT or move.own or move.tags for move in judged)
+
+
 def outline(before_s: int | None, before: Sequence[Seen], judged: Sequence[Seen]) -> Outline:
     """Return the outline of moves in order. `before_s`: the time of the last move before all of them, None if there is
     none."""
-    is_tagged, pays = False, False
-    for move in judged:
-        if move.direction == OUT:
-            pays = True
-        if move.own or move.tags:
-            is_tagged = True
-    if not pays:
+    is_tagged = any(move.own or move.tags for move in judged)
+    if all(move.direction != OUT for move in judged):
         return Outline(0, 0, 0, -1, 0, before_s is None, is_tagged)
     ins = outs = came = silence_s = 0
     most_in, last_s = -1, before_s

@@ -5,7 +5,7 @@ from typing import Final
 
 from regulator_api.rules.catalogue import Rule, RuleSet, Steps
 from regulator_api.rules.flows import LINK_S, Links
-from regulator_api.rules.history import DAY_S, OUT, Kind, Outline, Seen, Subject, outline, windowed
+from regulator_api.rules.history import DAY_S, OUT, Kind, Outline, Seen, Subject, is_quiet, outline, windowed
 from regulator_api.rules.observation import Link, Observation
 from regulator_api.rules.parameters import EXEMPT
 from regulator_api.rules.paths import LookUp, NameOf, path_to
@@ -111,6 +111,12 @@ def run_few(
     for move in judged:
         run.step(move)
     return run.take()
+
+
+def find_nothing(subject: Subject, rules: RuleSet, judged: Iterable[Seen]) -> bool:
+    """Return true if nothing is found at these moves of a subject, whatever came before them: its history need not be
+    read for them."""
+    return rules.needs_payments_out(subject.jurisdiction) and is_quiet(judged)
 
 
 def history_needed(rules: RuleSet) -> int:

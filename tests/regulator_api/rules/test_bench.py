@@ -2,16 +2,17 @@
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from bench import _supervision_feed as feed
-from bench._supervision_feed import Marker, read_marker
+from bench._supervision_feed import Marker, feeding, read_marker
+from bench.definitions import truth_of
 from bench.rules import Place, history, measure
-from bench.traffic import Plan
+from bench.traffic import Plan, generate
 from core.runtime.database import open_database
 from regulator_api.rules.observation import encode_alerts
 from regulator_api.rules.store import standing_alerts
@@ -19,31 +20,26 @@ from regulator_api.rules.store import standing_alerts
 PLAN = Plan(7, 1_500)
 
 
-def measured(folder: Path) -> dict[str, Any]:
-    return asyncio.run(measure(Place(folder, PLAN), "local", "", None))
-
-
 def test_kept_folder_gives_the_same_detection(tmp_path: Path) -> None:
-    first = measured(tmp_path)
-    kept = measured(tmp_path)
-    for found in (first, kept):
-        assert found["same"]
-        assert found["alerts"] > 0
-        assert all(one["met"] >= one["cases"] > 0 for one in found["detection"].values())
-    assert kept["detection"] == first["detection"]
-    assert kept["catch_up_s"] == first["catch_up_s"]  # nothing was read again
+    place, marker = Place(tmp_path, PLAN), tmp_path / "history.json"
+    found = asyncio.run(measure(place, "local", "", None))
+    assert found["same"]
+    assert found["alerts"] > 0
+    assert all(one["met"] >= one["cases"] > 0 for one in found["detection"].values())
+    before, made = asyncio.run(said(place)), asyncio.run(history(place))
+    assert made.figures["catch_up_s"] == found["catch_up_s"]  # nothing was read again
+    with feeding(place.url("supervision"), PLAN) as kept:
+        kept.skip(made.blocks)
+        assert kept.truth() == truth_of(generate(PLAN))
 
     # What another text of the rules said is forgotten: its alerts are none that a cold run gives now.
-    place, marker = Place(tmp_path, PLAN), tmp_path / "history.json"
-    before = asyncio.run(said(place))
-    with sqlite3.connect(tmp_path / "history.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "history.sqlite")) as connection, connection:
         connection.execute("UPDATE regulator_alerts SET rule = 'another-1', alert_id = 'a' || substr(alert_id, 2)")
-    had = msgspec.json.decode(marker.read_bytes(), type=Marker)
-    stale = msgspec.structs.replace(had, rules="another", figures={"catch_up_per_s": -1})
+    stale = msgspec.structs.replace(made, rules="another", figures={"catch_up_per_s": -1})
     marker.write_bytes(msgspec.json.encode(stale))
-    made = asyncio.run(history(place))
-    assert made.rules == had.rules
-    assert made.figures["catch_up_per_s"] > 0
+    again = asyncio.run(history(place))
+    assert again.rules == made.rules
+    assert again.figures["catch_up_per_s"] > 0
     assert asyncio.run(said(place)) == before != b"[]"
 
 

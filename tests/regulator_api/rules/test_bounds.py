@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from regulator_api.rules.catalogue import TYPOLOGIES, RuleSet, default_rules, make_rule
 from regulator_api.rules.history import DAY_S, IN, NO_TAGS, OUT, Kind, Seen, Subject, outline
 from regulator_api.rules.observation import Link, Observation
-from regulator_api.rules.running import FEW_MOVES, SubjectRun, run_few
+from regulator_api.rules.running import FEW_MOVES, SubjectRun, find_nothing, run_few
 
 ME = "eip155:1:0x01"
 LISTED = frozenset({"sanctioned", "mixer"})
@@ -112,6 +112,18 @@ def test_nothing_is_lost_by_the_rules_as_they_are(some: list[Seen], data: st.Dat
     place = data.draw(st.integers(0, len(some) - 1))
     asked = RuleSet(default_rules()), None, some[:place], some[place:]
     assert run_few(Subject(ME), *asked) == whole(*asked)
+
+
+@settings(max_examples=200, deadline=None)
+@given(moves(), moves(), st.integers(1, 3), st.sampled_from([0, 1_000]))
+def test_history_is_not_needed_at_payments_in(before: list[Seen], some: list[Seen], count: int, floor: int) -> None:
+    later = before[-1].time_s
+    judged = [one._replace(time_s=later + one.time_s, direction=IN, tags=NO_TAGS) for one in some]
+    for rules in (eager(count, count, count, floor), RuleSet(default_rules())):
+        assert find_nothing(Subject(ME), rules, judged)
+        assert whole(rules, None, before, judged) == ([], [])
+        assert not find_nothing(Subject(ME), rules, [*judged, judged[-1]._replace(direction=OUT)])
+        assert not find_nothing(Subject(ME), rules, [*judged, judged[-1]._replace(tags=LISTED)])
 
 
 def quick(*drawn: tuple[int, int]) -> list[Seen]:
