@@ -5,15 +5,19 @@ from collections.abc import Callable, Coroutine, Mapping
 from math import inf
 from typing import Any, Final
 
+from adapters.memory.transactions import transfer
 from core.model.transactions import FeeBid
+from core.model.types import BaseUnits
+from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rough
+from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rough, Topped
 from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import memory_database
-from gateway.simulation.verdict.record import Record
-from gateway.simulation.world import TOKEN
+from gateway.simulation.treasury import funder_of
+from gateway.simulation.verdict.record import Agreed, Filled, Record
+from gateway.simulation.world import COIN, TOKEN
 from relayer import switchboard
 from relayer.switches import EVERYTHING, Cause, Switch, scope_of_chain
 from relayer.transactions import accounts
@@ -35,6 +39,10 @@ PAUSE_S: Final = 25.0
 MODEST_BID: Final = FeeBid(2_500, 100)
 """A bid of a hand that has to look at its money: enough in a calm market."""
 AT_ONCE_S: Final = 0.1
+FILLED: Final = 5_000_000
+"""Gas for some swaps more."""
+WAITS_S: Final = 2.5
+"""How long a provider takes at most that has all it needs."""
 PAUSED_S: Final = 20.0
 """How long an operator keeps a chain, or everything, paused."""
 
@@ -232,6 +240,33 @@ async def _pause(record: Record) -> None:
     world.faults["operator-pauses"] += 1
     await world.clock.sleep(PAUSED_S)
     await relayer.database.write(switchboard.lift)
+
+
+async def fill(record: Record, topped: Topped) -> None:
+    """Pay gas to the first relayer's accounts by hand, once a swap waits for it, or when it is time."""
+    world, relayer = record.world, record.relayers[0]
+    until_s = world.clock.now() + topped.at_s - world.seconds
+    await hands.until(world, lambda: any(_waits(record, deal) for deal in record.agreed), until_s)
+    for chain in sorted(world.plan.fees):
+        funder = funder_of(world, chain)
+        gas = transfer(chain, funder.account, relayer.accounts[chain], COIN[chain], BaseUnits(FILLED))
+        await hands.send(world, funder, gas)
+        record.filled.append(Filled(relayer.name, chain, world.clock.now()))
+        world.faults["filled"] += 1
+
+
+def _waits(record: Record, deal: Agreed) -> bool:
+    """The provider has had time to lock, and has not."""
+    if deal.relayer != record.relayers[0].name or any(
+        deal.participant_leg in one.body.locks for one in record.world.wire.sent
+    ):
+        return False
+    final_s = [
+        one.at_ns / NS_PER_S
+        for one in record.world.histories[deal.initiator_leg.chain].happened
+        if one.event == "LockFinal" and one.terms == deal.initiator_leg
+    ]
+    return bool(final_s) and record.world.clock.now() - min(final_s) > WAITS_S
 
 
 async def fell_the_leader(record: Record, leading: Leading) -> None:

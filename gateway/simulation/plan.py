@@ -416,6 +416,15 @@ class Withdrawing:
 
 
 @dataclass(frozen=True, slots=True)
+class Topped:
+    """The first relayer's purse, which is short, is filled: as a policy has it (`by_itself`), or by its operator's hand
+    once a swap waits for it, or `at_s` seconds into the story if none does."""
+
+    by_itself: bool
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reorg:
     """`at_s` seconds into the story the newest `depth` blocks go; of their transactions a share returns."""
 
@@ -525,6 +534,7 @@ class Plan:
     """The relayers' guards look though nothing rough is to come."""
     used_again: bool = False
     """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
+    topped: Topped | None = None
     ceiling: int | None = None
     """The most that parties offer for a unit of gas, by their policies; None for more than any chain asks for."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))

@@ -29,7 +29,7 @@ from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.restoring import restore_from_chain
 from gateway.simulation.signing import Slow, SlowHand
 from gateway.simulation.statements import memory_database
-from gateway.simulation.treasury import treasury_of
+from gateway.simulation.treasury import funder_of, tops_up_by_itself, treasury_of
 from gateway.simulation.unmeasured import Unmeasured
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
@@ -288,7 +288,9 @@ class Relayer(Process):
         self._bridge = world.bridge(party) if quotes else None
         self.secret = party.name.encode().ljust(32, b"\0")
         """The key that it signs quotes with, and its operator seals withdrawals by."""
-        self._treasury = treasury_of(world, self.secret) if quotes else None
+        self._treasury = treasury_of(world, self.secret, party.name) if quotes else None
+        topped = quotes and tops_up_by_itself(world, party.name)
+        self._funders = [funder_of(world, chain) for chain in sorted(world.plan.fees)] if topped else []
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
@@ -374,6 +376,7 @@ class Relayer(Process):
             webhooks=WebhookSetup([] if hooks is None else [HOOK]),
             webhook_post=None if hooks is None else hooks.hook,
             treasury=self._treasury,
+            funders=self._funders,
             offers=[] if self.feed is None else offers(),
             feeds=[] if self.feed is None else [FEED],
             price_session=price_session if self.feed is None else self.feed.session,

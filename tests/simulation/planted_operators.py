@@ -11,24 +11,26 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from adapters.memory.transactions import transfer
 from core.model.types import AccountId, BaseUnits, ChainId
 from core.runtime.clock import NS_PER_S
 from core.runtime.database import create_schema
 from gateway.simulation.feeds import Price, PriceFeed
 from gateway.simulation.leading import Lead, LedRelayer
-from gateway.simulation.plan import POLICY, A, B, Pricing, Purpose, Style
+from gateway.simulation.plan import POLICY, A, B, Pricing, Purpose, Style, Topped
 from gateway.simulation.process import Process
 from gateway.simulation.regulator import HOOK, Posted
+from gateway.simulation.treasury import TOP_UP, funder_of
 from gateway.simulation.verdict import switches, withdrawals
 from gateway.simulation.verdict.gates import needed
-from gateway.simulation.verdict.record import Ordered
+from gateway.simulation.verdict.record import Filled, Ordered
 from gateway.simulation.world import COIN, PURSE
 from htlc.model import Role
 from relayer.switches import Cause, Switch, scope_of_chain
 from relayer.transactions.records import relayer_transaction_attempts, relayer_transactions
 from relayer.treasury import orders
 from relayer.treasury.orders import Withdrawal, WithdrawalStatus
-from tests.simulation.stage import Stage, calm
+from tests.simulation.stage import FEE, Stage, calm
 
 LONG_S = 3_600
 
@@ -249,7 +251,33 @@ async def priced_off(stage: Stage) -> None:
     await stage.played()
 
 
+async def topped_up_wrongly(stage: Stage) -> None:
+    """The funder pays more at once than it may pay in a day."""
+    stage.world.plan = replace(stage.world.plan, topped=Topped(by_itself=True, at_s=0.0))
+    await stage.open()
+    funder, sender = funder_of(stage.world, A), stage.world.chains[A].access().transactions
+    stage.mine(1)  # it has something from then on
+    gas = transfer(A, funder.account, stage.relayer.accounts[A], COIN[A], BaseUnits(TOP_UP[-1] + 1))
+    request = sender.assemble(gas, 0, FEE, None)
+    stage.note(stage.relayer, A, sender.attach(request, await funder.sign(request)).raw)
+    stage.record.agreed.clear()
+
+
+async def left_waiting(stage: Stage) -> None:
+    """The provider has gas from then on, all the time that it needs, and does not lock."""
+    stage.world.plan = replace(stage.world.plan, topped=Topped(by_itself=False, at_s=0.0))
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    for one in stage.world.histories.values():
+        one.look()
+    stage.record.filled.append(Filled(stage.relayer.name, B, stage.world.clock.now()))
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
 PLANTED = (
+    topped_up_wrongly,
+    left_waiting,
     priced_stale,
     priced_off,
     paid_unordered,

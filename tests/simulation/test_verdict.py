@@ -663,6 +663,7 @@ ALSO = {
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
     Kind.LOCK_GIVEN_UP: {Kind.NOT_COMPLETED},
+    Kind.LEFT_WAITING: {Kind.NOT_COMPLETED},
     # Nothing is left to lock.
     Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
     # No machine runs: what it would be is not what the chains show.

@@ -150,5 +150,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("slow signatures", signatures.with_slow_signatures),
     ("ceilings", faults.with_ceilings),
     ("an exit behind another", small.with_an_exit_behind_another),
+    ("top-ups", operators.with_top_ups),
 )
 """The same of what changes a plan once all parties are there."""

@@ -20,7 +20,9 @@ from gateway.simulation.plan import (
     Pricing,
     Purpose,
     Rough,
+    Spike,
     Style,
+    Topped,
     Trouble,
     Withdrawing,
 )
@@ -59,6 +61,15 @@ UNLED: Final = FORGETFUL | {Rough.TWO_PROCESSES, Rough.PROVIDER_VANISHES, Rough.
 AIMED_FALL_SHARE: Final = 0.5
 FALLEN_S: Final = (3.0, 30.0)
 FROM_CHAIN_SHARE: Final = 0.05
+TOPPED_SHARE: Final = 0.5
+MADE_SHORT_SHARE: Final = 0.05
+"""Of small towns with a short purse, and of those in which nothing rough comes, the ones whose purse is filled."""
+FILLED_S: Final = (25.0, 40.0)
+BEHIND_S: Final = (6.0, 20.0)
+"""How long after that somebody else comes."""
+BY_ITSELF_SHARE: Final = 0.5
+DEAR_FROM_S: Final = (7.0, 11.0)
+DEAR_BLOCKS: Final = 12
 USED_AGAIN_SHARE: Final = 0.7
 """Of small towns in which an account is used elsewhere, and nothing else is rough, those in which it is used again."""
 BEHIND_USES_S: Final = (50.0, 65.0)
@@ -157,6 +168,32 @@ def with_a_restore_from_the_chains(source: random.Random, plan: Plan) -> Plan:
 def with_watchful_guards(source: random.Random, plan: Plan) -> Plan:
     """In some towns the same story with guards that look though nothing rough comes."""
     return replace(plan, watchful=source.random() < WATCHFUL_SHARE)
+
+
+def with_top_ups(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns with a short purse the same story, and it is filled: afterwards everything goes on, and
+    others come. In some others the purse is made short for that."""
+    short = plan.rough == {Rough.SHORT_PURSE}
+    busy = plan.is_calm or plan.leading is not None or plan.signing is not None or plan.ceiling is not None
+    if busy or not plan.small or not plan.fees or not (short or not plan.rough):
+        return plan
+    if source.random() >= (TOPPED_SHARE if short else MADE_SHORT_SHARE):
+        return plan
+    filled_s = source.uniform(*FILLED_S)
+    comes = newcomer(plan, plan.deals[0], source.randint(*LITTLE), filled_s + source.uniform(*BEHIND_S))
+    chain = source.choice(sorted(plan.fees))
+    dear = Spike(chain, source.uniform(*DEAR_FROM_S), DEAR_BLOCKS)
+    spikes = plan.spikes if short else (dear,)
+    topped = Topped(source.random() < BY_ITSELF_SHARE, filled_s)
+    return replace(
+        plan,
+        rough=frozenset({Rough.SHORT_PURSE}),
+        deals=(*plan.deals, comes),
+        spikes=spikes,
+        topped=topped,
+        pricing=None,
+        narrow=False,
+    )
 
 
 def with_withdrawals(source: random.Random, plan: Plan) -> Plan:

@@ -58,6 +58,29 @@ AT_CEILINGS: Final[tuple[Mutant, ...]] = (
         "        over = await self._over(record, in_time=True)\n",
     ),
 )
+FILLING: Final[tuple[Mutant, ...]] = (
+    plant(
+        "topped-up-as-if-empty",
+        "A top-up is as large as if the account held nothing.",
+        "relayer/treasury/top_ups.py",
+        "most=min(one.target - held, free)",
+        "most=min(one.target, free)",
+    ),
+    plant(
+        "topped-up-below-the-target",
+        "Gas is paid as soon as an account holds less than the target, and not once it falls below its threshold.",
+        "relayer/treasury/top_ups.py",
+        "        if held >= one.low:\n",
+        "        if held >= one.target:\n",
+    ),
+    plant(
+        "no-gas-is-a-refusal",
+        "A lock for which the gas is short is called off, though an operator may send some.",
+        "relayer/pump/checks.py",
+        "            raise UnaffordableError(error.message, **error.fields) from error\n",
+        "            raise\n",
+    ),
+)
 SLOW: Final[tuple[Mutant, ...]] = (
     plant(
         "gates-before-the-signature-only",

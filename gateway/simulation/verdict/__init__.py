@@ -5,5 +5,6 @@ gates     what had to hold when bytes first left        limits    fees, stakes, 
 ends      loose ends: locks, pairs that did not meet    machines  states, effects and journals
 secrets   preimages that somebody knew too early        problem   what can be wrong, by kind
 exits     sent in time, and again                 indexed   what parties have read of the chains
-ceilings  what is offered at most                 judge     all of them
+ceilings  what is offered at most                 top_ups   purses that are filled
+judge     all of them
 """

@@ -23,6 +23,7 @@ from gateway.simulation.verdict import (
     promised,
     secrets,
     switches,
+    top_ups,
     trust,
     withdrawals,
 )
@@ -36,7 +37,7 @@ async def problems(record: Record) -> list[Problem]:
     found: list[Problem] = []
     for process in record.processes:
         record.signed_s |= await process.database.read(_signed_s)
-    for judge in (money, gates, trust, limits, forms, bids, ceilings, exits, ends, switches, prices):
+    for judge in (money, gates, trust, limits, forms, bids, ceilings, exits, ends, switches, prices, top_ups):
         found += judge.problems(record)
     ledger = record.world.ledger
     if ledger is not None:

@@ -37,6 +37,9 @@ class Kind(StrEnum):
     RESERVED_PAID_OUT = "reserved-paid-out"
     ORDER_OFF_CHAIN = "order-off-chain"
     ORDER_LEFT = "order-left"
+    # top-ups
+    TOPPED_UP_WRONGLY = "topped-up-wrongly"
+    LEFT_WAITING = "left-waiting"
     # leads
     NOT_TAKEN_OVER = "not-taken-over"
     TAKEN_FROM_A_LEADER = "taken-from-a-leader"

@@ -76,6 +76,15 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
+class Filled:
+    """A party's purse on a chain was filled by then (Unix seconds), finally."""
+
+    party: str
+    chain: ChainId
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class CalledOff:
     """An initiator's word that a swap is not to go on. `at_s`: Unix seconds."""
 
@@ -119,6 +128,7 @@ class Record:
     """Whose operator paused which scope, from when until when (Unix seconds)."""
 
     called_off: list[CalledOff] = field(default_factory=list)
+    filled: list[Filled] = field(default_factory=list)
     orders: list[Ordered] = field(default_factory=list)
     signed_s: dict[bytes, float] = field(default_factory=dict)
     """When bytes were signed (Unix seconds), as the databases of their parties say in the end."""
