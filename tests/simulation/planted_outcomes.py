@@ -268,9 +268,9 @@ async def index_off_chain(stage: Stage) -> None:
 
 
 async def index_behind(stage: Stage) -> None:
-    """The provider's process is up, and has read nothing."""
+    """The tower's process is up, and has read nothing."""
     await stage.played()
-    stage.relayer.lives = 1
+    stage.tower.lives = 1
     await stage.world.clock.sleep(60.0)
     stage.mine(1)
 
