@@ -126,6 +126,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("together", deals.with_some_together),
     ("ledger", faults.on_ledger),
     ("small", small.in_a_small_town),
+    ("in the midst", faults.with_a_deep_reorg_in_the_midst),
     ("withdrawals", operators.with_withdrawals),
     ("in a hurry", operators.with_a_withdrawal_that_waits),
     ("watchful", operators.with_watchful_guards),

@@ -56,6 +56,8 @@ UNEVEN_SHARE: Final = 0.12
 """Of towns in which nothing rough comes, those in which one chain is believed to be slower than the other."""
 MAX_MORE_S: Final = 4
 """How much slower, for each thing that is believed of it."""
+IN_THE_MIDST_S: Final = (10.0, 18.0)
+"""When a small town's first swaps have a lock and no reveal yet."""
 CLOCK_SHARE: Final = 0.06
 """Of towns, those in which one party's clock goes wrong."""
 
@@ -179,6 +181,14 @@ def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:
         lag_s=more(TIMING.lag_s),
     )
     return replace(plan, timing={**plan.timing, slower: timing})
+
+
+def with_a_deep_reorg_in_the_midst(source: random.Random, plan: Plan) -> Plan:
+    """In small towns in which a finalized block is replaced, that is while what was begun at once is about to be funded
+    or revealed."""
+    if not plan.small or Rough.DEEP_REORG not in plan.rough:
+        return plan
+    return replace(plan, at_s={**plan.at_s, Rough.DEEP_REORG: source.uniform(*IN_THE_MIDST_S)})
 
 
 def with_wrong_clock(source: random.Random, plan: Plan) -> Plan:
