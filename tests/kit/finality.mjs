@@ -69,6 +69,13 @@ for (const [name, change] of [["the first chain", forked], ["the second chain", 
   Object.assign(stateA, { fork: undefined });
   found["the branch comes back"] = await words(client);
 }
+{
+  // Right after the gate has looked, while the locks are read.
+  const { client, b, stateB } = await scene("locked", () => {});
+  const { checkPurse } = b;
+  b.checkPurse = async (...given) => (await new Promise((resolve) => setTimeout(resolve, 50)), forked(stateB), checkPurse(...given));
+  found["the chain goes another way while it is read"] = `${await words(client)}${b.acts}`;
+}
 for (const [stage, more] of [["revealing", { claimTries: 1 }], ["refunding", { a: { timeS: T_A } }]]) {
   const { client, a } = await scene(stage, forked, more);
   a.refund = async () => ((a.readLock = async () => ({ status: "refunded", termsMatch: true, place: "ours", height: 2, timeS: NOW })), SENT);

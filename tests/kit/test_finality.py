@@ -19,6 +19,7 @@ EXPECTED = {
     "lock, after a final block was replaced": f"{FIRST}, asked for 0 transactions",
     "blocks are added": "completed",
     "the branch comes back": FIRST,
+    "the chain goes another way while it is read": SECOND,
     "revealing asks nobody": "completed",
     "refunding asks nobody": "refunded",
     "a reveal that was asked for and not made": FIRST,

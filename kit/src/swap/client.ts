@@ -176,7 +176,7 @@ export class SwapClient {
     if (record.ours?.sender !== a.account) throw rejected(`this swap was begun with ${record.ours?.sender ?? "another account"}: open its wallet`);
     const setting = {
       a, b, policy: this.limits.policy, nowS: this.nowS, save, taken: () => this.taken(key), allowed: (asset: string) => this.allowed(key, asset),
-      promised: (mine: SwapRecord) => this.promised(mine), steady: () => this.finality.check([a, b]),
+      promised: (mine: SwapRecord) => this.promised(mine), steady: (again?: boolean) => this.finality.check([a, b], again),
       beforeLock: onView(options.beforeLock), beforeReveal: onView(options.beforeReveal),
     };
     let [failures, shown] = [0, ""];

@@ -55,9 +55,13 @@ export class Finality {
     private readonly nowS: () => number,
   ) {}
 
-  /** Throws a retryable error while a final block of one of these chains was replaced, or cannot be held against what they show. */
-  async check(chains: readonly SwapChain[]): Promise<void> {
-    const alarmed = (await Promise.all(chains.map(async (chain) => ((await this.looked(chain)).alarm === undefined ? [] : [chain.id])))).flat();
+  /**
+   * Throws a retryable error while a final block of one of these chains was replaced, or cannot be held against what they show. `again`: after
+   * a first look, if what was final then is there: one question instead of several.
+   */
+  async check(chains: readonly SwapChain[], again = false): Promise<void> {
+    const isAlarmed = async (chain: SwapChain): Promise<boolean> => !(again && (await this.stands(chain))) && (await this.looked(chain)).alarm !== undefined;
+    const alarmed = (await Promise.all(chains.map(async (chain) => ((await isAlarmed(chain)) ? [chain.id] : [])))).flat();
     if (alarmed.length > 0) throw unavailable(`a finalized block of ${alarmed.join(", ")} was replaced: look into it, then acknowledge the alarm`, "final-replaced");
   }
 
@@ -72,6 +76,13 @@ export class Finality {
         }),
       ),
     );
+  }
+
+  /** There is no alarm, and the newest block that was final is there. */
+  private async stands(chain: SwapChain): Promise<boolean> {
+    const known = await this.store.remember(chain.id);
+    const newest = known?.final.at(-1);
+    return newest !== undefined && known?.alarm === undefined && (await chain.blockHash(newest.height)) === newest.hash;
   }
 
   private async looked(chain: SwapChain): Promise<ChainMemory> {

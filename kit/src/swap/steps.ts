@@ -28,8 +28,8 @@ export interface Setting {
   readonly allowed: (asset: string) => Promise<bigint>;
   /** What other swaps of ours keep of our accounts while this one is about to lock. */
   readonly promised: (record: SwapRecord) => Promise<readonly Promised[]>;
-  /** Throws a retryable error while a final block of one of both chains was replaced, or that cannot be said. */
-  readonly steady: () => Promise<void>;
+  /** Throws a retryable error while a final block of one of both chains was replaced, or that cannot be said. `again`: since a look before. */
+  readonly steady: (again?: boolean) => Promise<void>;
   /** The same hook again answers as before, without asking. */
   readonly beforeLock?: Hook | undefined;
   readonly beforeReveal?: Hook | undefined;
@@ -77,12 +77,12 @@ async function checkMayLock(record: SwapRecord, setting: Setting): Promise<void>
   // What is too late waits for no chain.
   checkLockTime(record, setting);
   await Promise.all([
-    a.checkHolder(), b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), checkMeans(record, setting),
+    a.checkHolder(), b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), checkMeans(record, setting), setting.steady(),
     // The refund that we rely on if nobody claims.
     a.checkPayout({ ...own, receiver: own.sender }),
   ]);
-  // Last: what was read on a chain that went another way since is noticed.
-  await setting.steady();
+  // What was read on a chain that went another way meanwhile is noticed.
+  await setting.steady(true);
   checkLockTime(record, setting);
 }
 
@@ -104,14 +104,14 @@ async function checkMayReveal(record: SwapRecord, place: string, setting: Settin
   inTime();
   const [own, other] = await Promise.all([
     a.readLock(ours(record), record.place as string, "finalized"), b.readLock(theirs(record), place, "finalized"),
-    b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), b.checkPurse(theirs(record)),
+    b.checkHolder(), checkClocks(setting), checkPayouts(record, setting), b.checkPurse(theirs(record)), setting.steady(),
   ]);
   // Who reveals without ours shows the preimage for nothing. One that is not there may be: the nodes that answered are a block behind.
   for (const [fact, whose] of [[own, "our own"], [other, "the relayer's"]] as const) {
     if (fact.status === "absent") throw unavailable(`${whose} lock is not in a finalized block for the quorum yet`);
     if (!stands(fact)) throw new CausewayError("gone", `${whose} lock is gone`);
   }
-  await setting.steady();
+  await setting.steady(true);
   inTime();
 }
 
