@@ -71,7 +71,7 @@ for (const [name, change] of [["the first chain", forked], ["the second chain", 
 }
 {
   // Right after the gate has looked, while the locks are read.
-  const { client, b, stateB } = await scene("locked", () => {});
+  const { client, b, stateB } = await scene("revealing", () => {}, { claimTries: 0 });
   const { checkPurse } = b;
   b.checkPurse = async (...given) => (await new Promise((resolve) => setTimeout(resolve, 50)), forked(stateB), checkPurse(...given));
   found["the chain goes another way while it is read"] = `${await words(client)}${b.acts}`;
