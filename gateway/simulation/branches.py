@@ -86,7 +86,7 @@ class Branch:
         return True
 
     def _inventions(self, here: PlayedMemory) -> list[tuple[AccountId, Message]]:
-        """What happens in the branch's next block, and nowhere else."""
+        """Return what happens in the branch's next block, and nowhere else."""
         mine = [terms for terms in self._agreed if terms.chain == here.chain]
         if self._branching.twist is Twist.GIVEN_BACK:
             known = {terms.hashlock for terms in mine}

@@ -100,7 +100,7 @@ class Lie(StrEnum):
 
 
 class Twist(StrEnum):
-    """What only a liar's own branch shows. LOCKED: whatever was agreed on is locked there, at once. GIVEN_BACK:
+    """A twist that only a liar's own branch shows. LOCKED: whatever was agreed on is locked there, at once. GIVEN_BACK:
     whatever is locked is given back there. EMPTY: nothing that anybody sends is in its blocks."""
 
     LOCKED = "locked"
@@ -229,7 +229,7 @@ class Aim:
 
 
 class Meanwhile(StrEnum):
-    """What comes to pass while a signer is at work. TIME: the gate of the act closes. PAUSE: the operator pauses
+    """An event while a signer is at work. TIME: the gate of the act closes. PAUSE: the operator pauses
     everything. WORD: the preimage becomes public. FALL: the process that asked for the signature loses the lead."""
 
     TIME = "time"

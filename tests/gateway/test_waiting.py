@@ -67,7 +67,7 @@ async def misses_its_database(relayer: RelayerProcess) -> bool:
 
 
 async def offers_both_ways(relayer: RelayerProcess) -> bool:
-    """What it can do depends on what it has read of the chain that came last."""
+    """Return true once it offers both pairs: it has to have read the chain that came last."""
     return len((await relayer.ask("/v1/pairs"))[1]) == 2
 
 

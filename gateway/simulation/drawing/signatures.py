@@ -84,7 +84,7 @@ def _until_a_gate_closes(source: random.Random, plan: Plan, first: Deal) -> Plan
 
 
 def _starved(source: random.Random, plan: Plan, first: Deal, for_s: float) -> Plan:
-    """The provider's lock is left lying for so long, on a chain with fees."""
+    """The provider's lock is left lying for that time, on a chain with fees."""
     second = A if plan.ledger else source.choice(CHAINS)
     moved = replace(first, first=next(chain for chain in CHAINS if chain != second), coin=True)
     return replace(

@@ -1,4 +1,4 @@
-"""What each party has read of the chains, as its database has it, held against the chains themselves."""
+"""The blocks that each party has read of the chains, as its database has it, held against the chains themselves."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final

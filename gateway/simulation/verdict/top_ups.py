@@ -64,7 +64,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
 
 
 def _paid(record: Record, party: str, chain: ChainId) -> Iterator[Problem]:
-    """What the funder pays, and when: below the threshold, up to the target, one at a time, and not more than in a day;
+    """The funder pays below the threshold, up to the target, one at a time, and not more than in a day;
     and in time."""
     account, funder = record.process(party).accounts[chain], funder_of(record.world, chain).account
     low, target, most = TOP_UP
