@@ -89,7 +89,7 @@ EXPECTED: Final = (
     *(f"withdrawal-{purpose}" for purpose in Purpose),
     *(f"leader-{fall}" for fall in Fall),
     *(f"price-{what}" for what in ("jump", "stall", "hangs", "unreachable", "nonsense")),
-    *("filled", "leader-stands-by", "from-chain", "found-again"),
+    *("filled", "rotated", "leader-stands-by", "from-chain", "found-again"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

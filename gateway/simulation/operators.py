@@ -12,7 +12,7 @@ from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rough, Topped
+from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rotation, Rough, Topped
 from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import memory_database
 from gateway.simulation.treasury import funder_of
@@ -240,6 +240,15 @@ async def _pause(record: Record) -> None:
     world.faults["operator-pauses"] += 1
     await world.clock.sleep(PAUSED_S)
     await relayer.database.write(switchboard.lift)
+
+
+async def rotate(record: Record, rotation: Rotation) -> None:
+    """`causeway relayer rotate`, and a restart: another account begins swaps from now on."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(rotation.at_s - world.seconds)
+    relayer.rotate(rotation.chain)
+    relayer.kill(RESTORE_S)
+    world.faults["rotated"] += 1
 
 
 async def fill(record: Record, topped: Topped) -> None:

@@ -425,6 +425,15 @@ class Topped:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """At `at_s` (seconds of the story) the first relayer begins again with another account on `chain`: the former one
+    ends what it began."""
+
+    chain: ChainId
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reorg:
     """`at_s` seconds into the story the newest `depth` blocks go; of their transactions a share returns."""
 
@@ -535,6 +544,7 @@ class Plan:
     used_again: bool = False
     """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
     topped: Topped | None = None
+    rotation: Rotation | None = None
     ceiling: int | None = None
     """The most that parties offer for a unit of gas, by their policies; None for more than any chain asks for."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))

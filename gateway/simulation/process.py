@@ -15,7 +15,7 @@ from nacl.signing import SigningKey
 
 from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.ports import ChainAccess, Signer
-from core.model.types import BaseUnits, ChainId, Seconds
+from core.model.types import AccountId, BaseUnits, ChainId, Seconds
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.supervisor import Supervisor, Worker
@@ -96,6 +96,13 @@ class Process(ABC):
             hand = SlowHand(world, signing)
             self.hands = {chain: Slow(one, hand, world.clock.sleep) for chain, one in self.hands.items()}
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
+        self.former: list[Signer] = []
+        """Those of accounts that end what they began."""
+        self._upcoming: dict[ChainId, Signer] = {}
+        """Those of accounts that are to take the place of others."""
+        if (rotation := world.plan.rotation) is not None and self.name == world.plan.relayers[0].name:
+            held = {COIN[rotation.chain]: PURSE, TOKEN[rotation.chain]: PURSE}
+            self._upcoming[rotation.chain] = world.signer(f"{self.name}-again", rotation.chain, held)
         self.database = memory_database()
         self.replacement: InlineDatabase | None = None
         """The database of the next life, if it is another."""
@@ -204,6 +211,16 @@ class Process(ABC):
         """For how long its database is still away, 0 or less if it is there: nothing can be learnt from it before."""
         now_s = self.world.seconds
         return max((one.at_s + one.lasts_s - now_s for one in self.party.outages if one.at_s <= now_s), default=0.0)
+
+    def rotate(self, chain: ChainId) -> None:
+        """From its next life on another account begins swaps there."""
+        self.former.append(self.hands[chain])
+        self.hands[chain] = self.signers[chain] = self._upcoming.pop(chain)
+        self.accounts[chain] = self.signers[chain].account
+
+    def owns(self, account: AccountId) -> bool:
+        """Return true for an account of this party, whichever of its keys is in use by now."""
+        return account in self.accounts.values() or any(account == one.account for one in self.former)
 
     def pause(self, pause_s: float) -> None:
         """SIGSTOP now, and SIGCONT after this time; meanwhile another process is started on the same database."""
@@ -379,6 +396,7 @@ class Relayer(Process):
             funders=self._funders,
             offers=[] if self.feed is None else offers(),
             feeds=[] if self.feed is None else [FEED],
+            retiring=self.former,
             price_session=price_session if self.feed is None else self.feed.session,
             triggered=False,
         )

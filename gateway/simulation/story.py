@@ -126,6 +126,8 @@ async def _play(plan: Plan) -> Verdict:
                     asyncio.create_task(withdrawing.order(record, number)) for number in range(len(plan.withdrawals))
                 ]
                 record.errands += [asyncio.create_task(one.feed.run()) for one in relayers if one.feed is not None]
+                if plan.rotation is not None:
+                    record.errands.append(asyncio.create_task(operators.rotate(record, plan.rotation)))
                 if plan.topped is not None and not plan.topped.by_itself:
                     record.errands.append(asyncio.create_task(operators.fill(record, plan.topped)))
                 if plan.leading is not None:

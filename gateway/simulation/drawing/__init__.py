@@ -152,5 +152,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("ceilings", faults.with_ceilings),
     ("an exit behind another", small.with_an_exit_behind_another),
     ("top-ups", operators.with_top_ups),
+    ("rotation", operators.with_a_rotation),
 )
 """The same of what changes a plan once all parties are there."""

@@ -9,6 +9,7 @@ from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import SOONER
 from gateway.simulation.plan import (
+    CHAINS,
     FORGETFUL,
     STORY_S,
     Act,
@@ -19,6 +20,7 @@ from gateway.simulation.plan import (
     Plan,
     Pricing,
     Purpose,
+    Rotation,
     Rough,
     Spike,
     Style,
@@ -61,6 +63,9 @@ UNLED: Final = FORGETFUL | {Rough.TWO_PROCESSES, Rough.PROVIDER_VANISHES, Rough.
 AIMED_FALL_SHARE: Final = 0.5
 FALLEN_S: Final = (3.0, 30.0)
 FROM_CHAIN_SHARE: Final = 0.05
+ROTATED_SHARE: Final = 0.07
+"""Of small towns in which something is slow and nothing rough comes, those whose relayer changes an account."""
+ROTATED_S: Final = (8.0, 40.0)
 TOPPED_SHARE: Final = 0.5
 MADE_SHORT_SHARE: Final = 0.05
 """Of small towns with a short purse, and of those in which nothing rough comes, the ones whose purse is filled."""
@@ -194,6 +199,20 @@ def with_top_ups(source: random.Random, plan: Plan) -> Plan:
         pricing=None,
         narrow=False,
     )
+
+
+def with_a_rotation(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and the relayer begins again with another account on a chain, in the midst of
+    swaps; somebody comes after that."""
+    busy = plan.rough or plan.leading is not None or plan.signing is not None
+    if source.random() >= ROTATED_SHARE or not plan.small or busy or plan.is_calm:
+        return plan
+    rotation = Rotation(source.choice(CHAINS), source.uniform(*ROTATED_S))
+    later_s = rotation.at_s + source.uniform(*BEHIND_S)
+    comes = newcomer(plan, plan.deals[0], source.randint(*LITTLE), later_s)
+    rotated = replace(with_first_undisturbed(plan), deals=(*plan.deals, comes), rotation=rotation)
+    deals = tuple(replace(one, provider_dies=False) for one in rotated.deals)
+    return replace(rotated, deals=deals, attests=False, withdrawals=(), narrow=False, ceiling=None)
 
 
 def with_withdrawals(source: random.Random, plan: Plan) -> Plan:

@@ -32,12 +32,12 @@ from gateway.simulation.mutants.relaying import ACTING, CHECKING
 from gateway.simulation.mutants.sending import SENDING
 from gateway.simulation.mutants.strangers import STRANGE
 from gateway.simulation.mutants.unforeseen import UNFORESEEN
-from gateway.simulation.mutants.widenings import AT_CEILINGS, BRANCHING, FILLING, SLOW
+from gateway.simulation.mutants.widenings import AT_CEILINGS, BRANCHING, FILLING, ROTATING, SLOW
 
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
     *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED),
-    *(*BRANCHING, *SLOW, *AT_CEILINGS, *FILLING),
+    *(*BRANCHING, *SLOW, *AT_CEILINGS, *FILLING, *ROTATING),
 )

@@ -81,6 +81,22 @@ FILLING: Final[tuple[Mutant, ...]] = (
         "            raise\n",
     ),
 )
+ROTATING: Final[tuple[Mutant, ...]] = (
+    plant(
+        "present-account-locks-for-all",
+        "A lock that was agreed on with a former account is made by the one that opens swaps now.",
+        ACTING,
+        "        found = self._hands.by_account(terms.sender)\n",
+        "        found = self._hands.chain(terms.chain)\n",
+    ),
+    plant(
+        "former-accounts-rest",
+        "Nobody looks after the transactions of an account that retires.",
+        "relayer/pump/wiring.py",
+        '            *(Worker(f"transactions {one.account}", self._opened(one)) for one in self.retiring),\n',
+        "",
+    ),
+)
 SLOW: Final[tuple[Mutant, ...]] = (
     plant(
         "gates-before-the-signature-only",

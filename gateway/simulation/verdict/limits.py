@@ -98,7 +98,11 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
     Not what hung on a replaced final block: its end was final once, and what it held was free. Nor what a lost database
     had agreed on: whoever took its place counts what it knows.
     """
-    owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
+    owners = {
+        account: one.name
+        for one in record.relayers
+        for account in (*one.accounts.values(), *(former.account for former in one.former))
+    }
     theirs = {one.hashlock: {one.initiator_leg.sender, one.participant_leg.receiver} for one in record.agreed}
     here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
     unknown = record.world.undone | {one.hashlock for one in record.agreed if record.has_forgotten(one)}
@@ -169,9 +173,9 @@ def _overdrawn(record: Record) -> Iterator[Problem]:
     one sequence for the dearest. Exits go out all the same."""
     if record.plan.rough & {*FORGETFUL, Rough.USED_ELSEWHERE, Rough.TWO_PROCESSES, Rough.DEEP_REORG}:
         return
-    forms: defaultdict[tuple[str, ChainId], dict[int, list[Sent]]] = defaultdict(dict)
+    forms: defaultdict[tuple[str, ChainId, AccountId], dict[int, list[Sent]]] = defaultdict(dict)
     for sent in record.world.wire.firsts():
-        mine, here = forms[sent.party, sent.chain], record.world.chains[sent.chain]
+        mine, here = forms[sent.party, sent.chain, sent.body.sender], record.world.chains[sent.chain]
         fresh = sent.body.sequence not in mine
         mine.setdefault(sent.body.sequence, []).append(sent)
         if not fresh or not (sent.body.locks or _deed(sent)[-1]):
@@ -217,9 +221,8 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
             continue
         before = seen.setdefault((sent.party, terms.hashlock), [])
         for one in before:
-            if one.chain == sent.chain and one.body.sequence == sent.body.sequence:
-                continue
-            if one.chain == sent.chain and sent.used > one.body.sequence:
+            mine = (one.chain, one.body.sender) == (sent.chain, sent.body.sender)
+            if mine and (one.body.sequence == sent.body.sequence or sent.used > one.body.sequence):
                 continue
             if record.never_knew(sent.party, one.at_s, sent.at_s) and not _is_shown(record, one, sent):
                 continue

@@ -154,7 +154,7 @@ class Record:
 
     def owner(self, account: AccountId) -> str | None:
         """The process that signs for this account, None for a cheat's or stranger's."""
-        return next((one.name for one in self.processes if account in one.accounts.values()), None)
+        return next((one.name for one in self.processes if one.owns(account)), None)
 
     def has_forgotten(self, agreed: Agreed) -> bool:
         """True if the provider's database may know nothing of the swap. An initiator may hear of it later."""
