@@ -35,6 +35,8 @@ ON_THE_COPY_S: Final = 15.0
 """How long a relayer runs on an older copy before the newer one is found."""
 ADOPT_S: Final = 20.0
 """When the operator has looked into what an empty database cannot know, and takes the accounts over."""
+STARTED_S: Final = 5.0
+"""How long a start may take."""
 PAUSE_S: Final = 25.0
 MODEST_BID: Final = FeeBid(2_500, 100)
 """A bid of a hand that has to look at its money: enough in a calm market."""
@@ -206,11 +208,16 @@ async def _adopt(record: Record, relayer: Relayer) -> None:
     )
 
 
+def _works(relayer: Relayer) -> bool:
+    """Return true once it has opened its accounts: whoever is paused before that takes them over as it wakes."""
+    return relayer.service is not None and relayer.world.seconds - relayer.began[-1] > STARTED_S
+
+
 async def _start_twice(record: Record) -> None:
     """The process is paused, as by SIGSTOP; another is started on its database; then the first one wakes."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.TWO_PROCESSES])
-    if not await hands.until(world, lambda: relayer.service is not None, world.clock.now() + STORY_S):
+    if not await hands.until(world, lambda: _works(relayer), world.clock.now() + STORY_S):
         return  # it is gone for longer, and does not wake next to anybody
     relayer.pause(PAUSE_S)
     world.faults["two-processes"] += 1
