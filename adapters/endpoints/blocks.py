@@ -70,7 +70,12 @@ class WitnessedBlockSource:
             return found
         _log.warning("endpoints show different blocks", operators=[source.operator, seen.member.operator], first=first)
         count = last - first + 1
-        return self._agreed(found, await self._voters.soon(ask, lambda heard: self._is_decided(heard, count)))
+        answers = await self._voters.soon(ask, lambda heard: self._is_decided(heard, count))
+        agreed = [self._quorum_block(answers, place) for place in range(count)]
+        if any(one is not None and one.header != mine.header for one, mine in zip(agreed, found, strict=True)):
+            # It is on a branch of its own: what it shows there would be asked for again and again.
+            self._voters.blame(source)
+        return self._agreed(found, answers)
 
     async def _witness(self, source: Member, ask: Callable[[Member], Awaitable[tuple[Block, ...]]]) -> Said | None:
         """Return what another operator than the source's shows. One that is behind is asked again; None if nobody can

@@ -454,6 +454,26 @@ def test_a_lone_liar_changes_no_block(liar: int, lie: str) -> None:
     play(scenario)
 
 
+def test_whoever_shows_blocks_of_another_branch_is_asked_last() -> None:
+    """Its headers would say again and again that the branch has changed, and those of others that it has not."""
+
+    async def scenario(w: World) -> None:
+        other = forged(w.chain, Height(0), w.chain.height)
+        of_height = {header.height: header for header in other.values()}
+
+        async def blocks(first: Height, last: Height) -> Any:
+            return [Block(of_height[Height(at)], ()) for at in range(first, last + 1)]
+
+        w.lie(0, "blocks", blocks=blocks, header=lambda at: of_height[at])
+        access = w.access
+        assert await access.blocks.header(Height(2)) == of_height[Height(2)], "nobody knows better yet"
+        read = await access.blocks.blocks(Height(1), Height(3))
+        assert [block.header for block in read] == [w.chain.block(Height(at)).header for at in (1, 2, 3)]
+        assert await access.blocks.header(Height(2)) == w.chain.block(Height(2)).header
+
+    play(scenario)
+
+
 def forged(chain: MemoryChain, fork: Height, count: int) -> dict[bytes, BlockHeader]:
     """Headers that link to the chain's block at `fork`, and are not the chain's."""
     parent, made = chain.block(fork).header, {}
