@@ -37,6 +37,8 @@ from relayer.client import LocalProver, ProvenQueries, SwapStep
 
 STORY: Final = "proofs"
 ASKED: Final = "question"
+ASKER: Final = "frank"
+"""Who locks, and writes and asks by hand: one after the other, since all of it takes sequences of the same accounts."""
 ASKED_FOR_S: Final = 600
 ASKED_FEE: Final = 5
 """In base units of the ledger's asset."""
@@ -49,22 +51,18 @@ async def proven_answers(stage: Stage, directory: Path) -> tuple[list[dict[str, 
     """Evidence about a record and about a lock: written to files, verified, tampered with, rejected. And a question of
     the ledger itself, answered by a relayer."""
 
-    async def record_and_question() -> tuple[dict[str, Any], dict[str, Any]]:
-        record = await _record(stage, directory)
-        return record, {"ledger": await _ledger_asks(stage), "contract": await _contract_asks(stage)}
-
-    (record, asked), lock = await asyncio.gather(record_and_question(), _lock(stage, directory))
-    return [record, lock], asked
+    lock, record = await _lock(stage, directory), await _record(stage, directory)
+    return [record, lock], {"ledger": await _ledger_asks(stage), "contract": await _contract_asks(stage)}
 
 
 async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
     info = stage.devnet.info
     connected = stage.chains[info.consortium]
-    signer = connected.signer(bytes.fromhex(info.user("alice").consortium))
+    signer = connected.signer(bytes.fromhex(info.user(ASKER).consortium))
     document = json.dumps(DOCUMENT, sort_keys=True, separators=(",", ":")).encode()
     access, transaction = connected.access, write_record(signer.account, NAMESPACE, KEY, document)
     height = await send(access.transactions, access.heads, signer, transaction)
-    stage.timeline.show(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
+    stage.timeline.show(STORY, f"{ASKER} has written the record {NAMESPACE}/{KEY}, block {height}")
     question = RecordQuestion(info.consortium, NAMESPACE, KEY)
     evidence = await _queries(stage).ask(question, height)
 
@@ -78,7 +76,7 @@ async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
 async def _ledger_asks(stage: Stage) -> dict[str, Any]:
     """The ledger asks for a token balance on Ethereum; a relayer answers, and the ledger verifies the proof itself."""
     info = stage.devnet.info
-    connected, user = stage.chains[info.consortium], info.user("alice")
+    connected, user = stage.chains[info.consortium], info.user(ASKER)
     signer = connected.signer(bytes.fromhex(user.consortium))
     holder, token = parse_account(user.ethereum_account), parse_asset(info.token)
     uri = print_uri(BalanceQuestion(info.ethereum, holder, token))
@@ -103,7 +101,7 @@ async def _ledger_asks(stage: Stage) -> dict[str, Any]:
 async def _contract_asks(stage: Stage) -> dict[str, Any]:
     """A contract on Ethereum asks for the record; a relayer answers, and the contract verifies the proof itself."""
     stage.timeline.show(ASKED, "a contract on Ethereum asks for a record of the ledger")
-    pushed = await DevnetAsker(stage.devnet.info, stage.chains).contract(record_key(NAMESPACE, KEY, 1))
+    pushed = await DevnetAsker(stage.devnet.info, stage.chains, ASKER).contract(record_key(NAMESPACE, KEY, 1))
     heard = b'"farm":"Xihu"' in pushed.answer
     stage.timeline.show(
         ASKED, f"its callback got the record, proven under header {pushed.height} by its own light client"
@@ -123,7 +121,7 @@ async def _asked(stage: Stage, uri: str) -> tuple[QueryLeaf | None, Evidence]:
 async def _lock(stage: Stage, directory: Path) -> dict[str, Any]:
     """A lock on Ethereum, asked about while it is open, under a header that the consortium attested as final."""
     info = stage.devnet.info
-    async with stage.client("frank", HONEST, STORY) as client:
+    async with stage.client(ASKER, HONEST, STORY) as client:
         quote = await client.quote(parse_asset(info.ether), parse_asset(info.yuan), initiator_amount=ETHER_FOR_YUAN)
         swap = await client.open(quote)
         await client.lock(swap)
