@@ -75,7 +75,7 @@ class WitnessedBlockSource:
         if any(one is not None and one.header != mine.header for one, mine in zip(agreed, found, strict=True)):
             # It is on a branch of its own: what it shows there would be asked for again and again.
             self._voters.blame(source)
-        return self._agreed(found, answers)
+        return _chosen(found, agreed, answers)
 
     async def _witness(self, source: Member, ask: Callable[[Member], Awaitable[tuple[Block, ...]]]) -> Said | None:
         """Return what another operator than the source's shows. One that is behind is asked again; None if nobody can
@@ -109,18 +109,18 @@ class WitnessedBlockSource:
                 votes.setdefault(one.answer[place], set()).add(one.member.operator)
         return next((block for block, voters in votes.items() if len(voters) >= self._voters.quorum), None)
 
-    def _agreed(self, found: tuple[Block, ...], answers: Sequence[Said]) -> Sequence[Block]:
-        """`found`, each of its blocks as a quorum shows it; a block that a quorum shows takes the place of another."""
-        chosen = []
-        for place, block in enumerate(found):
-            agreed = self._quorum_block(answers, place)
-            same = [
-                one.answer[place]
-                for one in answers
-                if isinstance(one.answer, tuple) and one.answer[place].header == block.header
-            ]
-            chosen.append(agreed or max([block, *same], key=lambda each: len(each.events)))
-        return tuple(chosen) if _is_linked(chosen) else found
+
+def _chosen(found: tuple[Block, ...], agreed: Sequence[Block | None], answers: Sequence[Said]) -> Sequence[Block]:
+    """`found`, each of its blocks as a quorum shows it; a block that a quorum shows takes the place of another."""
+    chosen = []
+    for place, block in enumerate(found):
+        same = [
+            one.answer[place]
+            for one in answers
+            if isinstance(one.answer, tuple) and one.answer[place].header == block.header
+        ]
+        chosen.append(agreed[place] or max([block, *same], key=lambda each: len(each.events)))
+    return tuple(chosen) if _is_linked(chosen) else found
 
 
 def _is_linked(blocks: Sequence[Block]) -> bool:

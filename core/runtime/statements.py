@@ -8,6 +8,7 @@ as statements that are made for one use, goes SQLAlchemy's own way.
 
 import re
 import sqlite3
+from abc import abstractmethod
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -177,9 +178,9 @@ class PreparingConnection(Connection):
                     return self._ask(prepared, parameters if many else values, many)
         return super().execute(statement, parameters, execution_options=execution_options)
 
+    @abstractmethod
     def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
         """Let the driver execute it with these values; if they are `many`, once for each of them, without rows."""
-        raise NotImplementedError
 
     def _forms_of(self, statement: Any, values: Mapping[str, Any]) -> Forms | None:
         """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its

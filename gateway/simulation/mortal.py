@@ -218,14 +218,11 @@ def held(access: ChainAccess, awake: asyncio.Event) -> ChainAccess:
     return replace(access, **{name: Held(getattr(access, name), awake) for name in ports})
 
 
-class Fickle:
-    """A signer that now and then gives an error of its own instead of a signature, as a device or a remote one may."""
+class Troubled:
+    """A signer that is as another, but for how it signs."""
 
-    def __init__(self, inner: Signer, share: float, source: random.Random, faults: Counter[str]) -> None:
+    def __init__(self, inner: Signer) -> None:
         self._inner = inner
-        self._share = share
-        self._source = source
-        self._faults = faults
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
@@ -233,6 +230,16 @@ class Fickle:
     @property
     def account(self) -> AccountId:
         return self._inner.account
+
+
+class Fickle(Troubled):
+    """A signer that now and then gives an error of its own instead of a signature, as a device or a remote one may."""
+
+    def __init__(self, inner: Signer, share: float, source: random.Random, faults: Counter[str]) -> None:
+        super().__init__(inner)
+        self._share = share
+        self._source = source
+        self._faults = faults
 
     async def sign(self, request: SigningRequest) -> bytes:
         if self._source.random() < self._share:

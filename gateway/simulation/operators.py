@@ -8,7 +8,6 @@ from typing import Any, Final
 from adapters.memory.transactions import transfer
 from core.model.transactions import FeeBid
 from core.model.types import BaseUnits
-from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
@@ -277,12 +276,7 @@ def _waits(record: Record, deal: Agreed) -> bool:
         deal.participant_leg in one.body.locks for one in record.world.wire.sent
     ):
         return False
-    final_s = [
-        one.at_ns / NS_PER_S
-        for one in record.world.histories[deal.initiator_leg.chain].happened
-        if one.event == "LockFinal" and one.terms == deal.initiator_leg
-    ]
-    return bool(final_s) and record.world.clock.now() - min(final_s) > WAITS_S
+    return record.world.clock.now() - record.final_at_s(deal.initiator_leg) > WAITS_S
 
 
 async def fell_the_leader(record: Record, leading: Leading) -> None:

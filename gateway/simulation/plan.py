@@ -5,7 +5,7 @@ reorgs above the finalized block), but for those that its `rough` names: there n
 need not complete.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -21,6 +21,8 @@ CHAINS: Final = (A, B)
 SMALL_TOWNS: Final = 1_000_000
 """Seeds from here on are of small towns, which are quickly played: few swaps, one provider, everybody comes early."""
 
+CALM_BASE_FEE: Final = 1_000
+"""The price of a unit of gas where blocks are not full."""
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
     inclusion_s=Seconds(6),
@@ -485,6 +487,10 @@ class Party:
         """True if nothing that it stands on is slow, or fails."""
         steady = not (self.fickle or self.moody or self.locked or self.lags_s)
         return self.rates == FaultRates() and self.lie is None and steady
+
+    def steady(self) -> "Party":
+        """Return the same party, which neither dies nor loses its database, and whose signers work."""
+        return replace(self, deaths=(), outages=(), locked=0.0, fickle=0.0)
 
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from core.model.ports import Signer
 from core.model.transactions import SigningRequest
-from core.model.types import AccountId, Hashlock
+from core.model.types import Hashlock
 from gateway.simulation.chains import Body
+from gateway.simulation.mortal import Troubled
 from gateway.simulation.plan import Act, Meanwhile, Signing
 from gateway.simulation.world import AtWork, World
 
@@ -53,20 +54,13 @@ class SlowHand:
         return max(0.0, min(MOST_S, min(closes) + BEHIND_S - self._world.clock.now()))
 
 
-class Slow:
+class Slow(Troubled):
     """One account's signer, by this hand."""
 
     def __init__(self, inner: Signer, hand: SlowHand, sleep: Callable[[float], Any]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._hand = hand
         self._sleep = sleep
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    @property
-    def account(self) -> AccountId:
-        return self._inner.account
 
     async def sign(self, request: SigningRequest) -> bytes:
         if lasts_s := self._hand.begins(request):

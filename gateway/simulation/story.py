@@ -21,18 +21,7 @@ from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
-from gateway.simulation.plan import (
-    COME_BACK_S,
-    FINALITY_DEPTH,
-    HOLD_S,
-    POLICY,
-    TIMING,
-    Deal,
-    Doubt,
-    Plan,
-    Rough,
-    Style,
-)
+from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Doubt, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines

@@ -27,6 +27,7 @@ from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
 from gateway.simulation.liars import lagging, lying, moody
 from gateway.simulation.plan import (
+    CALM_BASE_FEE,
     CHAINS,
     FINALITY_DEPTH,
     MAX_PENDING_S,
@@ -45,7 +46,7 @@ from gateway.simulation.regulator import Posted
 from gateway.simulation.wire import Wire
 
 PURSE: Final = 10**15
-CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=CALM_TIP)
+CALM_FEES: Final = FeeMarket(CALM_BASE_FEE, CALM_TIP)
 COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/slip44:1"), B: AssetId(f"{B}/asset:cb")}
 TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/asset:ta"), B: AssetId(f"{B}/asset:tb")}
 FIRST: Final = {A: Height(0), B: Height(1)}

@@ -37,7 +37,7 @@ from relayer import inventory
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, places, promises, swaps
 from relayer.pump.absorb import heads_at_cursor
-from relayer.pump.checks import Checks, PreimageVault, alarmed, replaced
+from relayer.pump.checks import Checks, PreimageVault, alarm_about
 from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.locks import ReadyLock, SharedLocks
 from relayer.pump.looks import LOOK_S, fitted, is_looked_at, would_succeed
@@ -210,9 +210,9 @@ class Acts:
         own = state.agreement.own_leg
         if own is None:
             return None
-        if found := alarmed(connection, (state.agreement.terms(leg).chain for leg in Leg)):
+        if alarm := alarm_about(connection, (state.agreement.terms(leg).chain for leg in Leg)):
             # What is known of the other lock may be over.
-            return replaced(found) if in_time or state.leg(own).lock_id is None else None
+            return alarm if in_time or state.leg(own).lock_id is None else None
         try:
             decisions.by_own_clock(decisions.check_fund_again, state, self._no_earlier_s(connection, state.agreement))
         except GateClosedError as gate:

@@ -82,13 +82,11 @@ class Consultation(Protocol):
         """Return once our preimage may become public, as far as it is for them to say."""
 
 
-def alarmed(connection: Connection, chains: Iterable[ChainId]) -> list[ChainId]:
-    """Return those of which a finalized block was seen to be replaced, which nobody has acknowledged."""
-    return [chain for chain in chains if open_alarms(connection, chain)]
-
-
-def replaced(chains: Iterable[ChainId]) -> str:
-    return f"a finalized block of {', '.join(chains)} was replaced"
+def alarm_about(connection: Connection, chains: Iterable[ChainId]) -> str | None:
+    """Return what was seen of these chains and is not acknowledged: that a finalized block was replaced. None: nothing
+    was."""
+    alarmed = [chain for chain in chains if open_alarms(connection, chain)]
+    return f"a finalized block of {', '.join(alarmed)} was replaced" if alarmed else None
 
 
 class CheckedChain(Protocol):
@@ -257,12 +255,12 @@ class Checks:
         every = (*self._accounts.values(), *self._retiring)
         ours = [(chain_of(account), account) for account in every if chain_of(account) in chains]
 
-        def look(connection: Connection) -> list[ChainId]:
+        def look(connection: Connection) -> str | None:
             accounts.check_acknowledged(connection, ours)
-            return alarmed(connection, chains)
+            return alarm_about(connection, chains)
 
-        if found := await self._database.read(look):
-            raise DisagreementError(f"{replaced(found)}: look into it, then acknowledge the alarm")
+        if alarm := await self._database.read(look):
+            raise DisagreementError(f"{alarm}: look into it, then acknowledge the alarm")
 
     def switches_allow(self, connection: Connection, agreement: Agreement) -> None:
         """Ask the switches once more, in the transaction that stores the signature. Raise `PausedError`."""

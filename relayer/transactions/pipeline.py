@@ -323,25 +323,26 @@ class Pipeline(Sending):
         all of a batch that waits to be checked again: no form of it is signed before."""
         if record.exits or record.cancelling:
             return frozenset()
-        now_ns, carried, gate = self._clock.now_ns(), record.carried, self.closed_gate
+        carried = record.carried
         late = {*self._inherited.refused(record)} & {number for number, _ in carried}
-        late |= {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
-        if gate is not None:
-            late |= await self._database.read(
-                lambda c: {number for number, item in carried if gate(c, item.effect_key, in_time) is not None}
-            )
+        late |= await self._database.read(
+            lambda c: {number for number, item in carried if self._speaks_against(c, item, in_time) is not None}
+        )
         return frozenset(number for number, _ in carried if number in late or (late and self._inherited.waits(record)))
 
     def _still_open(self, record: TransactionRecord, without: frozenset[int], connection: Connection) -> None:
         """Ask once more, in the transaction that stores another form of it: a signer may take longer than a gate stays
         open. Raise `ConflictError` if one of its effects, but for those left out, must not happen any more."""
         for number, item in enumerate(record.effects):
-            if number in without:
-                continue
-            late = item.deadline_ns is not None and self._clock.now_ns() >= item.deadline_ns
-            closed = None if self.closed_gate is None else self.closed_gate(connection, item.effect_key, True)
-            if late or closed is not None:
-                raise ConflictError(f"{item.effect_key} is not signed again: {closed or 'its time is over'}")
+            reason = None if number in without else self._speaks_against(connection, item, in_time=True)
+            if reason is not None:
+                raise ConflictError(f"{item.effect_key} is not signed again: {reason}")
+
+    def _speaks_against(self, connection: Connection, item: records.Item, in_time: bool) -> str | None:
+        """Return why this effect must not happen any more, None if it may; see `ClosedGate`."""
+        if item.deadline_ns is not None and self._clock.now_ns() >= item.deadline_ns:
+            return "its time is over"
+        return None if self.closed_gate is None else self.closed_gate(connection, item.effect_key, in_time)
 
     async def _take_out(self, record: TransactionRecord, over: frozenset[int], urgency: Urgency) -> bool:
         """Outbid it with a form without these effects, and without those whose time gate has closed; with a

@@ -14,6 +14,7 @@ from htlc import timelocks
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
 from indexer.tables import deep_reorgs
+from relayer.provider.desk import SwapView
 from relayer.transactions import records
 from relayer.transactions.records import TransactionRecord
 from tests.relayer.house import TIMING, A, B, House
@@ -24,6 +25,15 @@ RIGHT_S = 12.0
 """How long the clock is right: by then our lock has left."""
 
 
+class Crowd:
+    """Blocks of B, which hold nothing of ours while they are full."""
+
+    def __init__(self, house: House) -> None:
+        self.full = True
+        mine = house.chains[B].mine
+        house.chains[B].mine = partial(mine, accept=lambda _: not self.full)  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("behind_s", [0, BEHIND_S])
 def test_a_lock_that_is_late_is_cancelled_and_not_outbid(behind_s: int) -> None:
     """No block takes our lock before its gate closes, by a clock that says so or by one that has fallen behind."""
@@ -32,27 +42,48 @@ def test_a_lock_that_is_late_is_cancelled_and_not_outbid(behind_s: int) -> None:
         house = House(market=FeeMarket(100, 1))
         true = house.clock
         house.clock = WrongClock(true, RIGHT_S, -behind_s)
-        full = True
-        mine = house.chains[B].mine
-        house.chains[B].mine = partial(mine, accept=lambda _: not full)  # type: ignore[method-assign]
-        await house.start()
-        view = await house.open(A)
-        await pay_and_lock(house, view)
-        await house.until(partial(is_signed, house, view.id))
+        crowd, view = Crowd(house), await signed(house)
         assert true.monotonic() < RIGHT_S, "it left by a clock that was right"
         closes_s = view.participant.terms.timelock.seconds - sum(timelocks.fund_terms(TIMING, DEVNET_POLICY).values())
         await true.sleep(closes_s - true.now() + TIMING.lead_s + TIMING.observation_s)
-        in_time = len((await lock_of(house, view.id)).attempts)
-        house.chains[B].fees = FeeMarket(1_000, 10)
-        await house.until(partial(is_cancelled, house, view.id))
-        late = (await lock_of(house, view.id)).attempts[in_time:]
-        assert all(form.cancels for form in late), "it was outbid as a lock"
-        full = False
-        await house.phase(view.id, Phase.ABANDONED)
-        assert not house.made(B, Locked, view.participant.terms.hashlock)
-        await house.stop()
+        await is_called_off(house, crowd, view)
 
     run_virtually(story())
+
+
+def test_a_lock_that_waits_is_cancelled_after_a_deep_reorg() -> None:
+    """The other lock may be gone with that block. Nothing is bid for ours, though its gates are open."""
+
+    async def story() -> None:
+        house = House(market=FeeMarket(100, 1))
+        crowd, view = Crowd(house), await signed(house)
+        alarm = {"chain": A, "seq": 1, "fork_height": 1, "finalized_height": 2, "noticed_ns": house.clock.now_ns()}
+        await house.database.write(lambda c: c.execute(deep_reorgs.insert(), alarm))
+        await is_called_off(house, crowd, view, within_s=5)
+
+    run_virtually(story())
+
+
+async def signed(house: House) -> SwapView:
+    """A swap for which our lock has left, and waits."""
+    await house.start()
+    view = await house.open(A)
+    await pay_and_lock(house, view)
+    await house.until(partial(is_signed, house, view.id))
+    return view
+
+
+async def is_called_off(house: House, crowd: Crowd, view: SwapView, within_s: float = 120) -> None:
+    """Blocks become dear, and then have room: until then the lock is cancelled, and not bid for."""
+    before = len((await lock_of(house, view.id)).attempts)
+    house.chains[B].fees = FeeMarket(1_000, 10)
+    await house.until(partial(is_cancelled, house, view.id), deadline_s=within_s)
+    late = (await lock_of(house, view.id)).attempts[before:]
+    assert all(form.cancels for form in late), "it was outbid as a lock"
+    crowd.full = False
+    await house.phase(view.id, Phase.ABANDONED)
+    assert not house.made(B, Locked, view.participant.terms.hashlock)
+    await house.stop()
 
 
 async def is_signed(house: House, swap_id: SwapId) -> bool:
@@ -71,31 +102,3 @@ async def lock_of(house: House, swap_id: SwapId) -> TransactionRecord:
 async def locks_of(house: House, swap_id: SwapId) -> list[TransactionRecord]:
     stored = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
     return [one for one in stored if ":fund-" in one.effect_key]
-
-
-def test_a_lock_that_waits_is_cancelled_after_a_deep_reorg() -> None:
-    """The other lock may be gone with that block. Nothing is bid for ours, though its gates are open."""
-
-    async def story() -> None:
-        house = House(market=FeeMarket(100, 1))
-        full = True
-        mine = house.chains[B].mine
-        house.chains[B].mine = partial(mine, accept=lambda _: not full)  # type: ignore[method-assign]
-        await house.start()
-        view = await house.open(A)
-        await pay_and_lock(house, view)
-        await house.until(partial(is_signed, house, view.id))
-        before = len((await lock_of(house, view.id)).attempts)
-        alarm = {"chain": A, "seq": 1, "fork_height": 1, "finalized_height": 2, "noticed_ns": house.clock.now_ns()}
-        await house.database.write(lambda c: c.execute(deep_reorgs.insert(), alarm))
-        house.chains[B].fees = FeeMarket(1_000, 10)
-        await house.until(partial(is_cancelled, house, view.id), deadline_s=5)
-        assert all(form.cancels for form in (await lock_of(house, view.id)).attempts[before:]), (
-            "it was outbid as a lock"
-        )
-        full = False
-        await house.phase(view.id, Phase.ABANDONED)
-        assert not house.made(B, Locked, view.participant.terms.hashlock)
-        await house.stop()
-
-    run_virtually(story())

@@ -171,10 +171,7 @@ def with_a_batch_that_waits(source: random.Random, plan: Plan) -> Plan:
         before_timelock_s=source.uniform(*WORD_BEFORE_S),
         amount=source.randint(1_000, 15_000),
     )
-    relayer, dapp = (
-        replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0)
-        for one in (plan.relayers[0], plan.dapps[0])
-    )
+    relayer, dapp = (replace(one.steady(), moody=0.0) for one in (plan.relayers[0], plan.dapps[0]))
     return replace(
         plan,
         deals=(cheat, *honest),

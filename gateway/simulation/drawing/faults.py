@@ -9,6 +9,7 @@ from core.model.types import ChainId, Seconds
 from gateway.simulation.plan import (
     AIMED,
     AIMED_AT_FUNDING,
+    CALM_BASE_FEE,
     CHAINS,
     FINALITY_DEPTH,
     MAX_BLOCK_TIME_S,
@@ -45,7 +46,6 @@ DEAR_SHARE: Final = 0.6
 DEAR_FROM_S: Final = (7.0, 11.0)
 CEILING_SHARE: Final = 0.12
 """Of small towns with fees in which something is slow and nothing rough comes, those that come to their ceilings."""
-CALM_BASE_FEE: Final = 1_000
 CLIMB_BLOCKS: Final = (8, 14)
 CLIMB_FROM_S: Final = (0.0, 12.0)
 DEAR_BLOCKS: Final = (10, 30)

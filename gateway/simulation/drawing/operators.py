@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.simulation.drawing.deals import LITTLE, newcomer
-from gateway.simulation.drawing.faults import also
+from gateway.simulation.drawing.faults import DEAR_FROM_S, also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import SOONER
 from gateway.simulation.plan import (
@@ -73,7 +73,6 @@ FILLED_S: Final = (25.0, 40.0)
 BEHIND_S: Final = (6.0, 20.0)
 """How long after that somebody else comes."""
 BY_ITSELF_SHARE: Final = 0.5
-DEAR_FROM_S: Final = (7.0, 11.0)
 DEAR_BLOCKS: Final = 12
 USED_AGAIN_SHARE: Final = 0.7
 """Of small towns in which an account is used elsewhere, and nothing else is rough, those in which it is used again."""

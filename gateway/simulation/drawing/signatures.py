@@ -7,6 +7,7 @@ from typing import Final
 from gateway.simulation.drawing.deals import LITTLE, plain
 from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
+from gateway.simulation.drawing.small import APART_S
 from gateway.simulation.plan import (
     CHAINS,
     A,
@@ -36,8 +37,6 @@ STARVED_S: Final = 40.0
 """How long a lock is left lying whose second form is signed slowly."""
 UNTIL_REVEAL_S: Final = (10.0, 18.0)
 """How long, if the reveal is: less time is left for that than a signature may take."""
-APART_S: Final = 12.0
-"""How long all others wait for the swap whose preimage gets out: the provider's first lock is for that."""
 
 
 def with_slow_signatures(source: random.Random, plan: Plan) -> Plan:
@@ -46,8 +45,7 @@ def with_slow_signatures(source: random.Random, plan: Plan) -> Plan:
     if source.random() >= SLOW_SHARE or not plan.small or busy:
         return plan
     first = replace(plain(plan.deals[0]), style=Style.HONEST, start_s=0.0, amount=source.randint(*LITTLE))
-    steady = (replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0) for one in (plan.relayers[0], plan.dapps[0]))
-    relayer, dapp = steady
+    relayer, dapp = plan.relayers[0].steady(), plan.dapps[0].steady()
     plan = replace(plan, relayers=(relayer,), dapps=(dapp,), bending=False, narrow=False, pricing=None)
     match source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]:
         case Meanwhile.PAUSE as meanwhile:

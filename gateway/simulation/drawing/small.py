@@ -137,10 +137,7 @@ def with_an_exit_behind_another(source: random.Random, plan: Plan) -> Plan:
     model = replace(plain(plan.deals[0]), coin=True, amount=source.randint(*WORD_AMOUNT))
     lapses = replace(model, number=0, style=Style.VANISHES, first=other, start_s=0.0)
     later = replace(model, number=1, style=Style.HONEST, first=crowded, start_s=source.uniform(*BEHIND_S))
-    steady = (
-        replace(one, deaths=(), outages=(), locked=0.0, fickle=0.0, moody=0.0) for one in (*plan.relayers, *plan.dapps)
-    )
-    relayer, dapp = steady
+    relayer, dapp = (replace(one.steady(), moody=0.0) for one in (*plan.relayers, *plan.dapps))
     return replace(
         plan,
         deals=(lapses, later),

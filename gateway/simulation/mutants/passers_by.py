@@ -58,8 +58,8 @@ UNNOTICED: Final[tuple[Mutant, ...]] = (
         "alarms-stop-first-forms-only",
         "A lock that waits is bid for again though its counterparty's may be gone with a finalized block.",
         "relayer/pump/acting.py",
-        "        if found := alarmed(connection, (state.agreement.terms(leg).chain for leg in Leg)):\n",
-        "        if found := alarmed(connection, ()):\n",
+        "        if alarm := alarm_about(connection, (state.agreement.terms(leg).chain for leg in Leg)):\n",
+        "        if alarm := alarm_about(connection, ()):\n",
     ),
     plant(
         "checks-outlast-allowances",

@@ -50,8 +50,8 @@ SENDING: Final = (
         (
             Edit(
                 PIPELINE,
-                "        if gate is not None:\n            late |= await",
-                "        if gate is not None and not carried:\n            late |= await",
+                "carried if self._speaks_against(c, item, in_time) is not None}",
+                "carried if item.deadline_ns is not None and self._clock.now_ns() >= item.deadline_ns}",
             ),
         ),
     ),

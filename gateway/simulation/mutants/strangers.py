@@ -36,8 +36,8 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "alarms-stop-nothing",
         "A chain that replaced a finalized block is trusted as before.",
         CHECKS,
-        "        if found := await self._database.read(look):\n",
-        "        if (found := await self._database.read(look)) and not chains:\n",
+        "        if alarm := await self._database.read(look):\n",
+        "        if (alarm := await self._database.read(look)) and not chains:\n",
     ),
     plant(
         "everybody-comes-first",

@@ -21,8 +21,8 @@ BRANCHING: Final[tuple[Mutant, ...]] = (
         "fullest-block-counts",
         "Of several answers about one height the block with most events is taken, whoever shows it.",
         BLOCKS,
-        "            agreed = self._quorum_block(answers, place)\n            same = [",
-        "            agreed = None\n            same = [",
+        "        chosen.append(agreed[place] or max([block",
+        "        chosen.append(max([block",
     ),
     plant(
         "blocks-of-an-outcome-are-one",

@@ -2,7 +2,7 @@
 that is called for."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from math import inf
 from typing import Final
@@ -46,19 +46,10 @@ def problems(record: Record) -> Iterator[Problem]:
     if not record.plan.rough & UNBID:
         yield from _underbid(record)
     if not record.plan.rough & UNRAISED:
-        for mine in _of_accounts(record):
+        for mine in record.sent_by_accounts():
             yield from _raised_late(record, mine)
             yield from _raised_soon(record, mine)
             yield from _cheaper_ahead(record, mine)
-
-
-def _of_accounts(record: Record) -> Iterable[list[Sent]]:
-    """Everything that an account sent on a chain with fees, at its first broadcast; of each account."""
-    found: defaultdict[tuple[str, ChainId, AccountId], list[Sent]] = defaultdict(list)
-    for sent in record.world.wire.firsts():
-        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
-            found[sent.party, sent.chain, sent.body.sender].append(sent)
-    return found.values()
 
 
 def _by_sequence(mine: list[Sent]) -> dict[int, list[Sent]]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Final
 
-from core.model.types import AccountId
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -23,11 +22,7 @@ def problems(record: Record) -> Iterator[Problem]:
     """Every bid beyond its ceiling, and every lock that was called off since it stood at its own."""
     if record.plan.ceiling is None:
         return
-    mine: dict[tuple[str, str, AccountId], list[Sent]] = {}
-    for sent in record.world.wire.firsts():
-        if sent.chain in record.plan.fees and sent.chain in record.world.memory:
-            mine.setdefault((sent.party, sent.chain, sent.body.sender), []).append(sent)
-    for those in mine.values():
+    for those in record.sent_by_accounts():
         yield from _beyond(record, record.plan.ceiling, those)
         yield from _called_off(record, those)
 

@@ -6,7 +6,6 @@ from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
-from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
@@ -84,12 +83,7 @@ def _is_kept(record: Record, deal: Agreed, at_s: float) -> bool:
         return False
     if deal.dapp is None and deal.deal.style is Style.NEVER_LOCKS:
         return at_s < began_s + HELD_S
-    finals = [
-        one.at_ns / NS_PER_S
-        for one in record.world.histories[deal.initiator_leg.chain].happened
-        if one.event == "LockFinal" and one.terms == deal.initiator_leg
-    ]
-    return deal.dapp is not None or min(finals, default=inf) <= at_s
+    return deal.dapp is not None or record.final_at_s(deal.initiator_leg) <= at_s
 
 
 def _is_modest(deal: Deal) -> bool:
@@ -139,14 +133,7 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
         return
     if _first_s(record, deal.dapp, deal, reveals=True) < inf:
         return
-    final_s = min(
-        (
-            one.at_ns / NS_PER_S
-            for one in record.world.histories[deal.participant_leg.chain].happened
-            if one.event == "LockFinal" and one.terms == deal.participant_leg
-        ),
-        default=inf,
-    )
+    final_s = record.final_at_s(deal.participant_leg)
     until_s = deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).reveal_s
     began_s = record.world.clock.now() - record.world.seconds
     up_s = max([final_s, *(began_s + up for _, up in record.process(deal.dapp).away if began_s + up < until_s)])

@@ -240,6 +240,20 @@ class Record:
             height = Height(height - 1)
         return height
 
+    def final_at_s(self, terms: LockTerms) -> float:
+        """When a block that held this lock became final first, Unix seconds of true time; infinity if none has."""
+        happened = self.world.histories[terms.chain].happened
+        finals = (one.at_ns / NS_PER_S for one in happened if one.event == "LockFinal" and one.terms == terms)
+        return min(finals, default=inf)
+
+    def sent_by_accounts(self) -> list[list[Sent]]:
+        """Everything that an account sent on a memory chain with fees, at its first broadcast; of each account."""
+        found: dict[tuple[str, ChainId, AccountId], list[Sent]] = {}
+        for sent in self.world.wire.firsts():
+            if sent.chain in self.plan.fees and sent.chain in self.world.memory:
+                found.setdefault((sent.party, sent.chain, sent.body.sender), []).append(sent)
+        return list(found.values())
+
     def shown_at_s(self, hashlock: Hashlock) -> int | None:
         """When a block that stayed first showed the preimage, Unix seconds of true time."""
         return shown_at_s(self.world.chains, self.plan.skew_s, hashlock)

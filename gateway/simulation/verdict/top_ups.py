@@ -1,12 +1,10 @@
 """Purses that were filled in the midst of swaps: by their operator's hand, or by themselves, as a policy has it."""
 
 from collections.abc import Iterator
-from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import AccountId, ChainId, Height
-from core.runtime.clock import NS_PER_S
 from gateway.simulation.treasury import TOP_UP, funder_of
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.gates import needed_by
@@ -47,12 +45,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     closes_s = mine.timelock.seconds - needed_by(record.plan, deal).fund_s
     if closes_s - filled_s < ENOUGH_S or any(lock.terms == mine for lock in all_locks(record.world.chains[chain])):
         return
-    finals = (
-        one.at_ns / NS_PER_S
-        for one in record.world.histories[theirs.chain].happened
-        if one.event == "LockFinal" and one.terms == theirs
-    )
-    final_s = min(finals, default=inf)
+    final_s = record.final_at_s(theirs)
     if max(final_s, filled_s) > closes_s - ENOUGH_S or record.shown_at_s(deal.hashlock) is not None:
         return
     here = record.world.chains[theirs.chain]
@@ -64,8 +57,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
 
 
 def _paid(record: Record, party: str, chain: ChainId) -> Iterator[Problem]:
-    """The funder pays below the threshold, up to the target, one at a time, and not more than in a day;
-    and in time."""
+    """The funder pays below the threshold, up to the target, one at a time, and not more than in a day; and in time."""
     account, funder = record.process(party).accounts[chain], funder_of(record.world, chain).account
     low, target, most = TOP_UP
     payments = [

@@ -178,9 +178,4 @@ def _was_final(record: Record, deal: Agreed, sent: Sent) -> bool:
     rows = [lock_at(here, lock.lock_id, at) for lock in all_locks(here) if lock.terms == terms]
     if not any(row is not None and row.status is LockStatus.LOCKED for row in rows):
         return False
-    finals = (
-        one.at_ns / NS_PER_S
-        for one in record.world.histories[terms.chain].happened
-        if one.event == "LockFinal" and one.terms == terms
-    )
-    return min(finals, default=sent.at_s) < sent.at_s - READ_S
+    return record.final_at_s(terms) < sent.at_s - READ_S
