@@ -19,7 +19,7 @@ from core.model.consortium import (
 )
 from core.model.types import MAX_BASE_UNITS
 from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address, require_name
-from local_chains.consortium.ledger.leaves import put_account, read_asset, write
+from local_chains.consortium.ledger.leaves import read_asset, write
 from local_chains.consortium.ledger.members import require_role
 from local_chains.consortium.ledger.orders import require_free_sender
 from local_chains.consortium.ledger.sequences import append, length
@@ -96,14 +96,14 @@ def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     balance = account.balance(symbol)
     if balance < amount:
         refuse(ResultCode.INSUFFICIENT_FUNDS, f"the balance is {balance} {symbol}, {amount} are needed")
-    put_account(state, key, account.with_balance(symbol, balance - amount))
+    state.put_account(key, account.with_balance(symbol, balance - amount))
 
 
 def credit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Add to a balance. Cannot overflow: no balance is above its asset's supply."""
     key = account_key(address)
     account = state.account(key)
-    put_account(state, key, account.with_balance(symbol, account.balance(symbol) + amount))
+    state.put_account(key, account.with_balance(symbol, account.balance(symbol) + amount))
 
 
 def _require_asset(context: Context, symbol: str) -> AssetLeaf:

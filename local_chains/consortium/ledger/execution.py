@@ -52,7 +52,7 @@ from local_chains.consortium.ledger import (
 )
 from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
-from local_chains.consortium.ledger.leaves import put_account, read_count, write_count
+from local_chains.consortium.ledger.leaves import read_count, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.misbehaviour import Misbehaviour, record_misbehaviour
 from local_chains.consortium.ledger.prices import (
@@ -191,7 +191,7 @@ def apply_transaction(
         key, account = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
     except Refusal as refusal:
         return Result(refusal.result, refusal.message, (), unread(raw) if cost is None else cost)
-    put_account(state, key, Account(account.sequence + 1, account.balances))
+    state.put_account(key, Account(account.sequence + 1, account.balances))
     before_messages = state.mark
     context = Context(state, sender_of(transaction.body.public_key), height, time_ms, [], chain_id)
     try:

@@ -21,7 +21,7 @@ from core.model.consortium import (
 from core.model.consortium_members import AdmissionLeaf, Organisation, ProposalLeaf, ValidatorsLeaf
 from core.model.consortium_orders import HeldLeaf, OrderLeaf
 from core.model.errors import FatalError
-from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence, encode_account
+from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence
 from local_chains.consortium.ledger.view import Overlay, StateView
 
 OPERATORS_KEY = b"members/operators"
@@ -79,10 +79,6 @@ AnyLeaf = (
 L = TypeVar("L", bound=AnyLeaf)
 
 _encode_own = msgspec.msgpack.Encoder().encode
-
-
-MAX_DECODED: Final = 8
-"""Balances of an account that a layer of writes keeps decoded."""
 
 
 def votes_key(chain: str, height: int) -> bytes:
@@ -148,12 +144,6 @@ def read_account(state: StateView, address: bytes) -> Account:
 def next_sequence(state: StateView, address: bytes) -> int:
     """The sequence of an account's next transaction, in a committed state."""
     return decode_sequence(state.get(account_key(address)))
-
-
-def put_account(state: Overlay, key: bytes, account: Account) -> None:
-    """Write an account under its key, `account_key` of its address."""
-    # Decoded, an account of many assets takes several times the memory of its leaf.
-    state.put(key, account if len(account.balances) <= MAX_DECODED else encode_account(account))
 
 
 def read_asset(state: StateView, symbol: str) -> AssetLeaf | None:

@@ -1,9 +1,12 @@
 """Blocks that cost as much as the ledger lets a block cost, one for each kind of work, made to be as dear as they can.
 
-`python -m tests.local_chains.consortium.dear_blocks` measures them: what a block takes, by itself, on this machine.
+`python -m tests.local_chains.consortium.dear_blocks` measures them: what a block takes, by itself, on this machine, and
+how often this machine does a fixed piece of other work in that time.
 """
 
+import gc
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +15,7 @@ from itertools import chain, count
 from typing import Final
 
 import msgspec
+from nacl.signing import SigningKey
 
 from core.model.consortium import (
     MAX_MESSAGES,
@@ -54,6 +58,7 @@ from core.model.consortium_orders import MAX_REASON_BYTES, ApproveOrder, OrderTe
 from core.proofs.ethereum import EthereumHeader, Log, Receipt, encode_header, encode_receipt, index_key
 from core.proofs.evidence.bare import BareLog, BareState
 from core.proofs.keccak import keccak256
+from core.runtime.garbage import collect_seldom
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.ledger.bank import MAX_ASSETS
 from local_chains.consortium.ledger.equivocations import MAX_RECORDED
@@ -112,10 +117,15 @@ class World:
 
 @dataclass(frozen=True)
 class Measured:
-    """One block's share of this process's time, and how many of its transactions did what they said."""
+    """One block's share of this process's time, and how many of its transactions did what they said.
+
+    `yardsticks` is the same time in pieces of other work, done by the same process just before and after: a machine
+    that is half as fast, or shared, takes twice the seconds for both.
+    """
 
     name: str
     seconds: float
+    yardsticks: float
     cost: int
     entries: int
     succeeded: int
@@ -447,17 +457,50 @@ def _executed(world: World, entries: Sequence[bytes]) -> BlockResult:
     return execute_block(world.leaves, CHAIN, 1, (encode_clock(NEXT_MS), *entries), SignatureChecker())
 
 
+def yardstick() -> float:
+    """Process time, in seconds, of a piece of work that is of the ledger's sorts and none of its code.
+
+    Signatures by libsodium, hashes of small things, JSON, and objects of the interpreter.
+    """
+    key = SigningKey(bytes(32))
+    signed, verify = bytes(key.sign(bytes(200))), key.verify_key.verify
+    begun = time.process_time()
+    seen: dict[bytes, object] = {}
+    for number in range(400):
+        verify(signed)
+        for place in range(20):
+            seen[hashlib.sha256(b"%d/%d" % (number, place)).digest()] = (number, place)
+        json.loads(json.dumps([[number, {"": place}] for place in range(20)]))
+    sorted(seen)
+    return time.process_time() - begun
+
+
 def measure(kind: Callable[[], tuple[World, list[bytes]]]) -> Measured:
-    """Execute a block of this kind, with no signature known, and make the tree after it."""
+    """Execute a block of this kind, with no signature known, and make the tree after it.
+
+    Garbage is collected as in a daemon, and none of it is what the process held before.
+    """
     world, entries = kind()
     root: Node = build(world.leaves)
+    thresholds = gc.get_threshold()
+    collect_seldom()
+    try:
+        return _measure(kind.__name__, world, entries, root)
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+
+
+def _measure(name: str, world: World, entries: Sequence[bytes], root: Node) -> Measured:
+    before = yardstick()
     begun = time.process_time()
     outcome = _executed(world, entries)
     update(root, outcome.writes)
     seconds = time.process_time() - begun
+    yardsticks = seconds / ((before + yardstick()) / 2)
     cost = sum(result.cost for result in outcome.results)
     succeeded = sum(not result.code for result in outcome.results[1:])
-    return Measured(kind.__name__, seconds, cost, len(entries), succeeded)
+    return Measured(name, seconds, yardsticks, cost, len(entries), succeeded)
 
 
 if __name__ == "__main__":
@@ -467,7 +510,7 @@ if __name__ == "__main__":
             found = measure(one)
             share = found.seconds / (found.cost / MAX_BLOCK_COST)
             print(
-                f"{found.name:34} {found.seconds:6.3f} s, {found.cost:9} units, {share:6.3f} s a full block;"
-                f" {found.succeeded} of {found.entries} succeed",
+                f"{found.name:34} {found.seconds:6.3f} s, {found.yardsticks:5.1f} yardsticks, {found.cost:9} units,"
+                f" {share:6.3f} s a full block; {found.succeeded} of {found.entries} succeed",
                 flush=True,
             )

@@ -9,7 +9,7 @@ import pytest
 
 from core.model.consortium import AccountLeaf, account_key, decode_leaf, encode_leaf, quantity, transaction_hash
 from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence, encode_account
-from local_chains.consortium.ledger.leaves import put_account, read_account
+from local_chains.consortium.ledger.leaves import read_account
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state import backlog
 from local_chains.consortium.state.backlog import PIECES, Backlog
@@ -203,8 +203,8 @@ def test_accounts_of_many_assets_stay_leaves_in_a_layer() -> None:
     """Decoded they would take several times the memory, of thousands in a block and of all that wait."""
     layer = Overlay({})
     few, many = (holding(1, **{f"asset{number:03}": number + 1 for number in range(count)}) for count in (8, 256))
-    put_account(layer, account_key(b"f" * 20), few)
-    put_account(layer, account_key(b"m" * 20), many)
+    layer.put_account(account_key(b"f" * 20), few)
+    layer.put_account(account_key(b"m" * 20), many)
     assert [type(leaf) for leaf in layer.written.values()] == [Account, bytes]
     assert read_account(layer, b"f" * 20) == few
     assert read_account(layer, b"m" * 20) == many

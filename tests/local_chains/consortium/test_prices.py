@@ -1,4 +1,4 @@
-"""The cost of work, and that no block within its limits takes longer than a second."""
+"""The cost of work, and that no block within its limits takes much longer than another."""
 
 from collections.abc import Callable
 from typing import get_args
@@ -21,17 +21,21 @@ from tests.local_chains.consortium import dear_blocks
 from tests.local_chains.consortium.dear_blocks import NEXT_MS, World
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Chain
 
-BLOCK_S = 1.0
+BLOCK_YARDSTICKS = 24.0
+"""A second, or 1.2, of machines on which the prices were measured: single transfers fill a block for 12 of these."""
 FAILING = ("nonsense", "long_nonsense", "forged", "answers", "answers_under_nonsense")
 
 
 @pytest.mark.timed
 @pytest.mark.parametrize("kind", dear_blocks.KINDS, ids=lambda kind: kind.__name__)
-def test_dearest_block_of_a_kind_takes_under_a_second(kind: Callable[[], tuple[World, list[bytes]]]) -> None:
+def test_dearest_block_of_a_kind_takes_no_longer_than_its_price_says(
+    kind: Callable[[], tuple[World, list[bytes]]],
+) -> None:
     measured = dear_blocks.measure(kind)
     assert measured.cost <= MAX_BLOCK_COST
-    # Process time, since the machine is shared; a second look if somebody else's work got into the first.
-    assert measured.seconds < BLOCK_S or dear_blocks.measure(kind).seconds < BLOCK_S
+    # Compared with other work of the same process, since machines differ and are shared; a second look if somebody
+    # else's work got into the first.
+    assert measured.yardsticks < BLOCK_YARDSTICKS or dear_blocks.measure(kind).yardsticks < BLOCK_YARDSTICKS
     assert (measured.succeeded > 0) is (kind.__name__ not in FAILING)
 
 
