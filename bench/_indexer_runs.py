@@ -10,7 +10,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
@@ -24,6 +23,7 @@ from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.rpc import Call, RpcClient
 from bench._indexer_chain import HTLC, TOKEN
+from bench._memory import peak_mb
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming
 from core.model.types import ChainId, Height, Seconds
@@ -97,14 +97,6 @@ async def genesis_of(url: str) -> bytes:
 def prepare_database(connection: sa.Connection) -> None:
     METADATA.drop_all(connection, tables=tables.TABLES)
     create_schema(connection, tables.TABLES)
-
-
-def peak_mb() -> float:
-    """The largest resident size of this process so far (getrusage would count its parent's before exec)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    raise RuntimeError("this system does not report how large a process was")
 
 
 def backfill(rpc_url: str, database_url: str, projected: bool) -> dict[str, Any]:

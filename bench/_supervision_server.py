@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
-from pathlib import Path
 from typing import Any, Final
 
+from bench._memory import peak_mb
 from bench.traffic import ASSETS, CHAINS
 from core.model.ports import ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, Seconds, chain_of
@@ -41,14 +41,6 @@ class Parameters:
     htlc_code_hash: bytes = b""
     htlc_holder: AccountId | None = None
     contract_names: dict[AccountId, str] = field(default_factory=dict)
-
-
-def peak_mb() -> float:
-    """The largest resident size of this process so far."""
-    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
-            return round(int(line.split()[1]) / 1024, 1)
-    raise RuntimeError("this system does not report how large a process was")
 
 
 async def _serve(url: str, pipe: Pipe) -> None:

@@ -8,15 +8,18 @@ the last run made of it in `supervision.sqlite`. A history that was stored by ot
 text of the rules has read, is made or read again: their alerts are not those of a cold run today.
 
     rules_per_s         transfers a second of processor time at each block, state included: SQLite with
-                        synchronous=FULL, after the history. Blocks of a minute, of which the rules read 96 at a time
+                        synchronous=FULL, after the history. Blocks of a minute, of which the rules read 96 at a time.
+                        Without the first tenth, in which the engine, which has just started, reads again what it then
+                        keeps in memory
+    restart_per_s       the same of that first tenth
     rules_block_p95_ms  the same of one block, in milliseconds
     catch_up_per_s      transfers a second of processor time while the engine reads the history
-    live_transfers      how many the first two figures are of
+    live_transfers      how many these figures are of
     export_s            histories out of the database into Parquet files, in seconds
     cold_run_s          the whole history again, export included: run on two processes (or on Spark), in seconds
     cold_cpu_s          the processor time of the cold run, of all its processes
     same                the cold run says what the engine said, byte for byte
-    rss_mb              the largest size of the process that runs rules at each block
+    rss_mb              the largest size of the process that runs rules at each block; another one reads the history
     cold_rss_mb         the largest size of the cold run's processes, none of which has done anything else
     detection           precision and recall by typology
 """
@@ -29,17 +32,19 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from bench._memory import peak_mb, peak_of_children_mb
 from bench._progress import progress
 from bench._supervision_feed import JUDGED_BY, Feed, Marker, feeding, fill, read_marker, text_digest
 from bench.detection import detection
@@ -60,9 +65,14 @@ from regulator_api.rules.replay import run_local, run_spark
 from regulator_api.rules.store import standing_alerts
 from regulator_api.rules.versions import load_rates, load_rules
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 SEED = 2026
 LIVE = 96
 """Blocks that are stored before the rules look: a second of a busy time."""
+STARTING = 10
+"""One part of so many of the live blocks comes while the engine has just started."""
 HISTORY = 4, 5
 """The share of all blocks that are history."""
 
@@ -74,8 +84,10 @@ def _export(folder: Path, connection: Connection) -> exporting.Manifest:
     return exporting.export(connection, knowledge, folder)
 
 
-def peak_mb(whose: int = resource.RUSAGE_SELF) -> int:
-    return resource.getrusage(whose).ru_maxrss >> 10
+def alone(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Call a function in a fresh process, whose size and garbage are its own."""
+    with ProcessPoolExecutor(1, get_context("spawn"), collect_seldom) as pool:
+        return pool.submit(work, *given, **named).result()
 
 
 def cpu_s() -> float:
@@ -106,13 +118,22 @@ def _forget(connection: Connection) -> None:
         connection.execute(sa.delete(table))
 
 
-async def history(place: Place) -> Marker:
+def history(place: Place) -> Marker:
     """Store the history, and let the rules read it, unless both are there as they would be now."""
     made, by = read_marker(place.marker("history"), place.plan), text_digest(JUDGED_BY)
     if made is None:
         made = fill(place.url("history"), place.marker("history"), place.plan, "history", HISTORY)
     if made.rules == by and "catch_up_per_s" in made.figures:
         return made
+    return alone(_caught_up, place, made, by)
+
+
+def _caught_up(place: Place, made: Marker, by: str) -> Marker:
+    return asyncio.run(catch_up(place, made, by))
+
+
+async def catch_up(place: Place, made: Marker, by: str) -> Marker:
+    """Let the rules read the history."""
     database = open_database(place.url("history"))
     if made.rules != by:
         await database.write(_forget)
@@ -143,33 +164,30 @@ async def live(database: Database, feed: Feed, blocks: int) -> dict[str, Any]:
     """Store blocks as they come, and run the rules at each of them."""
     engine = RulesEngine(database, SystemClock())
     await engine.step()
-    durations, spent, moved = [], 0.0, 0
+    durations: list[float] = []
+    starting, running = [0.0, 0], [0.0, 0]  # processor time in seconds, and transfers
     with progress("rules, blocks", blocks) as advance:
         for first in range(0, blocks, LIVE):
-            count = min(LIVE, blocks - first)
-            moved += feed.store(count)
+            count, sums = min(LIVE, blocks - first), starting if first * STARTING < blocks else running
+            moved = feed.store(count)
             begun, began = time.perf_counter(), time.process_time()
             await engine.step()
-            spent += time.process_time() - began
+            sums[0] += time.process_time() - began
+            sums[1] += moved
             durations.append((time.perf_counter() - begun) / count)
             advance(count)
     durations.sort()
     return {
-        "rules_per_s": round(moved / spent),
+        "rules_per_s": round(running[1] / running[0]) if running[1] else None,
+        "restart_per_s": round(starting[1] / starting[0]),
         "rules_block_p95_ms": round(durations[int(len(durations) * 0.95)] * 1_000, 1),
-        "live_transfers": moved,
+        "live_transfers": starting[1] + running[1],
         "rss_mb": peak_mb(),
     }
 
 
 def cold(url: str, folder: Path, engine: str, master: str) -> tuple[dict[str, Any], list[Alert]]:
-    """Export the whole history and run the rules over it, in a process of its own: the sizes are of it, and of those
-    that it starts."""
-    with ProcessPoolExecutor(1, get_context("spawn"), collect_seldom) as pool:
-        return pool.submit(_cold, url, folder, engine, master).result()
-
-
-def _cold(url: str, folder: Path, engine: str, master: str) -> tuple[dict[str, Any], list[Alert]]:
+    """Export the whole history and run the rules over it. Sizes are of this process, and of those that it starts."""
     begun, spent = time.perf_counter(), cpu_s()
     asyncio.run(_exported(url, folder))
     exported_s = time.perf_counter() - begun
@@ -178,7 +196,7 @@ def _cold(url: str, folder: Path, engine: str, master: str) -> tuple[dict[str, A
         "export_s": round(exported_s, 1),
         "cold_run_s": round(time.perf_counter() - begun, 1),
         "cold_cpu_s": round(cpu_s() - spent, 1),
-        "cold_rss_mb": max(peak_mb(), peak_mb(resource.RUSAGE_CHILDREN)),
+        "cold_rss_mb": max(peak_mb(), peak_of_children_mb()),
     }
     return figures, found
 
@@ -191,7 +209,7 @@ async def _exported(url: str, folder: Path) -> None:
 
 async def measure(place: Place, engine_name: str, master: str, live_blocks: int | None) -> dict[str, Any]:
     collect_seldom()  # as daemons do
-    made = await history(place)
+    made = history(place)
     place.marker("supervision").unlink(missing_ok=True)
     for left in ("-wal", "-shm"):
         (place.folder / f"supervision.sqlite{left}").unlink(missing_ok=True)
@@ -208,7 +226,7 @@ async def measure(place: Place, engine_name: str, master: str, live_blocks: int 
     shutil.rmtree(exported, ignore_errors=True)
     said = await database.read(standing_alerts)
     await database.close()
-    more, found = cold(place.url("supervision"), exported, engine_name, master)
+    more, found = alone(cold, place.url("supervision"), exported, engine_name, master)
     place.write("supervision", Marker(made.plan, made.counts, made.blocks + blocks, whole, made.figures, made.rules))
     ordered = sorted(said, key=lambda one: (one.rule, one.subject, one.first, one.alert_id))
     return {

@@ -26,7 +26,7 @@ def test_kept_folder_gives_the_same_detection(tmp_path: Path) -> None:
     assert found["same"]
     assert found["alerts"] > 0
     assert all(one["met"] >= one["cases"] > 0 for one in found["detection"].values())
-    before, made = asyncio.run(said(place)), asyncio.run(history(place))
+    before, made = asyncio.run(said(place)), history(place)
     assert made.figures["catch_up_s"] == found["catch_up_s"]  # nothing was read again
     with feeding(place.url("supervision"), PLAN) as kept:
         kept.skip(made.blocks)
@@ -37,7 +37,7 @@ def test_kept_folder_gives_the_same_detection(tmp_path: Path) -> None:
         connection.execute("UPDATE regulator_alerts SET rule = 'another-1', alert_id = 'a' || substr(alert_id, 2)")
     stale = msgspec.structs.replace(made, rules="another", figures={"catch_up_per_s": -1})
     marker.write_bytes(msgspec.json.encode(stale))
-    again = asyncio.run(history(place))
+    again = history(place)
     assert again.rules == made.rules
     assert again.figures["catch_up_per_s"] > 0
     assert asyncio.run(said(place)) == before != b"[]"
