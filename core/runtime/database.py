@@ -29,6 +29,7 @@ from core.runtime.database_errors import translating
 from core.runtime.database_files import make_room
 from core.runtime.database_threads import DatabaseThreads
 from core.runtime.database_urls import PostgresAddress, SqliteAddress, parse_database_url
+from core.runtime.statements import PreparedConnection
 
 T = TypeVar("T")
 
@@ -75,11 +76,14 @@ class Database(Protocol):
 class InlineDatabase:
     """SQLite in the calling thread, in memory unless `url` names a file: deterministic, for simulations and tests."""
 
-    def __init__(self, url: str = "sqlite://", connect: Callable[[Engine], Connection] = Engine.connect) -> None:
+    def __init__(
+        self, url: str = "sqlite://", connect: Callable[[Engine], PreparedConnection] = PreparedConnection
+    ) -> None:
         self._connect = connect
         self._path = _sqlite_path(url)
         self._engine = _memory_engine() if self._path is None else _sqlite_engine(self._path, _WRITER, NullPool)
-        self._connection: Connection | None = None
+        self._connection: PreparedConnection | None = None
+        self._place = "in memory" if self._path is None else str(self._path)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         return self._run(work)
@@ -88,12 +92,10 @@ class InlineDatabase:
         return self._run(work)
 
     def _run(self, work: Callable[[Connection], T]) -> T:
-        with translating("in memory" if self._path is None else str(self._path)):
-            connection = self._opened()
-            with connection.begin():
-                return work(connection)
+        with translating(self._place):
+            return self._opened().run(work)
 
-    def _opened(self) -> Connection:
+    def _opened(self) -> PreparedConnection:
         if self._connection is None:
             self._connection = self._connect(self._engine)
         return self._connection

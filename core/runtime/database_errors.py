@@ -8,8 +8,6 @@ retryable once the database has worked: a daemon that may go on is not ended by 
 
 import sqlite3
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
@@ -88,23 +86,31 @@ _POSTGRES_RECOVERABLE: Final = ("28", "3D", "42501")
 """A person can mend these while we run: a password, a grant, a database that is restored under its name."""
 
 
-@contextmanager
-def translating(place: str, started: bool = False) -> Iterator[None]:
-    """Raise what `translated` makes of an error of the database at `place`."""
-    try:
-        yield
-    except CausewayError:
-        raise
-    except (
-        sa.exc.SQLAlchemyError,
-        OSError,
-        asyncpg.PostgresError,
-        asyncpg.InterfaceError,
-        asyncpg.InternalClientError,
-        OverflowError,
-        UnicodeError,
-    ) as error:
-        raise translated(error, place, started) from error
+_KNOWN: Final = (
+    sa.exc.SQLAlchemyError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OverflowError,
+    UnicodeError,
+)
+
+
+class translating:  # as `contextlib`'s own
+    """A context that raises what `translated` makes of an error of the database at `place`."""
+
+    __slots__ = ("_place", "_started")
+
+    def __init__(self, place: str, started: bool = False) -> None:
+        self._place = place
+        self._started = started
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _where: object) -> None:
+        if isinstance(error, _KNOWN) and not isinstance(error, CausewayError):
+            raise translated(error, self._place, self._started) from error
 
 
 def translated(error: Exception, place: str, started: bool = False) -> CausewayError:

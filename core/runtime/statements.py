@@ -12,13 +12,16 @@ from abc import abstractmethod
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar, Final
-from weakref import WeakKeyDictionary
+from functools import cache, partial
+from operator import itemgetter
+from typing import Any, ClassVar, Final, TypeVar
+from weakref import ref
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection, Engine, RootTransaction
 from sqlalchemy.sql.compiler import SQLCompiler
+
+T = TypeVar("T")
 
 MAX_LIST: Final = 512
 MAX_FORMS: Final = 256
@@ -100,18 +103,18 @@ class Prepared:
             process = bind.type.dialect_impl(dialect).bind_processor(dialect)
             self._slots.append((key, at, None if key is not None else state.parameters[part], process))
         plain = all(key is not None and at is None and process is None for key, at, _, process in self._slots)
-        self._keys = [key for key, _, _, _ in self._slots if key is not None] if plain else None
-        """The names of the values in the driver's order, if it takes all of them as they are."""
+        self._take = _taker([key for key, _, _, _ in self._slots if key is not None]) if plain else None
+        """Returns the values in the driver's order, if it takes all of them as they are."""
         columns = list(statement.exported_columns)
         kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self.returns = bool(columns)
-        self._row = row_of(tuple(statement.exported_columns.keys()))
+        self._row = row_of(tuple(statement.exported_columns.keys()))  # of as many values as there are columns
         self._processes = [(place, process) for place, process in enumerate(kinds) if process is not None]
 
-    def bound(self, values: Mapping[str, Any]) -> list[Any]:
+    def bound(self, values: Mapping[str, Any]) -> Sequence[Any]:
         """The values in the driver's order, as it takes them."""
-        if self._keys is not None:
-            return [values[key] for key in self._keys]
+        if self._take is not None:
+            return self._take(values)
         made = []
         for key, at, value, process in self._slots:
             if key is not None:
@@ -132,6 +135,11 @@ class Prepared:
         return values
 
 
+def _taker(keys: Sequence[str]) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+    """Return what takes the values of these names out of a mapping, in C where there is a choice."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda values: [values[key] for key in keys]
+
+
 def table_written(sql: str) -> str | None:
     """Return the table that a statement writes, None if it writes none."""
     found = _WRITES.match(sql)
@@ -142,23 +150,39 @@ def table_written(sql: str) -> str | None:
 def row_of(names: tuple[str, ...]) -> Callable[[Any], Any]:
     """Return what makes a row of these columns from its values."""
     kind: Any = namedtuple  # to mypy the names of a namedtuple are fixed
-    made: Callable[[Any], Any] = kind("Row", names, rename=True)._make
-    return made
+    return partial(tuple.__new__, kind("Row", names, rename=True))  # as its `_make`, without counting again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Forms:
     """A statement for values of some names: one form for each length of the values that are lists, which are `padded`
-    first."""
+    first. `only`: the form of a statement without lists, once it was asked."""
 
     compiled: SQLCompiler
     lists: tuple[str, ...]
     made: dict[tuple[int, ...], Prepared]
+    only: Prepared | None = None
 
 
-Book = WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]
-"""Forms by statement and names of values, for one dialect. None of a statement's is made when it is seen for the first
-time, since most of those are never seen again."""
+class Book:
+    """Forms by statement and names of values, for one dialect. None of a statement's is made when it is seen for the
+    first time, since most of those are never seen again. A statement that is gone leaves nothing behind."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[ref[Any], dict[tuple[str, ...], Forms | None]]] = {}
+
+    def of(self, statement: Any) -> dict[tuple[str, ...], Forms | None] | None:
+        """The forms of this very statement, None if it was never added."""
+        found = self._known.get(id(statement))
+        return found[1] if found is not None and found[0]() is statement else None
+
+    def add(self, statement: Any) -> None:
+        known, place = self._known, id(statement)
+        known[place] = ref(statement, lambda _: known.pop(place, None)), {}
+
+
+_UNSEEN: Final = Forms(None, (), {})  # type: ignore[arg-type]
+"""Stands for names of values that a statement was not yet asked with."""
 
 
 class PreparingConnection(Connection):
@@ -172,8 +196,10 @@ class PreparingConnection(Connection):
         if execution_options is None and type(values) is dict and self.in_transaction():
             forms = self._forms_of(statement, values)
             if forms is not None and not (many and forms.lists):
-                values = _filled(forms, values)
-                prepared = _form_of(forms, statement, values)
+                prepared = forms.only
+                if prepared is None:
+                    values = _filled(forms, values)
+                    prepared = _form_of(forms, statement, values)
                 if prepared is not None and not (many and prepared.returns):
                     return self._ask(prepared, parameters if many else values, many)
         return super().execute(statement, parameters, execution_options=execution_options)
@@ -185,25 +211,66 @@ class PreparingConnection(Connection):
     def _forms_of(self, statement: Any, values: Mapping[str, Any]) -> Forms | None:
         """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
         values itself."""
-        known = self._book.get(statement)
+        known = self._book.of(statement)
         if known is None:
             if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
-                self._book[statement] = {}
+                self._book.add(statement)
             return None
         names = tuple(values)
-        if names not in known:
-            known[names] = _forms(statement, values, self)
-        return known[names]
+        forms = known.get(names, _UNSEEN)
+        if forms is _UNSEEN:
+            forms = known[names] = _forms(statement, values, self)
+        return forms
+
+
+class _Begun(RootTransaction):
+    """A transaction that was begun at the driver and ends there: to SQLAlchemy it is one like any other."""
+
+    __slots__ = ()
+
+    def _connection_begin_impl(self) -> None:
+        """It has begun."""
+
+    def ended(self) -> None:
+        """The driver has ended it."""
+        if self.connection._nested_transaction is not None:
+            self.connection._nested_transaction._cancel()
+        self.is_active = False
+        self.connection._transaction = None
 
 
 class PreparedConnection(PreparingConnection):
     """One to SQLite. For one thread at a time."""
 
-    _book: ClassVar[Book] = WeakKeyDictionary()
+    _book: ClassVar[Book] = Book()
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self._driver: Any = self.connection.driver_connection
+        self._begins: str = engine.dialect.begin  # type: ignore[attr-defined]  # of our own dialects
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction, and commit. What it raises takes the transaction back.
+
+        As `with connection.begin()`, which costs more than most transactions in memory do.
+        """
+        self._say(self._driver.execute, self._begins)
+        transaction = _Begun(self)
+        try:
+            answer = work(self)
+            self._say(self._driver.commit)
+        except BaseException:
+            self._driver.rollback()
+            raise
+        finally:
+            transaction.ended()
+        return answer
+
+    def _say(self, how: Callable[..., Any], *text: str) -> None:
+        try:
+            how(*text)
+        except Exception as error:
+            raise self._raised(text[0] if text else "COMMIT", None, error) from error
 
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
         quick = _QUICK.match(statement) is not None and self.in_transaction()
@@ -254,6 +321,8 @@ def _form_of(forms: Forms, statement: Any, values: Mapping[str, Any]) -> Prepare
     made = forms.made.get(lengths)
     if made is None and max(lengths, default=0) <= MAX_LIST and len(forms.made) < MAX_FORMS:
         made = forms.made[lengths] = Prepared(statement, forms.compiled, values)
+        if not lengths:
+            forms.only = made
     return made
 
 

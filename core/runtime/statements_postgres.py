@@ -8,7 +8,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
 
 import asyncpg
 import sqlalchemy as sa
@@ -38,7 +37,7 @@ class PostgresConnection(PreparingConnection):
     """One to PostgreSQL. `begins` is the statement that begins its transaction; `named` is false if the server that a
     statement is prepared on may be another one in the next transaction."""
 
-    _book: ClassVar[Book] = WeakKeyDictionary()
+    _book: ClassVar[Book] = Book()
 
     def __init__(self, engine: Engine, begins: str, named: bool = True) -> None:
         super().__init__(engine)
@@ -116,7 +115,7 @@ class PostgresConnection(PreparingConnection):
         self._wait(prepared.sql, work)
         return Found((), -1)
 
-    def _bound(self, prepared: Prepared, values: Mapping[str, Any]) -> list[Any]:
+    def _bound(self, prepared: Prepared, values: Mapping[str, Any]) -> Sequence[Any]:
         try:
             return prepared.bound(values)
         except Exception as error:
