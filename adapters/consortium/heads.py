@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from adapters.consortium.raw_blocks import RawBlock, fetch_block
+from adapters.consortium.raw_blocks import fetch_block, read_block
 from adapters.consortium.rpc import CometRpc, parsed
 from core.model.errors import (
     CausewayError,
@@ -36,8 +36,8 @@ class ConsortiumHeadSource:
 
     async def head(self) -> HeadUpdate:
         answer = await self._rpc.call("block")
-        if self._read is None or answer != self._read[0]:  # a head is asked for far more often than it changes
-            header = parsed(lambda: RawBlock(self._chain, answer).block_header())
+        if self._read is None or answer is not self._read[0]:  # a head is asked for far more often than it changes
+            header = parsed(lambda: read_block(self._chain, answer).block_header())
             self._read = answer, HeadUpdate(header, header)
         return self._read[1]
 

@@ -3,6 +3,7 @@
 A header's time here is *ledger time*, the clock in the first entry of its block, by which timelocks are judged.
 """
 
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -22,6 +23,11 @@ from core.proofs.cometbft.types import Header
 from core.runtime.signals import side_by_side
 
 MAX_ENTRIES: Final = 100_000
+MAX_KEPT: Final = 16
+"""Blocks of this process that were read lately: each is asked for as a head, as a block and as a witness's, and of
+several endpoints."""
+MAX_KEPT_BYTES: Final = 16 * 1024
+"""Of entries: a block with more of them is read again."""
 
 
 class RawBlock:
@@ -49,6 +55,25 @@ class RawBlock:
         return BlockHeader(self.ref, self.header.last_block_id.hash, moment)
 
 
+_kept: OrderedDict[tuple[ChainId, object], tuple[Mapping[str, Any], RawBlock]] = OrderedDict()
+
+
+def read_block(chain: ChainId, result: Mapping[str, Any]) -> RawBlock:
+    """The block of a `/block` answer. Nobody changes the answer afterwards: the same one is not read again.
+
+    Raise whatever reading raises.
+    """
+    name = chain, object_from_json(result.get("block_id"))["hash"]
+    if (known := _kept.get(name)) is not None and known[0] == result:
+        return known[1]
+    block = RawBlock(chain, result)
+    if sum(map(len, block.entries)) <= MAX_KEPT_BYTES:
+        _kept[name] = result, block
+        if len(_kept) > MAX_KEPT:
+            _kept.popitem(last=False)
+    return block
+
+
 async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None = None) -> RawBlock:
     """The newest block, or that of a height or hash. Raise `NotFoundError`."""
     if at is None:
@@ -61,7 +86,7 @@ async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None =
         raise NotFoundError(f"{chain} begins at height 1")
     else:
         result = await rpc.call("block", height=str(at))
-    block = parsed(lambda: RawBlock(chain, result))
+    block = parsed(lambda: read_block(chain, result))
     if at is not None and at not in (block.ref.height, block.ref.hash):
         raise RetryableError(f"{rpc.origin} answers with another block than it was asked for")
     return block

@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
@@ -29,6 +30,9 @@ MAX_PARALLEL_CALLS: Final = 8
 MAX_REASON_CHARS: Final = 300
 MAX_RATE_WAIT_S: Final = 5.0
 """An endpoint that wants to be left alone for longer is not waited for: another may answer."""
+
+MAX_KEPT: Final = 4
+MAX_KEPT_BYTES: Final = 16 * 1024
 
 _METHOD_UNKNOWN: Final = -32601
 _BAD_PARAMETERS: Final = -32602
@@ -64,6 +68,17 @@ class RpcError(CausewayError):
         return RetryableError(self.message)
 
 
+class _Envelope(msgspec.Struct):
+    """A JSON-RPC response, its result as it came."""
+
+    id: Any = None
+    error: Any = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_envelope: Final = msgspec.json.Decoder(_Envelope)
+
+
 class CometRpc:
     """One endpoint at `url` (`http://host:port`). Connections open with the first call; `close` ends them.
 
@@ -86,6 +101,8 @@ class CometRpc:
         """For messages: providers put their keys behind it."""
         self._transport = transport or HttpTransport(self.url, timeout_s)
         self._shared = SharedRequests()
+        self._kept: OrderedDict[bytes, Mapping[str, Any]] = OrderedDict()
+        """The last short results, as they came: a head is asked for far more often than it changes."""
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
         self._exits = asyncio.Semaphore(MAX_PARALLEL_CALLS)
@@ -159,10 +176,10 @@ class CometRpc:
 
     def _result(self, method: str, request_id: int, reply: Reply) -> Mapping[str, Any]:
         try:
-            envelope = object_from_json(msgspec.json.decode(reply.body))
-            error = envelope.get("error")
+            envelope = _envelope.decode(reply.body)
+            error = envelope.error
             if error is None:
-                result = object_from_json(envelope.get("result"))
+                result = self._decoded(bytes(envelope.result))
             else:
                 fields = object_from_json(error)
                 code, text = int(fields.get("code") or 0), _text(fields.get("message"), fields.get("data"))
@@ -170,8 +187,19 @@ class CometRpc:
             raise self._nonsense(method, reply) from None
         if error is not None:
             raise RpcError(method, code, text)
-        if envelope.get("id") != request_id:
+        if envelope.id != request_id:
             raise RetryableError(f"{self.origin} answers {method} with the answer to another request")
+        return result
+
+    def _decoded(self, raw: bytes) -> Mapping[str, Any]:
+        """The object, the same one again if it came lately: nobody changes it."""
+        if (known := self._kept.get(raw)) is not None:
+            return known
+        result = object_from_json(msgspec.json.decode(raw))
+        if len(raw) <= MAX_KEPT_BYTES:
+            self._kept[raw] = result
+            if len(self._kept) > MAX_KEPT:
+                self._kept.popitem(last=False)
         return result
 
     def _nonsense(self, method: str, reply: Reply) -> CausewayError:

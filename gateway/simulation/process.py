@@ -356,7 +356,9 @@ class Relayer(Process):
         self, access: Mapping[ChainId, ChainAccess], database: Database, signal: FactSignal
     ) -> list[Follower]:
         return [
-            Follower(one.parameters, one.heads, one.blocks, database, signal, self.clock, FIRST[one.chain])
+            Follower(
+                one.parameters, one.heads, one.blocks, database, signal, self.clock, FIRST[one.chain], Unmeasured()
+            )
             for one in access.values()
         ]
 

@@ -53,6 +53,7 @@ class ClientProcess:
         self._database = database
         self._chains = chains
         self._clock = clock
+        self._metrics = metrics
         self._since_s = since_s
         self._inherited = frozenset(inherited)
         self._facts = FactSignal()
@@ -137,7 +138,14 @@ class ClientProcess:
             if start is None:
                 start = await self._first_height(access)
             follower = Follower(
-                access.parameters, access.heads, access.blocks, self._database, self._facts, self._clock, start
+                access.parameters,
+                access.heads,
+                access.blocks,
+                self._database,
+                self._facts,
+                self._clock,
+                start,
+                self._metrics,
             )
             self._followers[access.chain] = follower
             self._heads_at_start.setdefault(access.chain, (await access.heads.head()).head.height)
