@@ -211,6 +211,11 @@ class Follower:
         `ConflictError` when another process was faster: `open` reads where that one got to.
         """
         self._seen = update
+        if self._view.tip is not None and update.head.height < self._view.start:
+            raise RetryableError(
+                f"an endpoint of {self._chain} has block {update.head.height} for its newest, and is followed from "
+                f"{self._view.start} on: it is behind, or reads the chain from its beginning"
+            )
         finalized = False
         try:
             for _ in range(MAX_TURNS):

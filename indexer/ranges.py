@@ -66,7 +66,9 @@ class RangeReader:
 
     async def read(self, first: Height, last: Height) -> Sequence[Block]:
         """Return blocks from `first` on, up to `last` or fewer. The range grows when it succeeds; what is refused for
-        its length is remembered as too long. Raise what the source raises."""
+        its length is remembered as too long. Raise what the source raises, `RetryableError` for no blocks at all."""
+        if last < first:
+            raise RetryableError(f"{self._chain} ends at {last}, before {first}: an endpoint is behind")
         while True:
             last = Height(min(last, first + self.size - 1))
             try:

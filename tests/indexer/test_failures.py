@@ -80,3 +80,38 @@ def test_range_follows_what_the_source_gives_in_time() -> None:
         assert max(source.served) > 100
 
     run_virtually(main())
+
+
+class NeverEmpty(ScriptedBlocks):
+    """A source that nobody asks for no blocks at all."""
+
+    async def blocks(self, first: Height, last: Height) -> Any:
+        assert first <= last
+        return await super().blocks(first, last)
+
+
+def test_a_head_below_the_first_followed_block_is_a_failure_like_any_other() -> None:
+    """A node that reads the chain from its beginning again, or one of many behind one address that is a block behind.
+    Whoever followed it asked for the blocks in between for ever, and let nothing else in the process run."""
+
+    async def main() -> None:
+        chain, clock, database = ScriptedChain(), VirtualClock(), InlineDatabase()
+        chain.extend(20)
+        await database.write(lambda c: create_schema(c, tables.TABLES))
+        follower = Follower(Parameters(), chain, NeverEmpty(chain), database, FactSignal(), clock, Height(10))
+        running = asyncio.create_task(follower.run())
+        await clock.sleep(1)
+        whole = list(chain.blocks)
+        chain.shorten(15)
+        await clock.sleep(60)
+        assert follower.status.state is FollowerState.UNREACHABLE
+        assert "is followed from 10 on" in follower.status.detail
+        chain.switch(whole)
+        await clock.sleep(60)
+        assert follower.status.state is FollowerState.LIVE
+        assert follower.status.tip == whole[-1].header
+        assert not follower.status.alarms
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run_virtually(main())
