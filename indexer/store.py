@@ -35,6 +35,16 @@ _EVENT_COLUMNS: Final = (
 _FACT_COLUMNS: Final = ("seq", "chain", "kind", "height", "block_hash")
 
 _OF_CHAIN: Final[sa.BindParameter[Any]] = sa.bindparam("of_chain")
+_HASHES: Final[sa.BindParameter[Any]] = sa.bindparam("hashes", expanding=True)
+_MARK_BLOCKS: Final = sa.update(tables.blocks).where(
+    tables.blocks.c.chain == _OF_CHAIN, tables.blocks.c.hash.in_(_HASHES)
+)
+_MARK_EVENTS: Final = sa.update(tables.events).where(
+    tables.events.c.chain == _OF_CHAIN, tables.events.c.block_hash.in_(_HASHES)
+)
+_KNOWN: Final = sa.select(tables.blocks.c.hash).where(
+    tables.blocks.c.chain == _OF_CHAIN, tables.blocks.c.hash.in_(_HASHES)
+)
 _OBSERVE: Final = sa.update(tables.chains).where(tables.chains.c.chain == _OF_CHAIN)
 _TAKE_NUMBERS: Final = (
     sa.update(tables.fact_order)
@@ -227,23 +237,20 @@ def _move_cursor(connection: Connection, view: ChainView, highest: int) -> None:
 
 def _mark(connection: Connection, chain: ChainId, hashes: Sequence[bytes], canonical: bool) -> None:
     for part in _chunks(hashes):
-        for table, column in ((tables.blocks, tables.blocks.c.hash), (tables.events, tables.events.c.block_hash)):
-            connection.execute(
-                sa.update(table).where(table.c.chain == chain, column.in_(part)).values(canonical=canonical)
-            )
+        marked = {"of_chain": chain, "hashes": part, "canonical": canonical}
+        connection.execute(_MARK_BLOCKS, marked)
+        connection.execute(_MARK_EVENTS, marked)
 
 
 def _store_blocks(connection: Connection, chain: ChainId, applied: Sequence[Block], highest: int) -> None:
     """Insert headers and events; blocks of a branch that came back are there already and are only marked."""
     suspects = [block.header.ref.hash for block in applied if block.header.height <= highest]
     known: set[bytes] = set()
-    blocks = tables.blocks
     for part in _chunks(suspects):
-        query = sa.select(blocks.c.hash).where(blocks.c.chain == chain, blocks.c.hash.in_(part))
-        known.update(bytes(row.hash) for row in connection.execute(query))
+        known.update(bytes(row.hash) for row in connection.execute(_KNOWN, {"of_chain": chain, "hashes": part}))
     _mark(connection, chain, [found for found in suspects if found in known], canonical=True)
     new = [block for block in applied if block.header.ref.hash not in known]
-    insert_rows(connection, blocks, _BLOCK_COLUMNS, [_block_row(block.header) for block in new])
+    insert_rows(connection, tables.blocks, _BLOCK_COLUMNS, [_block_row(block.header) for block in new])
     insert_rows(connection, tables.events, _EVENT_COLUMNS, [row for block in new for row in _event_rows(block)])
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.facts import AssetDefined, Block, ChainEvent, Locked, Transferred
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from core.runtime.inserts import insert_if_absent
+from indexer.projections.heights import HASHES, OF_CHAIN
 from indexer.tables import asset_reports, assets
 from indexer.writing import insert_many
 
@@ -30,6 +31,10 @@ _CHANGE_REPORT: Final = sa.update(asset_reports).where(
     sa.or_(*(asset_reports.c[name] != sa.bindparam(f"new_{name}") for name in _SAID)),
 )
 _UNDEFINED: Final = {"issuer": None, "symbol": None, "decimals": None, "defined_block": None}
+_UNDEFINE: Final = (
+    sa.update(assets).where(assets.c.chain == OF_CHAIN, assets.c.defined_block.in_(HASHES)).values(_UNDEFINED)
+)
+_FORGET: Final = sa.delete(assets).where(assets.c.chain == OF_CHAIN, assets.c.first_block.in_(HASHES))
 
 
 class AssetSource(StrEnum):
@@ -109,10 +114,9 @@ def _known(connection: Connection, wanted: Sequence[AssetId]) -> set[AssetId]:
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks, the newest of the chain, said."""
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        of = assets.c.chain == chain
-        connection.execute(sa.update(assets).where(of, assets.c.defined_block.in_(part)).values(_UNDEFINED))
-        connection.execute(sa.delete(assets).where(of, assets.c.first_block.in_(part)))
+        gone = {"of_chain": chain, "hashes": hashes[first : first + CHUNK]}
+        connection.execute(_UNDEFINE, gone)
+        connection.execute(_FORGET, gone)
 
 
 def report_assets(connection: Connection, reported: Iterable[Asset], now_ns: int) -> None:

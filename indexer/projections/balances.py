@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.runtime.lists import room_for, table_of, table_values
-from indexer.projections.heights import lowest_height
+from indexer.projections.heights import HASHES, LOWEST, OF_CHAIN
 from indexer.projections.settled import Settled, settled_locks
 from indexer.tables import balances, events, locks, swaps
 from indexer.writing import insert_many
@@ -33,6 +33,23 @@ _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
 _Key = tuple[AssetId, AccountId]
+
+_MOVED: Final = (
+    sa.select(events.c.asset, events.c.sender, events.c.receiver)
+    .where(events.c.chain == OF_CHAIN, events.c.block_hash.in_(HASHES), events.c.asset.is_not(None))
+    .distinct()
+)
+_ENDED: Final = (
+    sa.select(locks.c.asset, locks.c.sender, locks.c.receiver)
+    .where(locks.c.chain == OF_CHAIN, locks.c.settle_height >= LOWEST, locks.c.settle_block.in_(HASHES))
+    .distinct()
+)
+_LOWEST: Final = sa.select(LOWEST)
+_FORGET: Final = sa.delete(balances).where(
+    balances.c.asset == sa.bindparam("of_asset"),
+    balances.c.account == sa.bindparam("of_account"),
+    balances.c.height >= sa.bindparam("lowest"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,27 +89,15 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
     """
     lowest, named = None, set[_Key]()
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        of_events = events.c.chain == chain, events.c.block_hash.in_(part), events.c.asset.is_not(None)
-        moved = sa.select(events.c.asset, events.c.sender, events.c.receiver).where(*of_events).distinct()
-        of_locks = (
-            locks.c.chain == chain,
-            locks.c.settle_height >= lowest_height(chain, part),
-            locks.c.settle_block.in_(part),
-        )
-        ended = sa.select(locks.c.asset, locks.c.sender, locks.c.receiver).where(*of_locks).distinct()
-        for query in (moved, ended):
-            for asset, *parties in connection.execute(query):
+        asked = {"of_chain": chain, "hashes": hashes[first : first + CHUNK]}
+        for query in (_MOVED, _ENDED):
+            for asset, *parties in connection.execute(query, asked):
                 named |= {(AssetId(asset), AccountId(account)) for account in parties if account is not None}
-        height = connection.execute(sa.select(lowest_height(chain, part))).scalar()
+        height = connection.execute(_LOWEST, asked).scalar()
         lowest = height if lowest is None or height < lowest else lowest
     if named:
-        gone = sa.delete(balances).where(
-            balances.c.asset == sa.bindparam("of_asset"),
-            balances.c.account == sa.bindparam("of_account"),
-            balances.c.height >= lowest,
-        )
-        connection.execute(gone, [{"of_asset": asset, "of_account": account} for asset, account in sorted(named)])
+        gone = [{"of_asset": asset, "of_account": account, "lowest": lowest} for asset, account in sorted(named)]
+        connection.execute(_FORGET, gone)
 
 
 def balance_at(connection: Connection, account: AccountId, asset: AssetId, height: Height) -> int:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.facts import Block, ChainEvent, Claimed, ContractEvent, Locked, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, address_of, chain_of
 from core.runtime.inserts import insert_if_absent
-from indexer.projections.heights import lowest_height
+from indexer.projections.heights import LOWEST, OF_CHAIN
 from indexer.tables import asset_reports, contract_reports, contracts, cursors, htlc_reports
 from indexer.writing import hold_projections, insert_many
 
@@ -29,6 +29,7 @@ _HOLDERS: Final = (
     .where(htlc_reports.c.chain == sa.bindparam("of_chain"))
     .order_by(htlc_reports.c.since_height)
 )
+_FORGET: Final = sa.delete(contracts).where(contracts.c.chain == OF_CHAIN, contracts.c.height >= LOWEST)
 
 
 class ContractKind(StrEnum):
@@ -171,9 +172,7 @@ def _row(
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks, the newest of the chain, added."""
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        since = lowest_height(chain, part)
-        connection.execute(sa.delete(contracts).where(contracts.c.chain == chain, contracts.c.height >= since))
+        connection.execute(_FORGET, {"of_chain": chain, "hashes": hashes[first : first + CHUNK]})
 
 
 def list_contracts(

@@ -1,15 +1,14 @@
-"""The heights of blocks that are taken back."""
+"""Blocks that are taken back, in statements that are built once: `OF_CHAIN` and `HASHES` name them."""
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
-from core.model.types import ChainId
 from indexer.tables import blocks
 
-
-def lowest_height(chain: ChainId, hashes: Sequence[bytes]) -> sa.ScalarSelect[Any]:
-    """Return the lowest height of these blocks. If they are the newest of the chain, all from there on is theirs."""
-    query = sa.select(sa.func.min(blocks.c.height)).where(blocks.c.chain == chain, blocks.c.hash.in_(hashes))
-    return query.scalar_subquery()
+OF_CHAIN: Final[sa.BindParameter[Any]] = sa.bindparam("of_chain")
+HASHES: Final[sa.BindParameter[Any]] = sa.bindparam("hashes", expanding=True)
+LOWEST: Final = (
+    sa.select(sa.func.min(blocks.c.height)).where(blocks.c.chain == OF_CHAIN, blocks.c.hash.in_(HASHES))
+).scalar_subquery()
+"""The lowest height of these blocks. If they are the newest of the chain, all from there on is theirs."""

@@ -19,6 +19,7 @@ from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
 from core.runtime.savepoints import contained, failure_of, reason_of
 from indexer.projections import assets, balances, contract_events, contracts, locks, moves, orders, records
+from indexer.projections.heights import HASHES, OF_CHAIN
 from indexer.projections.swaps import refresh_swaps
 from indexer.tables import events, set_aside
 
@@ -32,6 +33,13 @@ CHUNK: Final = 500
 _COUNT_SET_ASIDE: Final = (
     sa.select(sa.func.count()).select_from(set_aside).where(set_aside.c.chain == sa.bindparam("of_chain"))
 )
+
+_HASHLOCKS: Final = (
+    sa.select(events.c.hashlock)
+    .where(events.c.chain == OF_CHAIN, events.c.block_hash.in_(HASHES), events.c.hashlock.is_not(None))
+    .distinct()
+)
+_FORGET: Final = sa.delete(set_aside).where(set_aside.c.chain == OF_CHAIN, set_aside.c.block_hash.in_(HASHES))
 
 log = get_logger("indexer.projections")
 
@@ -148,9 +156,8 @@ def refresh_each(connection: Connection, touched: Collection[Hashlock], where: B
 def _reverted_hashlocks(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[Hashlock]:
     found: set[Hashlock] = set()
     for first in range(0, len(hashes), CHUNK):
-        of = events.c.chain == chain, events.c.block_hash.in_(hashes[first : first + CHUNK])
-        query = sa.select(events.c.hashlock).where(*of, events.c.hashlock.is_not(None)).distinct()
-        found.update(Hashlock(row.hashlock) for row in connection.execute(query))
+        asked = {"of_chain": chain, "hashes": hashes[first : first + CHUNK]}
+        found.update(Hashlock(row.hashlock) for row in connection.execute(_HASHLOCKS, asked))
     return found
 
 
@@ -178,9 +185,7 @@ def _set_aside(connection: Connection, projection: str, where: BlockRef, index: 
 
 def _forget(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        gone = sa.delete(set_aside).where(set_aside.c.chain == chain, set_aside.c.block_hash.in_(part))
-        connection.execute(gone)
+        connection.execute(_FORGET, {"of_chain": chain, "hashes": hashes[first : first + CHUNK]})
 
 
 def count_set_aside(connection: Connection, chain: ChainId) -> int:

@@ -29,7 +29,7 @@ from core.model.types import (
     chain_of,
 )
 from core.runtime.statements import MAX_LIST
-from indexer.projections.heights import lowest_height
+from indexer.projections.heights import HASHES, LOWEST, OF_CHAIN
 from indexer.tables import agreement_legs, agreements, locks
 from indexer.writing import insert_many
 
@@ -118,6 +118,14 @@ _SETTLE: Final = sa.update(locks).where(
     locks.c.lock_height == sa.bindparam("of_height"),
     locks.c.lock_index == sa.bindparam("of_index"),
 )
+_UNSETTLE: Final = (
+    sa.update(locks)
+    .where(locks.c.chain == OF_CHAIN, locks.c.settle_height >= LOWEST, locks.c.settle_block.in_(HASHES))
+    .values(_UNSETTLED)
+)
+_FORGET: Final = sa.delete(locks).where(
+    locks.c.chain == OF_CHAIN, locks.c.lock_height >= LOWEST, locks.c.lock_block.in_(HASHES)
+)
 _Name = tuple[LockId, Hashlock]
 """The names by which a settlement means its lock."""
 
@@ -202,12 +210,9 @@ def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId])
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what these blocks, the newest of the chain, said."""
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        since = lowest_height(chain, part)
-        made = sa.and_(locks.c.chain == chain, locks.c.lock_height >= since, locks.c.lock_block.in_(part))
-        ended = sa.and_(locks.c.chain == chain, locks.c.settle_height >= since, locks.c.settle_block.in_(part))
-        connection.execute(sa.update(locks).where(ended).values(_UNSETTLED))
-        connection.execute(sa.delete(locks).where(made))
+        gone = {"of_chain": chain, "hashes": hashes[first : first + CHUNK]}
+        connection.execute(_UNSETTLE, gone)
+        connection.execute(_FORGET, gone)
 
 
 def lock_row(row: Any) -> LockRow:

@@ -1,6 +1,7 @@
 """Projections that have one row for each event of a kind: stored with its block, and gone with it."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block
 from core.model.types import ChainId
+from indexer.projections.heights import HASHES, OF_CHAIN
 from indexer.writing import insert_many
 
 CHUNK: Final = 500
@@ -42,5 +44,9 @@ def store_events(
 def forget_blocks(connection: Connection, table: sa.Table, chain: ChainId, hashes: Sequence[bytes]) -> None:
     """Undo what the events of these blocks stored."""
     for first in range(0, len(hashes), CHUNK):
-        part = hashes[first : first + CHUNK]
-        connection.execute(sa.delete(table).where(table.c.chain == chain, table.c.block_hash.in_(part)))
+        connection.execute(_forget(table), {"of_chain": chain, "hashes": hashes[first : first + CHUNK]})
+
+
+@cache
+def _forget(table: sa.Table) -> sa.Delete:
+    return sa.delete(table).where(table.c.chain == OF_CHAIN, table.c.block_hash.in_(HASHES))

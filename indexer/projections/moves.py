@@ -20,6 +20,7 @@ from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Tran
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height
 from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.contracts import holders
+from indexer.projections.heights import HASHES, OF_CHAIN
 from indexer.projections.numbers import known_numbers, numbers
 from indexer.projections.settled import Settled, settled_locks
 from indexer.tables import accounts, asset_numbers, blocks, chains, events, htlc_reports, moves
@@ -30,6 +31,30 @@ _KEEPER: Final = hashlib.sha256(b"causeway keeper of locks").digest()[:20].hex()
 _COLUMNS: Final = tuple(column.name for column in moves.c)
 _REPORTED: Final = sa.select(htlc_reports.c.contract)
 _FOLLOWED: Final = sa.select(chains.c.chain)
+_LOWEST: Final = sa.select(sa.func.min(blocks.c.height), sa.func.min(blocks.c.time_s)).where(
+    blocks.c.chain == OF_CHAIN, blocks.c.hash.in_(HASHES)
+)
+_FORGET: Final = sa.delete(moves).where(
+    moves.c.account_id == sa.bindparam("of_account"),
+    moves.c.time_s >= sa.bindparam("since_s"),
+    moves.c.chain == OF_CHAIN,
+    moves.c.height >= sa.bindparam("lowest"),
+)
+_PARTIES: Final = (
+    sa.select(events.c.sender, events.c.receiver, events.c.hashlock)
+    .where(events.c.chain == OF_CHAIN, events.c.block_hash.in_(HASHES))
+    .distinct()
+)
+_ENDED: Final = events.alias()
+_LOCKED: Final = events.alias()
+_PARTIES_OF_LOCKS: Final = (
+    sa.select(_LOCKED.c.sender, _LOCKED.c.receiver, _LOCKED.c.hashlock)
+    .join(_ENDED, (_ENDED.c.hashlock == _LOCKED.c.hashlock) & (_ENDED.c.lock_id == _LOCKED.c.lock_id))
+    .where(_ENDED.c.chain == OF_CHAIN, _ENDED.c.block_hash.in_(HASHES), _ENDED.c.kind.in_(("claimed", "refunded")))
+    .where(_ENDED.c.hashlock.is_not(None), _LOCKED.c.hashlock.is_not(None))
+    .where(_LOCKED.c.chain == OF_CHAIN, _LOCKED.c.kind == "locked")
+    .distinct()
+)
 _KEY: Final = (moves.c.time_s, moves.c.chain, moves.c.height, moves.c.event_index, moves.c.direction)
 
 
@@ -126,18 +151,12 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
     """Undo what these blocks, the newest of the chain, moved. Every account that an event names is looked at."""
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        of = blocks.c.chain == chain, blocks.c.hash.in_(part)
-        low = connection.execute(sa.select(sa.func.min(blocks.c.height), sa.func.min(blocks.c.time_s)).where(*of)).one()
+        height, time_s = connection.execute(_LOWEST, {"of_chain": chain, "hashes": part}).one()
         named = _touched_accounts(connection, chain, part)
         ids = sorted(known_numbers(connection, accounts, named).values())
         if ids:
-            gone = sa.delete(moves).where(
-                moves.c.account_id == sa.bindparam("of_account"),
-                moves.c.time_s >= low[1],
-                moves.c.chain == chain,
-                moves.c.height >= low[0],
-            )
-            connection.execute(gone, [{"of_account": one} for one in ids])
+            since = {"of_chain": chain, "lowest": height, "since_s": time_s}
+            connection.execute(_FORGET, [{"of_account": one, **since} for one in ids])
 
 
 def _touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[AccountId]:
@@ -146,19 +165,9 @@ def _touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[b
     Parties of a settled lock are taken from the event that made it, which stays when the lock itself is reverted.
     """
     found: set[AccountId] = set()
-    here = events.c.chain == chain, events.c.block_hash.in_(hashes)
-    parties = sa.select(events.c.sender, events.c.receiver, events.c.hashlock).where(*here)
-    ended, locked = events.alias(), events.alias()
-    theirs = (
-        sa.select(locked.c.sender, locked.c.receiver, locked.c.hashlock)
-        .join(ended, (ended.c.hashlock == locked.c.hashlock) & (ended.c.lock_id == locked.c.lock_id))
-        .where(ended.c.chain == chain, ended.c.block_hash.in_(hashes), ended.c.kind.in_(("claimed", "refunded")))
-        .where(ended.c.hashlock.is_not(None), locked.c.hashlock.is_not(None))
-        .where(locked.c.chain == chain, locked.c.kind == "locked")
-    )
     any_lock = False
-    for query in (parties, theirs):
-        for sender, receiver, lock in connection.execute(query.distinct()):
+    for query in (_PARTIES, _PARTIES_OF_LOCKS):
+        for sender, receiver, lock in connection.execute(query, {"of_chain": chain, "hashes": hashes}):
             found |= {AccountId(party) for party in (sender, receiver) if party is not None}
             any_lock = any_lock or lock is not None
     if any_lock:
