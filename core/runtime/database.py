@@ -200,7 +200,16 @@ def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = No
         schema_version.create(connection, checkfirst=True)
         connection.execute(sa.delete(schema_version))
         connection.execute(sa.insert(schema_version).values(version_num=SCHEMA))
-    METADATA.create_all(connection, tables=tables)
+    create_missing(connection, METADATA, tables)
+
+
+def create_missing(connection: Connection, metadata: sa.MetaData, tables: Sequence[sa.Table] | None = None) -> None:
+    """Create those of the tables (all of the metadata's by default) that are not there: SQLAlchemy by itself would ask
+    for each of them alone."""
+    there = set(sa.inspect(connection).get_table_names())
+    wanted = metadata.sorted_tables if tables is None else tables
+    if missing := [table for table in wanted if table.name not in there]:
+        metadata.create_all(connection, tables=missing)
 
 
 def _stored_schema(connection: Connection) -> str:

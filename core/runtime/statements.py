@@ -193,7 +193,8 @@ class PreparingConnection(Connection):
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
         many = type(parameters) is list and bool(parameters)
         values: Any = parameters[0] if many else {} if parameters is None else parameters
-        if execution_options is None and type(values) is dict and self.in_transaction():
+        transaction = self._transaction  # `in_transaction()`, which every statement would call
+        if execution_options is None and type(values) is dict and transaction is not None and transaction.is_active:
             forms = self._forms_of(statement, values)
             if forms is not None and not (many and forms.lists):
                 prepared = forms.only

@@ -19,7 +19,7 @@ from core.model.errors import ConflictError, FatalError, NotFoundError, Rejected
 from core.model.types import AccountId, Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
-from core.runtime.database import Database, InlineDatabase, SqliteDatabase, create_schema
+from core.runtime.database import Database, InlineDatabase, SqliteDatabase, create_missing, create_schema
 from core.runtime.files import FileLock, make_directory, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
@@ -105,7 +105,7 @@ class SwapStore:
         def create(connection: Connection) -> None:
             own = (*journal.TABLES, *tables.TABLES, *set_aside.TABLES, *transaction_tables.TABLES)
             create_schema(connection, (*indexer_tables.TABLES, *own))
-            METADATA.create_all(connection)
+            create_missing(connection, METADATA)
 
         await self.database.write(create)
 
