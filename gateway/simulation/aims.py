@@ -3,6 +3,7 @@
     spiked    right after it left, blocks are full: for a while they take those only who offer more
     evicted   every node forgets it before a block takes it
     reorged   the block that took it is replaced by one without it
+    undone    the block that took it is replaced, and its token does not move when another block takes it
     paused    its token does not move while it is mined, and again in time; for a lock, from the block on that took it
     starved   blocks leave it lying, as long as nothing but locks of its account stands behind it
 
@@ -20,11 +21,10 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, ChainId, LockId, LockTerms
 from core.runtime.clock import Clock
 from gateway.simulation.chains import PlayedMemory
-from gateway.simulation.plan import POLICY, TIMING, Act, Aim, Trouble
+from gateway.simulation.plan import CALM_TIP, POLICY, TIMING, Act, Aim, Trouble
 from gateway.simulation.verdict.chains import all_locks
 from gateway.simulation.wire import Sent
 
-CALM_TIP: Final = 100
 CROWDED_TIP: Final = 150
 """The least that a block asks for while many want to get in; nodes name it as the usual tip."""
 LEFT_S: Final = (
@@ -56,6 +56,7 @@ class Aims:
         faults: Counter[str],
         reorged: list[tuple[ChainId, float]],
         blocked: list[tuple[AssetId, AccountId | None, float, float]],
+        calm_tip: int = CALM_TIP,
     ) -> None:
         self.disturbed: set[bytes | AssetId] = set()
         self._waiting = list(aims)
@@ -64,6 +65,7 @@ class Aims:
         self._faults = faults
         self._reorged = reorged
         self._blocked = blocked
+        self._calm_tip = calm_tip
         self._bodies: dict[bytes, Body] = {}
         self._acts: Counter[Act] = Counter()
         self._places: set[Place] = set()
@@ -71,6 +73,8 @@ class Aims:
         self._starved_s: dict[Place, float] = {}
         self._evicted: set[tuple[ChainId, bytes]] = set()
         self._doomed: set[tuple[ChainId, bytes]] = set()
+        self._undone: dict[tuple[ChainId, bytes], tuple[AssetId, float]] = {}
+        """Of what is to be replaced, the token that is to be paused for this time then."""
         self._paused: dict[tuple[ChainId, AssetId], float] = {}
         self._frozen: dict[tuple[ChainId, bytes], float] = {}
         """Locks whose token is to be paused for this time once a block has taken them."""
@@ -108,6 +112,12 @@ class Aims:
                 self._evicted.add((sent.chain, tx_hash))
             case Trouble.REORGED:
                 self._doomed.add((sent.chain, tx_hash))
+            case Trouble.UNDONE:
+                token = next((one.asset for one in _terms_of(chain, body) if "/slip44:" not in one.asset), None)
+                if token is None:
+                    return False
+                self._doomed.add((sent.chain, tx_hash))
+                self._undone[sent.chain, tx_hash] = token, aim.for_s
             case Trouble.STARVED:
                 if not _bears_most(chain, aim.act) and any(_bears_most(one, aim.act) for one in self._chains.values()):
                     return False
@@ -170,6 +180,8 @@ class Aims:
                 chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)
                 self._reorged.append((name, self._clock.monotonic()))
                 self._faults["reorg"] += 1
+                if (undone := self._undone.pop((name, tx_hash), None)) is not None:
+                    self._pause(chain, undone[0], self._clock.now() + undone[1])
         for (name, tx_hash), for_s in list(self._frozen.items()):
             block = chain.outcome(tx_hash).block if name == chain.chain else None
             if block is not None:
@@ -185,14 +197,14 @@ class Aims:
 
     def tip(self, chain: ChainId) -> int:
         """The tip that blocks ask for at least, and that nodes name."""
-        return CROWDED_TIP if self._crowded_s.get(chain, 0.0) > self._clock.now() else CALM_TIP
+        return CROWDED_TIP if self._crowded_s.get(chain, 0.0) > self._clock.now() else self._calm_tip
 
     def takes(self, chain: PlayedMemory, tx_hash: bytes) -> bool:
         """True unless the producer leaves this transaction lying."""
         body = self._bodies.get(tx_hash)
         if body is None:
             return True
-        if chain.fees is not None and self.tip(chain.chain) > CALM_TIP:
+        if chain.fees is not None and self.tip(chain.chain) == CROWDED_TIP:
             tip = min(body.priority_fee, body.max_fee - chain.fees.base_fee)
             if tip < CROWDED_TIP:
                 return False

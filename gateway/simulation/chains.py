@@ -70,8 +70,8 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The effect of signed bytes. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock
-    under.
+    """The effect of signed bytes. `max_fee`: for a unit of gas, 0 without fees, and `tip`, the part of it that is for
+    the block's producer. `locks`: the terms that they lock under.
 
     `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any. `settles`: the
     locks that they claim or refund. `pays`: what they pay to others.
@@ -85,6 +85,7 @@ class Body:
     expiry_height: Height | None
     settles: tuple[LockId, ...] = ()
     pays: tuple[Payment, ...] = ()
+    tip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +198,7 @@ class PlayedMemory(MemoryChain):
             Height(body.expiry_height) if self.rules.knows_expiry and body.expiry_height else None,
             tuple(LockId(message.lock_id) for message in messages if isinstance(message, Claim | Refund)),
             tuple(self._payment(message) for message in messages if isinstance(message, Transfer)),
+            body.priority_fee,
         )
 
     def _payment(self, message: Transfer) -> Payment:

@@ -11,6 +11,7 @@ from gateway.simulation.plan import (
     CHAINS,
     COMMITS_OF,
     SENDINGS,
+    Act,
     Doubt,
     Fall,
     Lie,
@@ -19,6 +20,7 @@ from gateway.simulation.plan import (
     Rough,
     Stranger,
     Style,
+    Trouble,
     Twist,
 )
 from htlc.effects import EFFECT_TYPES
@@ -76,6 +78,7 @@ EXPECTED: Final = (
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
     *(f"aim-{trouble}-{act}" for trouble, act, _ in (*AIMED, *AIMED_AT_FUNDING)),
+    f"aim-{Trouble.UNDONE}-{Act.CLAIM}",
     *("locks-together", "lock-taken-out", "locks-cancelled"),
     *(
         "preimage-published",
@@ -89,6 +92,7 @@ EXPECTED: Final = (
     *(f"withdrawal-{purpose}" for purpose in Purpose),
     *(f"leader-{fall}" for fall in Fall),
     *(f"price-{what}" for what in ("jump", "stall", "hangs", "unreachable", "nonsense")),
+    *("asked-what-to-give", "answered-behind"),
     *("filled", "rotated", "leader-stands-by", "from-chain", "found-again"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )

@@ -143,6 +143,20 @@ def lagging(member: Member, lags_s: float, clock: Clock) -> Member:
     return replace(member, access=replace(access, transactions=_Lagging(access.transactions, lags_s, clock)))
 
 
+def balanced(member: Member, endpoint: Endpoint, behind: float, source: random.Random, faults: Counter[str]) -> Member:
+    """The member, which has many nodes behind its address: a share of its answers comes from one that is a block
+    behind."""
+
+    def choose(method: str) -> None:
+        if method in STALE:
+            endpoint.lag_blocks = 1 if source.random() < behind else 0
+            faults["answered-behind"] += endpoint.lag_blocks
+
+    access = member.access
+    ports = {name: _Spoiler(getattr(access, name), choose) for name in ("heads", "blocks", "state", "transactions")}
+    return replace(member, access=replace(access, **ports), locks=_Spoiler(member.locks, choose))
+
+
 def kind_of(party: str) -> str:
     """`relayer`, `dapp` or `tower`, of a party's name."""
     return party.split("-", maxsplit=1)[0]

@@ -23,6 +23,8 @@ SMALL_TOWNS: Final = 1_000_000
 
 CALM_BASE_FEE: Final = 1_000
 """The price of a unit of gas where blocks are not full."""
+CALM_TIP: Final = 100
+"""The tip that blocks ask for there, if no other is drawn."""
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
     inclusion_s=Seconds(6),
@@ -47,6 +49,8 @@ COME_BACK_S: Final = 5
 """The time that a process needs after an outage to start, follow and look at its transactions; part of R."""
 AWAY_S: Final = 45.0
 """Far longer than a provider's outage may be: how long a database is gone or full, beyond what is promised."""
+BEGAN_AT_S: Final = 1_700_000_000
+"""The Unix time at which a story begins, if no other is drawn."""
 STORY_S: Final = 40.0
 """In this time all swaps of a seed begin."""
 
@@ -193,6 +197,7 @@ class Trouble(StrEnum):
     REORGED = "reorged"
     PAUSED = "paused"
     STARVED = "starved"
+    UNDONE = "undone"
 
 
 AIMED: Final = (
@@ -363,6 +368,16 @@ class Pricing:
     flaky: float
 
 
+@dataclass(frozen=True, slots=True)
+class Trading:
+    """Relayers trade at `rate` (a fraction, by numerator and denominator) less `fee`, in base units of what is paid
+    out. Whoever has a deal in `asks` names what they want to get, and not what they give."""
+
+    rate: tuple[int, int]
+    fee: int
+    asks: frozenset[int]
+
+
 class Fall(StrEnum):
     """A trouble of the process that leads, while another of the same relayer stands by."""
 
@@ -482,10 +497,13 @@ class Party:
     """For how long its endpoints know nothing of a transaction that a block holds, and count its sequence. Now and then
     they do not say if one waits."""
 
+    behind: float = 0.0
+    """The share of answers that comes from a node of an endpoint's which is a block behind the others."""
+
     @property
     def is_calm(self) -> bool:
         """True if nothing that it stands on is slow, or fails."""
-        steady = not (self.fickle or self.moody or self.locked or self.lags_s)
+        steady = not (self.fickle or self.moody or self.locked or self.lags_s or self.behind)
         return self.rates == FaultRates() and self.lie is None and steady
 
     def steady(self) -> "Party":
@@ -545,12 +563,18 @@ class Plan:
     leading: Leading | None = None
     signing: Signing | None = None
     pricing: Pricing | None = None
+    trading: Trading | None = None
+    """The terms of fixed prices, if they are not the plain ones."""
     watchful: bool = False
     """The relayers' guards look though nothing rough is to come."""
     used_again: bool = False
     """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
     topped: Topped | None = None
     rotation: Rotation | None = None
+    tip: int = CALM_TIP
+    """The tip, in base units for a unit of gas, that blocks ask for which are not crowded."""
+    began_at_s: int = BEGAN_AT_S
+    """The Unix time at which the story begins."""
     ceiling: int | None = None
     """The most that parties offer for a unit of gas, by their policies; None for more than any chain asks for."""
     timing: dict[ChainId, ChainTiming] = field(default_factory=lambda: dict.fromkeys(CHAINS, TIMING))

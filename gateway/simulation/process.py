@@ -24,7 +24,7 @@ from gateway.simulation.door import Door
 from gateway.simulation.feeds import FEED, VALID_S, PriceFeed, offers
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
-from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Death, Party, Rough
+from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Death, Party, Plan, Rough
 from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.restoring import restore_from_chain
 from gateway.simulation.signing import Slow, SlowHand
@@ -301,7 +301,7 @@ class Relayer(Process):
         self.found_again: Recovery | None = None
         self.feed = PriceFeed(world, world.plan.pricing) if quotes and world.plan.pricing is not None else None
         """Its price, if that may change."""
-        self._pairs = _pairs() if quotes and self.feed is None else []
+        self._pairs = _pairs(world.plan) if quotes and self.feed is None else []
         self._bridge = world.bridge(party) if quotes else None
         self.secret = party.name.encode().ljust(32, b"\0")
         """The key that it signs quotes with, and its operator seals withdrawals by."""
@@ -452,9 +452,15 @@ def _pipeline(ceiling: int | None) -> PipelinePolicy:
     return PIPELINE if ceiling is None else replace(PIPELINE, fees=replace(PIPELINE.fees, ceiling=ceiling))
 
 
-def _pairs() -> list[Pair]:
+def rate_of(plan: Plan) -> Rate:
+    """Return the rate of a plan whose prices do not move."""
+    return RATE if plan.trading is None else Rate(*plan.trading.rate)
+
+
+def _pairs(plan: Plan) -> list[Pair]:
+    fee = BaseUnits(0 if plan.trading is None else plan.trading.fee)
     return [
-        Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(100_000))
+        Pair(kind[chain], kind[other], rate_of(plan), BaseUnits(10), BaseUnits(100_000), fee)
         for chain, other in (CHAINS, CHAINS[::-1])
         for kind in (COIN, TOKEN)
     ]

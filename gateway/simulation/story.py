@@ -22,7 +22,7 @@ from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
 from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Doubt, Plan, Rough, Style
-from gateway.simulation.process import Dapp, Relayer
+from gateway.simulation.process import Dapp, Relayer, rate_of
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
 from gateway.simulation.verdict.chains import all_locks, lock_at
@@ -165,7 +165,7 @@ async def _honest(record: Record, deal: Deal) -> None:
             return  # nothing is offered, for longer than people wait
         client = await dapp.ready()
         try:
-            quote = quote or await client.quote(kind[deal.first], kind[deal.second], initiator_amount=deal.amount)
+            quote = quote or await client.quote(kind[deal.first], kind[deal.second], **_amounts(record, deal))
             swap = swap or await client.open(quote)
             if agreed is None:
                 agreed = _note_agreed(record, deal, swap, dapp.name)
@@ -190,6 +190,16 @@ async def _honest(record: Record, deal: Deal) -> None:
         except CausewayError:
             pass
         await record.world.clock.sleep(TRY_AGAIN_S)
+
+
+def _amounts(record: Record, deal: Deal) -> dict[str, int]:
+    """Return the amount that an initiator names: of what they give, or of what they want to get."""
+    trading = record.plan.trading
+    if trading is None or deal.number not in trading.asks:
+        return {"initiator_amount": deal.amount}
+    record.world.faults["asked-what-to-give"] += 1
+    rate = rate_of(record.plan)
+    return {"participant_amount": deal.amount * rate.numerator // rate.denominator - trading.fee}
 
 
 async def _run_to_its_end(record: Record, agreed: Agreed, client: SwapClient) -> None:

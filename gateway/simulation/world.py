@@ -20,14 +20,15 @@ from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
 from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height, LockTerms
 from core.runtime.clock import SeededSecrets, VirtualClock
-from gateway.simulation.aims import CALM_TIP, Aims, is_paused
+from gateway.simulation.aims import Aims, is_paused
 from gateway.simulation.branches import Branch
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
-from gateway.simulation.liars import lagging, lying, moody
+from gateway.simulation.liars import balanced, lagging, lying, moody
 from gateway.simulation.plan import (
     CALM_BASE_FEE,
+    CALM_TIP,
     CHAINS,
     FINALITY_DEPTH,
     MAX_PENDING_S,
@@ -96,7 +97,7 @@ class World:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.clock = VirtualClock()
+        self.clock = VirtualClock(plan.began_at_s)
         self.random = random.Random(f"world/{plan.seed}")
         self.faults: Counter[str] = Counter()
         self.memory = {chain: self._memory(chain) for chain in CHAINS if chain != B or not plan.ledger}
@@ -137,7 +138,7 @@ class World:
         self.lull: Callable[[], bool] = lambda: False
         """Return true while blocks may be skipped."""
         self._skipped: Counter[ChainId] = Counter()
-        self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked)
+        self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked, plan.tip)
         self.wire.heard = self.aims.heard
 
     def _ledger(self) -> PlayedLedger:
@@ -149,7 +150,7 @@ class World:
             FINALITY_DEPTH,
             self.plan.skew_s[chain],
             native=COIN[chain] if chain in self.plan.fees else None,
-            fees=CALM_FEES if chain in self.plan.fees else None,
+            fees=replace(CALM_FEES, priority_fee=self.plan.tip) if chain in self.plan.fees else None,
             gas=GAS,
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
@@ -199,6 +200,9 @@ class World:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
             if party.lags_s:
                 member = lagging(member, party.lags_s, self.clock)
+            if party.behind:
+                nodes = random.Random(f"{party.name}/{chain}/{number}/{process}/{self.plan.seed}/nodes")
+                member = balanced(member, endpoint, party.behind, nodes, self.faults)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
                 refused = partial(self._took_and_refused, chain, party, number)

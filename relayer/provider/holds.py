@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import RejectedError, RetryableError
+from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.openings import Opening
 from core.model.ports import HeadSource, OpeningProofs, StateReader
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, SwapId, chain_of
@@ -75,13 +75,18 @@ class Holds:
     async def balance(self, request: OpenSwap) -> BaseUnits | None:
         """Return the account's balance of what it gives, at a quorum and at the newest head; None without a proof.
 
-        To be read after the promises that it is held against. Raise `RetryableError`.
+        To be read after the promises that it is held against. Raise `RetryableError`, also where one node shows a head
+        and another one, which is asked then, does not have that block yet.
         """
         if request.proof is None:
             return None
+        account, asset = request.initiator_sender, request.quote.initiator_asset
         chain = self._chains[request.quote.initiator_chain]
         head = (await chain.heads.head()).head
-        return await chain.state.balance(request.initiator_sender, request.quote.initiator_asset, head.height)
+        try:
+            return await chain.state.balance(account, asset, head.height)
+        except NotFoundError as error:
+            raise RetryableError(f"what {account} holds cannot be read: {error.message}") from error
 
     def refusal(
         self, connection: Connection, new: Promise, others: Sequence[Promise], balance: BaseUnits | None, now_ns: int

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Locked
 from core.model.transactions import FeeBid
-from core.model.types import ChainId, Height
+from core.model.types import BaseUnits, ChainId, Height
 from core.runtime import journal
 from gateway.simulation.plan import A, B, Style
 from gateway.simulation.process import MOST
@@ -37,6 +37,40 @@ async def underbid(stage: Stage) -> None:
     former = FeeBid(FEE.max_fee * 20 // 21, FEE.priority_fee * 20 // 21)
     stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0, fee=former))
     await stage.world.clock.sleep(1.0)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def underbid_by_the_tip(stage: Stage) -> None:
+    """A lock is signed again for a quarter more, and for the same tip: no node takes that."""
+    agreed = await stage.open()
+    unsigned, _ = stage.lock_of(agreed.initiator_leg)
+    former = FeeBid(FEE.max_fee * 20 // 25, FEE.priority_fee)
+    stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0, fee=former))
+    await stage.world.clock.sleep(1.0)
+    await _both_claimed(stage, agreed)
+
+
+async def a_unit_given_away(stage: Stage) -> None:
+    """The provider gives one more than its rate makes of what it gets."""
+    await _both_claimed(stage, await _of_other_amount(stage, 1))
+
+
+async def a_unit_kept(stage: Stage) -> None:
+    """And one less."""
+    await _both_claimed(stage, await _of_other_amount(stage, -1))
+
+
+async def _of_other_amount(stage: Stage, more: int) -> Agreed:
+    agreed = await stage.open()
+    leg = agreed.participant_leg
+    agreed.participant_leg = replace(leg, amount=BaseUnits(leg.amount + more))
+    return agreed
+
+
+async def _both_claimed(stage: Stage, agreed: Agreed) -> None:
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.claim(stage.dapp, agreed.participant_leg, second)

@@ -277,6 +277,25 @@ def test_an_honest_pair_completes_next_to_one_who_hides(liar: int) -> None:
     assert (verdict.completed, verdict.faults["endpoint-late_events"] > 0) == (1, True)
 
 
+@pytest.mark.parametrize("operators", [1, 3])
+@pytest.mark.parametrize("behind", [0.2, 0.5])
+def test_an_honest_pair_completes_over_nodes_that_are_behind(operators: int, behind: float) -> None:
+    """Each answer comes from another node of the endpoint's: one shows a head, and the next one does not have that block
+    yet, which refuses nothing."""
+
+    def balanced(name: str) -> Party:
+        return replace(calm(name), operators=operators, behind=behind)
+
+    towns = [
+        plan(deal(Style.HONEST), seed=seed, relayers=(balanced("relayer-0"),), dapps=(balanced("dapp-0"),))
+        for seed in range(2)
+    ]
+    for verdict in map(play, towns):
+        assert verdict.ok, report(verdict)
+        assert verdict.completed == 1
+        assert verdict.faults["answered-behind"] > 0
+
+
 @pytest.mark.parametrize("stepwise", [False, True])
 def test_a_token_s_allowance_is_there_before_its_lock(stepwise: bool) -> None:
     deals = [deal(Style.HONEST, first, number, coin=False) for number, first in enumerate((A, B, A))]

@@ -388,6 +388,15 @@ async def not_revealed(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
+async def not_funded(stage: Stage) -> None:
+    """The initiator's lock is final, there is time, and the provider looks on."""
+    agreed = await stage.open(quote_s=20)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    stage.world.histories[A].look()
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
 async def took_too_long(stage: Stage) -> None:
     agreed = await stage.open(quote_s=200)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
@@ -655,15 +664,17 @@ ALSO = {
     # A lock that is taken back is not a swap, and a loss is seen by whoever watched it, too.
     Kind.INITIATOR_LOST: {Kind.NOT_COMPLETED},
     Kind.NOT_REVEALED: {Kind.NOT_COMPLETED},
+    Kind.NOT_FUNDED: {Kind.NOT_COMPLETED},
     Kind.PROVIDER_LOST: {Kind.EXIT_SENT_LATE},
     Kind.NOT_SAVED: {Kind.PROVIDER_LOST, Kind.EXIT_SENT_LATE},
-    # Whoever has no gas left cannot pay for the lock itself.
-    Kind.EXITS_UNPAID: {Kind.OVERDRAWN},
+    # Whoever has no gas left cannot pay for the lock itself, and whoever gives all there is gives it for too little.
+    Kind.EXITS_UNPAID: {Kind.OVERDRAWN, Kind.PRICED_OFF},
+    Kind.OVERDRAWN: {Kind.PRICED_OFF},
     # A quote gives time for the first gate behind it.
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
     Kind.LOCK_GIVEN_UP: {Kind.NOT_COMPLETED},
-    Kind.LEFT_WAITING: {Kind.NOT_COMPLETED},
+    Kind.LEFT_WAITING: {Kind.NOT_COMPLETED, Kind.NOT_FUNDED},
     # Nothing is left to lock.
     Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
     # No machine runs: what it would be is not what the chains show.
@@ -687,6 +698,9 @@ ALSO = {
         (planted_outcomes.exposed_under_two_names, Kind.EXPOSURE_TO_ONE),
         (planted_outcomes.funded_in_the_second_of_the_gate, Kind.FUNDED_TOO_LATE),
         (planted_outcomes.lock_not_indexed, Kind.INDEX_OFF_CHAIN),
+        (planted_outcomes.underbid_by_the_tip, Kind.UNDERBID),
+        (planted_outcomes.a_unit_given_away, Kind.PRICED_OFF),
+        (planted_outcomes.a_unit_kept, Kind.PRICED_OFF),
     ],
 )
 def test_a_violation_of_a_kind_planted_elsewhere_is_found(story: Any, kind: Kind) -> None:

@@ -153,5 +153,10 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("an exit behind another", small.with_an_exit_behind_another),
     ("top-ups", operators.with_top_ups),
     ("rotation", operators.with_a_rotation),
+    ("trading", operators.with_a_fee),
+    ("small tips", faults.with_small_tips),
+    ("nodes behind", parties.with_nodes_behind),
+    ("around a middle", small.with_timelocks_around_a_middle),
+    ("between effects", parties.with_deaths_between_effects),
 )
 """The same of what changes a plan once all parties are there."""

@@ -39,6 +39,7 @@ EXPIRING_SHARE: Final = 0.3
 """Of towns, those in which a refund outlives its first form, where a memory chain has expiries."""
 BATCH_SHARE: Final = 0.3
 FAILED_SHARE: Final = 0.2
+UNDONE_SHARE: Final = 0.15
 SHORT_SHARE: Final = 0.05
 """Of towns, those that have relayers with a short purse, on top of those that are drawn like the others."""
 DEAR_SHARE: Final = 0.6
@@ -52,6 +53,10 @@ DEAR_BLOCKS: Final = (10, 30)
 """For how many blocks the base fee stays as it is then."""
 CEILING_SHARES: Final = (0.5, 0.9)
 """The ceiling, as a share of the dearest base fee."""
+SMALL_TIP_SHARE: Final = 0.12
+"""Of small towns with fees, those in which blocks ask for hardly any tip."""
+SMALL_TIPS: Final = (1, 7)
+"""Of these an eighth is less than a unit: a raise that is rounded down is none."""
 UNEVEN_SHARE: Final = 0.12
 """Of towns in which nothing rough comes, those in which one chain is believed to be slower than the other."""
 MAX_MORE_S: Final = 4
@@ -75,6 +80,7 @@ def aims_of(seed: int) -> tuple[Aim, ...]:
         *_starved_until_expired(random.Random(f"expiring/{seed}")),
         *_left_out_of_a_batch(random.Random(f"batch/{seed}")),
         *_failed_once(random.Random(f"failed once/{seed}")),
+        *_undone_and_failing(random.Random(f"undone and failing/{seed}")),
     )
 
 
@@ -98,6 +104,12 @@ def _left_out_of_a_batch(source: random.Random) -> tuple[Aim, ...]:
 def _failed_once(source: random.Random) -> tuple[Aim, ...]:
     """In some towns the first claim of a token that has time for it fails in its block, and has to be made again."""
     return (Aim(Trouble.PAUSED, Act.CLAIM, 1, source.uniform(5, 15)),) if source.random() < FAILED_SHARE else ()
+
+
+def _undone_and_failing(source: random.Random) -> tuple[Aim, ...]:
+    """In some towns the block with the first claim of a token is replaced, and the next one that holds that claim finds
+    the token paused: the preimage is out by then."""
+    return (Aim(Trouble.UNDONE, Act.CLAIM, 1, source.uniform(5, 12)),) if source.random() < UNDONE_SHARE else ()
 
 
 def reorgs(source: random.Random) -> tuple[Reorg, ...]:
@@ -160,6 +172,13 @@ def with_ceilings(source: random.Random, plan: Plan) -> Plan:
         dearest = dearest * 9 // 8
     climb = Spike(source.choice(chains), source.uniform(*CLIMB_FROM_S), blocks, source.randint(*DEAR_BLOCKS))
     return replace(plan, spikes=(climb,), ceiling=round(dearest * source.uniform(*CEILING_SHARES)))
+
+
+def with_small_tips(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and blocks ask for hardly any tip."""
+    if source.random() >= SMALL_TIP_SHARE or not plan.small or not plan.fees:
+        return plan
+    return replace(plan, tip=source.randint(*SMALL_TIPS))
 
 
 def with_uneven_chains(source: random.Random, plan: Plan) -> Plan:

@@ -25,6 +25,7 @@ from gateway.simulation.plan import (
     Spike,
     Style,
     Topped,
+    Trading,
     Trouble,
     Withdrawing,
 )
@@ -52,6 +53,13 @@ AFTER_SHARE: Final = 0.7
 """Of withdrawals, those that are ordered right after a swap was agreed on, when most of what it needs is only kept."""
 RIGHT_AFTER_S: Final = 4.0
 PURPOSES: Final = (Purpose.SOME, Purpose.SOME, Purpose.ALL, Purpose.ALL, Purpose.TOO_MUCH, *Purpose)
+TRADED_SHARE: Final = 0.2
+"""Of small towns without a price that moves and with nothing rough, those whose relayers keep a fee, at a rate that
+leaves fractions."""
+RATES: Final = ((1_997, 1_000), (1_399, 700), (13, 7))
+FEES: Final = (1, 60)
+ASKING_SHARE: Final = 0.6
+"""Of deals there, those that name what is to be paid out."""
 WATCHFUL_SHARE: Final = 0.2
 """Of towns in which nothing rough comes, those whose relayers' guards look."""
 PRICED_SHARE: Final = 0.25
@@ -109,6 +117,15 @@ def with_a_price(source: random.Random, plan: Plan) -> Plan:
         flaky=source.choice((0.0, 0.1, 0.4)),
     )
     return replace(plan, pricing=pricing)
+
+
+def with_a_fee(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story at a rate that leaves fractions, less a fee, and some who come name what they
+    want to get."""
+    if source.random() >= TRADED_SHARE or not plan.small or plan.rough or plan.narrow or plan.pricing is not None:
+        return plan
+    asks = frozenset(deal.number for deal in plan.deals if source.random() < ASKING_SHARE)
+    return replace(plan, trading=Trading(source.choice(RATES), source.randint(*FEES), asks))
 
 
 def with_two_processes(source: random.Random, plan: Plan) -> Plan:

@@ -36,8 +36,17 @@ OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
 OF_TRANSACTIONS_SHARE: Final = 0.08
 """Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about
 transactions."""
+BETWEEN_SHARE: Final = 0.15
+"""Of the same, those in which somebody dies for a moment right after one of the first effects began or ended."""
+FIRST_EFFECTS: Final = 6
+A_MOMENT_S: Final = (0.0, 3.0)
 LAGGING_SHARE: Final = 0.1
 """Of the same, those whose endpoints know of a transaction a little later than they count it."""
+BALANCED_SHARE: Final = 0.2
+"""Of the same, those in which the endpoints of honest operators have many nodes, some of which are a block behind."""
+BEHIND: Final = (0.1, 0.45)
+MANY_SHARE: Final = 0.6
+"""Of these, the ones in which such parties ask several operators, most of which may be behind at a time."""
 LAGS_S: Final = 0.4
 """Less than it takes to look as often as somebody else's use of a sequence needs."""
 BRANCH_SHARE: Final = 0.2
@@ -172,6 +181,34 @@ def with_lagging_endpoints(source: random.Random, plan: Plan) -> Plan:
         return plan
     relayers, dapps = (tuple(replace(one, lags_s=LAGS_S) for one in those) for those in (plan.relayers, plan.dapps))
     return replace(plan, relayers=relayers, dapps=dapps)
+
+
+def with_deaths_between_effects(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and the relayer or the dApp dies right after one of its first effects began,
+    or ended, and is back at once: what was not stored with that is lost, and everything has to go on."""
+    busy = plan.rough or plan.is_calm or plan.leading is not None or plan.signing is not None
+    if source.random() >= BETWEEN_SHARE or not plan.small or busy:
+        return plan
+    death = Death(source.uniform(*A_MOMENT_S), commit="effect", count=source.randint(1, FIRST_EFFECTS))
+    relayer, dapp = plan.relayers[0], plan.dapps[0]
+    if source.random() < 0.5:
+        return replace(plan, relayers=(replace(relayer.steady(), deaths=(death,)), *plan.relayers[1:]))
+    return replace(plan, dapps=(replace(dapp.steady(), deaths=(death,)), *plan.dapps[1:]))
+
+
+def with_nodes_behind(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and of the nodes that answer for an endpoint some are a block behind."""
+    if source.random() >= BALANCED_SHARE or not plan.small or plan.rough or plan.is_calm:
+        return plan
+
+    many = source.random() < MANY_SHARE
+
+    def balanced(party: Party) -> Party:
+        behind, operators = source.uniform(*BEHIND), FEW_OPERATORS if many else party.operators
+        honest = party.lie is None and not party.hides
+        return replace(party, behind=behind, operators=operators) if honest else party
+
+    return replace(plan, relayers=tuple(map(balanced, plan.relayers)), dapps=tuple(map(balanced, plan.dapps)))
 
 
 def with_branches(source: random.Random, plan: Plan) -> Plan:

@@ -21,6 +21,7 @@ from gateway.simulation.plan import (
     Style,
     Trouble,
 )
+from relayer.policy import EXPIRY_WINDOW_S
 
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
@@ -63,6 +64,13 @@ BEHIND_S: Final = (67.0, 70.0)
 """How long after the first swap the second begins, so that the provider claims for it as it takes the first one's lock
 back."""
 FULL_S: Final = (30.0, 60.0)
+EDGE_SHARE: Final = 0.1
+"""Of small towns in which nothing rough comes, those about the middle of a window of timelocks."""
+EDGE_AMOUNT: Final = 50_000
+"""Three such swaps are more than one window may have, and within what all windows may."""
+EDGE_APART_S: Final = 4.0
+EDGE_TIMELOCK_S: Final = 78
+"""From the beginning of the story to T_B of a swap that somebody wants at once."""
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
 """The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 
@@ -155,6 +163,25 @@ def with_an_exit_behind_another(source: random.Random, plan: Plan) -> Plan:
         withdrawals=(),
         strangers=frozenset(),
         aims=(Aim(Trouble.SPIKED, Act.REFUND, 1, source.uniform(*FULL_S)),),
+    )
+
+
+def with_timelocks_around_a_middle(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns three cheats, one after the other, who want more than one window of timelocks may have. Some
+    timelocks lie before its middle, and some behind it; in a few towns it is the window's end that lies there."""
+    alone = _is_plain(plan) and not (
+        plan.uneven or plan.is_calm or plan.signing is not None or plan.pricing is not None
+    )
+    if source.random() >= EDGE_SHARE or not alone:
+        return plan
+    model = replace(plain(plan.deals[0]), style=Style.VANISHES, amount=EDGE_AMOUNT)
+    deals = tuple(replace(model, number=at, start_s=at * EDGE_APART_S) for at in range(BEYOND_COUNT))
+    middle_s = EDGE_TIMELOCK_S + round(source.uniform(0.5, 1.5) * EDGE_APART_S)
+    place = source.choice((EXPIRY_WINDOW_S // 2, EXPIRY_WINDOW_S // 2, 0))
+    began_at_s = plan.began_at_s + (place - plan.began_at_s - middle_s) % EXPIRY_WINDOW_S
+    relayer = plan.relayers[0].steady()
+    return replace(
+        plan, deals=deals, relayers=(relayer,), began_at_s=began_at_s, bending=False, withdrawals=(), trading=None
     )
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from adapters.memory.transactions import transaction_hash
 from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import NS_PER_S
-from gateway.simulation.aims import CALM_TIP, CROWDED_TIP
+from gateway.simulation.aims import CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
 from gateway.simulation.verdict.ceilings import most_of
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
@@ -61,17 +61,17 @@ def _by_sequence(mine: list[Sent]) -> dict[int, list[Sent]]:
 
 
 def _underbid(record: Record) -> Iterator[Problem]:
-    """Another form of a transaction bids so much more that a node which has the former takes it."""
-    most: dict[object, int] = {}
+    """Another form of a transaction bids so much more, in all and in its tip, that a node which has the former takes
+    it."""
+    most: dict[object, tuple[int, int]] = {}
     for sent in record.world.wire.firsts():
         body = sent.body
         form = (sent.party, sent.chain, body.sender, body.sequence, body.locks, body.preimages, body.settles)
-        if body.max_fee * 100 < most.get(form, 0) * RISE_PERCENT:
-            text = (
-                f"bids {body.max_fee} under sequence {body.sequence} of {sent.chain}, where {most[form]} was bid before"
-            )
+        bid, before = (body.max_fee, body.tip), most.get(form, (0, 0))
+        if any(now * 100 < then * RISE_PERCENT for now, then in zip(bid, before, strict=True)):
+            text = f"bids {bid} (in all, tip) under sequence {body.sequence} of {sent.chain}, and bid {before} before"
             yield Problem(Kind.UNDERBID, f"{sent.party} {text}")
-        most[form] = max(body.max_fee, most.get(form, 0))
+        most[form] = max(bid[0], before[0]), max(bid[1], before[1])
 
 
 def _raised_late(record: Record, mine: list[Sent]) -> Iterator[Problem]:
@@ -205,7 +205,7 @@ def _is_dear(record: Record, sent: Sent, mine: list[Sent], until_s: float) -> bo
     ceiling, raised = record.plan.ceiling, sent.body.max_fee * 9 // 8 + 1
     if ceiling is not None and raised > most_of(record, ceiling, sent, mine, until_s - LOOK_S):
         return True
-    asked = min(record.world.base_fees(sent.chain, sent.at_s, until_s), default=0) + CALM_TIP
+    asked = min(record.world.base_fees(sent.chain, sent.at_s, until_s), default=0) + record.plan.tip
     return sent.body.max_fee * 9 > 8 * MARKET_TIMES * asked
 
 

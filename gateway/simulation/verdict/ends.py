@@ -19,6 +19,8 @@ ALLOWANCE_S: Final = 20.0
 """How much longer than the protocol's least an honest pair may take, outages aside."""
 TIME_ENOUGH_S: Final = 12.0
 """In which whoever is up has read both chains, verified the other lock, and asked everybody whom it has to ask."""
+FUNDS_S: Final = 8.0
+"""In which a provider has done as much, and locked, while the time that a quote gives lasts but for the first lock."""
 SILENT_S: Final = 10.0
 """How much earlier than its initiator hears of it a swap may be agreed on."""
 HELD_S: Final = SILENT_S + HOLD_S + 2.0
@@ -38,6 +40,7 @@ def problems(record: Record) -> Iterator[Problem]:
     for deal in record.agreed:
         yield from _liveness(record, deal, locks)
         yield from _unrevealed(record, deal)
+        yield from _unfunded(record, deal)
         yield from _watched(record, deal, locks)
     for refusal in record.refusals:
         yield from _refused(record, refusal)
@@ -142,6 +145,26 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
     if until_s - up_s > TIME_ENOUGH_S and not away and not _reorged_since(record, deal, final_s):
         text = f"deal {deal.deal.number}: {deal.dapp} had {until_s - up_s:.0f} s to reveal, and did not"
         yield Problem(Kind.NOT_REVEALED, text)
+
+
+def _unfunded(record: Record, deal: Agreed) -> Iterator[Problem]:
+    """A provider who is up while the initiator's lock stands, final, and there is time, locks; also one who was away
+    before. What it had to keep for whoever proved nothing may be gone by then."""
+    plan, name = record.plan, deal.relayer
+    unsure = plan.leading is not None or plan.rotation is not None or any(one.fickle for one in plan.dapps)
+    if deal.dapp is None or deal.deal.doubt is not None or plan.rough or unsure or _is_held_up(record, deal):
+        return
+    if _first_s(record, name, deal) < inf:
+        return
+    final_s = record.final_at_s(deal.initiator_leg)
+    until_s = deal.participant_leg.timelock.seconds - needed_by(plan, deal).fund_s
+    began_s = record.world.clock.now() - record.world.seconds
+    up_s = max([final_s, *(began_s + up for _, up in record.process(name).away if began_s + up < until_s)])
+    away = record.could_not_act(name, up_s, until_s) or record.was_dear(deal, up_s, until_s)
+    enough_s = FUNDS_S + record.silence_s(name)
+    if until_s - up_s > enough_s and not away and not _reorged_since(record, deal, final_s):
+        text = f"deal {deal.deal.number}: {name} had {until_s - up_s:.0f} s to lock, and did not"
+        yield Problem(Kind.NOT_FUNDED, text)
 
 
 def _reorged_since(record: Record, deal: Agreed, since_s: float) -> bool:

@@ -1,4 +1,5 @@
-"""Prices: whatever was quoted was published a moment ago, less the spread, and is not a jump that nobody follows."""
+"""Prices: whatever was quoted was published a moment ago, less the spread, and is not a jump that nobody follows; at a
+fixed rate it is that rate, less the fee, to the unit."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -6,6 +7,7 @@ from typing import Final
 
 from gateway.simulation.feeds import MAX_AGE_S, SPREAD_BPS, VALID_S
 from gateway.simulation.plan import POLICY
+from gateway.simulation.process import rate_of
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 
@@ -21,7 +23,10 @@ def problems(record: Record) -> Iterator[Problem]:
 
 def _priced(record: Record, deal: Agreed) -> Iterator[Problem]:
     feed = next(one for one in record.relayers if one.name == deal.relayer).feed
-    if feed is None or deal.relayer == record.plan.clock_of:
+    if feed is None:
+        yield from _at_the_rate(record, deal)
+        return
+    if deal.relayer == record.plan.clock_of:
         return
     quoted_s = deal.lock_deadline_s - POLICY.lock_s
     # By then it was opened: its quote may be as old as a quote may be, and the price of that one as old as a price may.
@@ -35,4 +40,17 @@ def _priced(record: Record, deal: Agreed) -> Iterator[Problem]:
     paid, given = int(deal.participant_leg.amount), int(deal.initiator_leg.amount)
     if paid > given * most * Fraction(10_000 - SPREAD_BPS, 10_000):
         text = f"{who} gives {paid} for {given}: the price was {float(most):.4f} at most, less the spread"
+        yield Problem(Kind.PRICED_OFF, text)
+
+
+def _at_the_rate(record: Record, deal: Agreed) -> Iterator[Problem]:
+    """The initiator gets what the rate makes of what they give, less the fee, and the provider keeps what is left of a
+    unit: of its own asset, or of the initiator's if that was what they asked for."""
+    rate, trading = rate_of(record.plan), record.plan.trading
+    worth = Fraction(rate.numerator, rate.denominator)
+    asked = trading is not None and deal.dapp is not None and deal.deal.number in trading.asks
+    paid, given = int(deal.participant_leg.amount), int(deal.initiator_leg.amount)
+    left = given * worth - paid - (0 if trading is None else trading.fee)
+    if not 0 <= left < (worth if asked else 1):
+        text = f"{deal.relayer} (deal {deal.deal.number}) gives {paid} for {given}, which is off by {float(left):.2f}"
         yield Problem(Kind.PRICED_OFF, text)

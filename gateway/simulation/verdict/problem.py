@@ -94,6 +94,7 @@ class Kind(StrEnum):
     LOCK_LEFT = "lock-left"
     NOT_COMPLETED = "not-completed"
     NOT_REVEALED = "not-revealed"
+    NOT_FUNDED = "not-funded"
     TOOK_TOO_LONG = "took-too-long"
     NOT_SAVED = "not-saved"
     PROCESS_ENDED = "process-ended"
