@@ -75,7 +75,7 @@ class Holds:
     async def balance(self, request: OpenSwap) -> BaseUnits | None:
         """Return the account's balance of what it gives, at a quorum and at the newest head; None without a proof.
 
-        To be read after the promises that it is held against. Raise `RetryableError`, also where one node shows a head
+        To be read after the promises that it is held against. Raise `RetryableError`, also if one node shows a head
         and another one, which is asked then, does not have that block yet.
         """
         if request.proof is None:

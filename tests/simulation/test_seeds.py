@@ -280,8 +280,8 @@ def test_an_honest_pair_completes_next_to_one_who_hides(liar: int) -> None:
 @pytest.mark.parametrize("operators", [1, 3])
 @pytest.mark.parametrize("behind", [0.2, 0.5])
 def test_an_honest_pair_completes_over_nodes_that_are_behind(operators: int, behind: float) -> None:
-    """Each answer comes from another node of the endpoint's: one shows a head, and the next one does not have that block
-    yet, which refuses nothing."""
+    """Each answer comes from another node of the endpoint's: one shows a head, and the next one does not have that
+    block yet, which refuses nothing."""
 
     def balanced(name: str) -> Party:
         return replace(calm(name), operators=operators, behind=behind)
