@@ -3,8 +3,8 @@
 A price depends on a transaction's bytes, on how many assets there are (an account's leaf holds them all) and on how
 many operators vote, as the state before the block has them. So CheckTx, proposer, validators and execution come to the
 same price without executing anything. It is CometBFT's gas. No unit takes more than 70 ns of one core of the machine on
-which this was measured last (`tests/local_chains/consortium/dear_blocks.py`): every price covers the dearest case of its
-kind, if the signature is not known yet, the leaves are as large as they may be, and all of them are hashed. So the
+which this was measured last (`tests/local_chains/consortium/dear_blocks.py`): every price covers the dearest case of
+its kind, if the signature is not known yet, the leaves are as large as they may be, and all of them are hashed. So the
 dearest block takes 0.8 s there, and most blocks a fraction of their price.
 """
 
