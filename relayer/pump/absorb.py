@@ -67,6 +67,7 @@ class Absorber:
         self._metrics = metrics
         self._times: dict[ChainId, ChainTimes] | None = None
         self._standing: set_aside.Standing | None = None
+        self._position: int | None = None
 
     async def run(self) -> None:
         """Take facts in for ever, as they are committed."""
@@ -80,7 +81,7 @@ class Absorber:
         if self._times is None:
             self._times = await self._database.read(times_at_cursor)
         absorbed = await self._absorbed(self._times, self._clock.now_ns())
-        self._times, self._standing = absorbed.times, absorbed.standing
+        self._times, self._standing, self._position = absorbed.times, absorbed.standing, absorbed.position
         self._metrics.facts_position.set(absorbed.position)
         self._metrics.facts_set_aside.set(absorbed.standing.count)
         self._updates.changed(absorbed.changed)
@@ -89,10 +90,10 @@ class Absorber:
     async def _absorbed(self, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
         """Absorb, and again if another transaction was faster. One swap that never gets its turn stops no other."""
         for left in reversed(range(swaps.WRITE_RETRIES)):
-            patience, standing = Patience(waits_for_others=left > 0), self._standing
-            work = partial(absorb, times=times, now_ns=now_ns, patience=patience, standing=standing)
-            # Nobody else changes it; but what becomes of this transaction is not known before it ends well.
-            self._standing = None
+            patience, known = Patience(waits_for_others=left > 0), (self._standing, self._position)
+            work = partial(absorb, times=times, now_ns=now_ns, patience=patience, standing=known[0], position=known[1])
+            # Nobody else changes them; but what becomes of this transaction is not known before it ends well.
+            self._standing = self._position = None
             try:
                 return await self._database.write(work)
             except ConflictError:
@@ -106,14 +107,16 @@ def absorb(
     now_ns: int,
     patience: Patience | None = None,
     standing: set_aside.Standing | None = None,
+    position: int | None = None,
 ) -> Absorbed:
     """Facts behind the cursor into swaps; the cursor moves behind them.
 
     A fact that one swap cannot take in is kept for it (`relayer.pump.set_aside`) and stops no other swap and no other
-    event. Raise `ConflictError` if another transaction was faster. `standing`: as the last one left it, if known.
+    event. Raise `ConflictError` if another transaction was faster. `standing`, `position` (of the cursor): as the last
+    one left them, if known.
     """
     patience = patience or Patience()
-    cursor = journal.cursor(connection, CURSOR)
+    cursor = journal.cursor(connection, CURSOR) if position is None else position
     facts = read_facts(connection, cursor, BATCH)
     standing = standing or set_aside.standing(connection)
     changed, after, moved = set[SwapId](), dict(times), dict[ChainId, Height]()
