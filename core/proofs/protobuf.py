@@ -18,6 +18,8 @@ WIRE_FIXED64 = 1
 WIRE_BYTES = 2
 
 _UINT64 = 1 << 64
+_SHORT = [bytes([value]) for value in range(0x80)]
+"""The varints of one byte: most fields and lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class Field:
 
 def varint(value: int) -> bytes:
     """Base-128 varint; a negative number is its 64-bit two's complement, ten bytes long."""
+    if 0 <= value < len(_SHORT):
+        return _SHORT[value]
     if not -(_UINT64 >> 1) <= value < _UINT64:
         raise MalformedProofError("integer does not fit a 64-bit varint", value=value)
     remaining = value % _UINT64

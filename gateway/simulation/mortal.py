@@ -150,6 +150,8 @@ class MortalDatabase:
             raise RetryableError("the database is locked: try again")
 
     def _outage(self, *, full: bool) -> bool:
+        if not self._outages:
+            return False
         now_s = self._world.seconds
         return any(one.full == full and one.at_s <= now_s < one.at_s + one.lasts_s for one in self._outages)
 

@@ -79,6 +79,7 @@ class Specification:
         self._constants = dict(constants)
         self._values: dict[str, Value] = {}
         self._actions: dict[tuple[str, bool], Action] = {}
+        self._assigning: dict[tuple[str, bool], bool] = {}
         self._read(folder, module)
 
     def _read(self, folder: Path, module: str) -> None:
@@ -241,8 +242,12 @@ class Specification:
         if node.kind == "call":
             if node.name in self.variables:
                 return first
-            if node.name in self._definitions and self._assigns(self._body(node.name), first):
-                return True
+            if node.name in self._definitions:
+                key = node.name, first
+                if key not in self._assigning:
+                    self._assigning[key] = self._assigns(self._body(node.name), first)
+                if self._assigning[key]:
+                    return True
         return any(self._assigns(part, first) for part in node.parts)
 
     def _action(self, node: Node, first: bool) -> Action:
