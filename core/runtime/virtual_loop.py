@@ -53,9 +53,9 @@ class _Timer(float):
     def cancel(self) -> None:
         handle = self._handle
         if handle[0] is not None:
-            handle.cancel()
+            handle[:2] = None, ()
             if self._scheduled:
-                self._loop.one_cancelled()
+                self._loop._dead_timers += 1
 
     def cancelled(self) -> bool:
         return self._handle[0] is None
@@ -73,6 +73,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._due: Any = self._ready  # type: ignore[attr-defined]  # the base's own queue
         self._timers: list[_Timer] = []
         self._dead_timers = 0
+        """How many of them were cancelled."""
         self._jumps = 0
         # Asked for with every future: in C.
         self.get_debug = bool  # type: ignore[method-assign]  # bool() is false
@@ -138,10 +139,6 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             done.set_exception(error)
         return done
 
-    def one_cancelled(self) -> None:
-        """A timer in the heap was cancelled."""
-        self._dead_timers += 1
-
     def close(self) -> None:
         super().close()
         self._timers.clear()
@@ -151,7 +148,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         call this for each."""
         due, timers = self._due, self._timers
         while True:
-            if self._dead_timers:
+            if self._dead_timers and timers and (timers[0]._handle[0] is None or len(timers) > MIN_HEAP):
                 self._drop_cancelled()
             if not due and not self._stopping:  # type: ignore[attr-defined]
                 self._jump()
