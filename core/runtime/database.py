@@ -89,7 +89,10 @@ class InlineDatabase:
         return self._run(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return self._run(work)
+        if self._path is not None:
+            return self._run(work)
+        with translating(self._place):
+            return self._opened().look(work)  # nobody else has it, and nothing else runs meanwhile
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with translating(self._place):

@@ -21,6 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RootTransaction
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from core.model.errors import require
+
 T = TypeVar("T")
 
 MAX_LIST: Final = 512
@@ -195,7 +197,10 @@ class PreparingConnection(Connection):
         values: Any = parameters[0] if many else {} if parameters is None else parameters
         transaction = self._transaction  # `in_transaction()`, which every statement would call
         if execution_options is None and type(values) is dict and transaction is not None and transaction.is_active:
-            forms = self._forms_of(statement, values)
+            known = self._book.of(statement)
+            forms = None if known is None else known.get(tuple(values), _UNSEEN)
+            if forms is _UNSEEN or known is None:
+                forms = self._forms_of(statement, values)
             if forms is not None and not (many and forms.lists):
                 prepared = forms.only
                 if prepared is None:
@@ -210,18 +215,15 @@ class PreparingConnection(Connection):
         """Let the driver execute it with these values; if they are `many`, once for each of them, without rows."""
 
     def _forms_of(self, statement: Any, values: Mapping[str, Any]) -> Forms | None:
-        """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
-        values itself."""
+        """Make the forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of
+        its values itself."""
         known = self._book.of(statement)
         if known is None:
             if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
                 self._book.add(statement)
             return None
-        names = tuple(values)
-        forms = known.get(names, _UNSEEN)
-        if forms is _UNSEEN:
-            forms = known[names] = _forms(statement, values, self)
-        return forms
+        made = known[tuple(values)] = _forms(statement, values, self)
+        return made
 
 
 class _Begun(RootTransaction):
@@ -266,6 +268,16 @@ class PreparedConnection(PreparingConnection):
         finally:
             transaction.ended()
         return answer
+
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """As `run`, for work that only reads what nobody else can change meanwhile: each of its statements is one by
+        itself to the driver. Raise `FatalError` if it has written."""
+        transaction, before = _Begun(self), self._driver.total_changes
+        try:
+            return work(self)
+        finally:
+            transaction.ended()
+            require(self._driver.total_changes == before, "what only reads has written")
 
     def _say(self, how: Callable[..., Any], *text: str) -> None:
         try:

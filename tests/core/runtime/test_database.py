@@ -134,6 +134,19 @@ async def test_reads_cannot_write(tmp_path: Path) -> None:
     await opened.close()
 
 
+async def test_reads_in_memory_cannot_write_and_go_on_after_an_error() -> None:
+    opened = InlineDatabase()
+    await opened.write(_OWN.create_all)
+    with pytest.raises(ZeroDivisionError):
+        await opened.read(lambda c: 1 // 0)
+    assert await opened.read(lambda c: c.in_transaction())
+    with pytest.raises(ZeroDivisionError):
+        await opened.write(lambda c: (put(c, "a"), 1 // 0))
+    assert await opened.read(names) == []
+    with pytest.raises(FatalError, match="what only reads has written"):
+        await opened.read(lambda c: put(c, "a"))
+
+
 async def test_database_locked_by_another_process_is_retryable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 50)
     opened = open_database(f"sqlite:///{tmp_path}/db.sqlite")
