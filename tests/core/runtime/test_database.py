@@ -140,8 +140,13 @@ async def test_reads_in_memory_cannot_write_and_go_on_after_an_error() -> None:
     with pytest.raises(ZeroDivisionError):
         await opened.read(lambda c: 1 // 0)
     assert await opened.read(lambda c: c.in_transaction())
+
+    def write_and_fail(connection: Connection) -> None:
+        put(connection, "a")
+        raise ZeroDivisionError
+
     with pytest.raises(ZeroDivisionError):
-        await opened.write(lambda c: (put(c, "a"), 1 // 0))
+        await opened.write(write_and_fail)
     assert await opened.read(names) == []
     with pytest.raises(FatalError, match="what only reads has written"):
         await opened.read(lambda c: put(c, "a"))
