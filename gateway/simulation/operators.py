@@ -8,12 +8,12 @@ from typing import Any, Final
 from adapters.memory.transactions import transfer
 from core.model.transactions import FeeBid
 from core.model.types import BaseUnits
-from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.database import InlineDatabase
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rotation, Rough, Topped
 from gateway.simulation.process import Process, Relayer
-from gateway.simulation.statements import memory_database
+from gateway.simulation.statements import with_tables
 from gateway.simulation.treasury import funder_of
 from gateway.simulation.verdict.record import Agreed, Filled, Record
 from gateway.simulation.world import COIN, TOKEN
@@ -107,8 +107,7 @@ async def _empty(record: Record) -> None:
     """The disk is lost and there is no copy: an empty database, until the operator takes the accounts over."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.EMPTIED])
-    empty = memory_database()
-    await empty.write(create_schema)
+    empty = await with_tables()
     used = {
         chain: world.chains[chain].used(account, world.chains[chain].finalized_height)
         for chain, account in relayer.accounts.items()
@@ -138,8 +137,7 @@ async def _restore_from_chain(record: Record) -> None:
         database, copied_s = relayer.database.copy(), world.clock.now()
         await world.clock.sleep(OLDER_S)
     else:
-        database, copied_s = memory_database(), 0.0
-        await database.write(create_schema)
+        database, copied_s = await with_tables(), 0.0
     relayer.restores = True
     await _start_with(record, relayer, database, copied_s or world.clock.now(), down_s)
     record.forgotten.append((relayer.name, copied_s, world.clock.now()))

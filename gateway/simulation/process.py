@@ -17,7 +17,7 @@ from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.ports import ChainAccess, Signer
 from core.model.types import AccountId, BaseUnits, ChainId, Seconds
 from core.runtime.clock import SeededSecrets
-from core.runtime.database import Database, InlineDatabase, create_schema
+from core.runtime.database import Database, InlineDatabase
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.clocks import clock_of
 from gateway.simulation.door import Door
@@ -28,7 +28,7 @@ from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Death, 
 from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.restoring import restore_from_chain
 from gateway.simulation.signing import Slow, SlowHand
-from gateway.simulation.statements import memory_database
+from gateway.simulation.statements import give_back, memory_database, taken, with_tables
 from gateway.simulation.treasury import funder_of, tops_up_by_itself, treasury_of
 from gateway.simulation.unmeasured import Unmeasured
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
@@ -104,6 +104,8 @@ class Process(ABC):
             held = {COIN[rotation.chain]: PURSE, TOKEN[rotation.chain]: PURSE}
             self._upcoming[rotation.chain] = world.signer(f"{self.name}-again", rotation.chain, held)
         self.database = memory_database()
+        self._lent: InlineDatabase | None = None
+        """The one that it began with, if others may have it afterwards."""
         self.replacement: InlineDatabase | None = None
         """The database of the next life, if it is another."""
         self.lives = 0
@@ -254,9 +256,17 @@ class Process(ABC):
         self._how = how
         self._killed.set()
 
-    @abstractmethod
     async def prepare(self) -> None:
-        """Make the database."""
+        """Make the database. One whose disk will be full is new: it has no room left from before."""
+        if any(one.full for one in self.party.outages):
+            self.database = await with_tables()
+        else:
+            self.database = self._lent = await taken(type(self).__name__)
+
+    async def let_go(self) -> None:
+        """The story is over, and nobody will ask its database for anything any more."""
+        if self._lent is not None:
+            await give_back(type(self).__name__, self._lent)
 
     @abstractmethod
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
@@ -308,9 +318,6 @@ class Relayer(Process):
         self._treasury = treasury_of(world, self.secret, party.name) if quotes else None
         topped = quotes and tops_up_by_itself(world, party.name)
         self._funders = [funder_of(world, chain) for chain in sorted(world.plan.fees)] if topped else []
-
-    async def prepare(self) -> None:
-        self.database = await _with_tables()
 
     def answers(self) -> Answers | None:
         """Return the API at its address; None while it is down."""
@@ -435,18 +442,6 @@ class Relayer(Process):
                 continue
 
 
-_MADE: Final[list[InlineDatabase]] = []
-
-
-async def _with_tables() -> InlineDatabase:
-    """An empty database: a copy of the one that was made first, since making tables takes longer than copying them."""
-    if not _MADE:
-        made = memory_database()
-        await made.write(create_schema)
-        _MADE.append(made)
-    return _MADE[0].copy()
-
-
 def _pipeline(ceiling: int | None) -> PipelinePolicy:
     """The policy of a client with this ceiling."""
     return PIPELINE if ceiling is None else replace(PIPELINE, fees=replace(PIPELINE.fees, ceiling=ceiling))
@@ -473,9 +468,6 @@ class Dapp(Process):
         super().__init__(world, party)
         self.client: SwapClient | None = None
         self.relayer = relayer
-
-    async def prepare(self) -> None:
-        self.database = await _with_tables()
 
     async def ready(self) -> SwapClient:
         """The client, once it is up."""

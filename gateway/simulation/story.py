@@ -126,7 +126,11 @@ async def _play(plan: Plan) -> Verdict:
             await _settled(record)
     except TimeoutError:
         found.append(Problem(Kind.STORY_UNENDED, "the story did not come to its end"))
-    return await _judge(record, found)
+    verdict = await _judge(record, found)
+    if verdict.ok:
+        for process in record.processes:
+            await process.let_go()
+    return verdict
 
 
 @asynccontextmanager

@@ -10,7 +10,8 @@ from core.model.errors import ConflictError, FatalError
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import InlineDatabase
 from core.runtime.statements import Found, Prepared
-from gateway.simulation.statements import memory_database, written
+from gateway.simulation.statements import give_back, memory_database, taken, written
+from relayer.transactions.accounts import relayer_accounts
 
 TABLE = sa.Table(
     "statements_kept",
@@ -167,3 +168,20 @@ def test_a_statement_s_table_is_the_one_it_writes() -> None:
     for statement, table in ((FINISH, "statements_kept"), (ALL, None)):
         values = {"from_id": 1} if table else {}
         assert Prepared(statement, statement.compile(dialect=dialect), values).table == table
+
+
+async def test_a_database_that_is_given_back_has_no_rows_left() -> None:
+    first = await taken("of these tests")
+    await first.write(
+        lambda c: c.execute(sa.insert(relayer_accounts), {"chain": "memory:a", "account": "a", "next_sequence": 7})
+    )
+    await give_back("of these tests", first)
+    again, another = await taken("of these tests"), await taken("of these tests")
+    assert again is first
+    assert another is not first
+    assert await again.read(_dump) == await another.read(_dump)
+
+
+def _dump(connection: Connection) -> list[str]:
+    driver: Any = connection.connection.driver_connection
+    return list(driver.iterdump())
