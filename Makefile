@@ -47,7 +47,7 @@ up: setup
 	$(RUN) $(BIN)/causeway up
 
 test: setup cometbft $(STAMPS)/clients
-	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES) -m "not alone"
+	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES) --dist worksteal -m "not alone"
 	$(RUN) $(BIN)/python -m pytest -x -q -m alone
 
 test-long: setup cometbft $(STAMPS)/contracts
