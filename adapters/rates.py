@@ -41,6 +41,8 @@ class RateLimit:
 
     async def wait(self, cost: int = 1) -> None:
         """Return when `cost` calls may be made. If the caller gives up meanwhile, they cost nothing."""
+        if self._rate is None:
+            return
         delay_s = self.spend(cost, loop_time())
         if not delay_s:
             return
@@ -95,7 +97,7 @@ class Pace:
     @property
     def pause_s(self) -> float:
         """Return for how many more seconds the endpoint asks not to be called."""
-        return max(0.0, self._until_s - self._clock())
+        return max(0.0, self._until_s - self._clock()) if self._until_s else 0.0
 
     @property
     def gap_s(self) -> float:

@@ -21,6 +21,7 @@ from core.model.errors import (
 from core.model.facts import LockObservation
 from core.model.ports import ChainAccess, LockReader
 from core.model.types import Height, LockId, LockTerms
+from core.runtime.signals import first_done
 
 T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
@@ -198,10 +199,11 @@ class Voters:
         deadline = silent_at = began + self._timeout_s
         try:
             while pending:
-                timeout_s = max(0.0, deadline - clock())
-                done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-                if not done:
+                await first_done(pending, max(0.0, deadline - clock()))
+                waiting = {task for task in pending if not task.done()}
+                if len(waiting) == len(pending):
                     break
+                pending = waiting
                 heard = [task.result() for task in asked if task.done()]
                 wait_s = GRACE_S if enough(heard) else patience(heard)
                 if wait_s is not None:

@@ -2,8 +2,8 @@
 database."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
-from typing import TypeVar
+from collections.abc import Awaitable, Collection, Iterable
+from typing import Any, TypeVar
 
 from core.model.errors import FatalError
 
@@ -74,6 +74,36 @@ async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | Non
     finally:
         for signal, _ in signals:
             signal.discard(waiter)
+
+
+async def first_done(tasks: Collection["asyncio.Future[Any]"], timeout_s: float | None = None) -> None:
+    """Return once one of these is done, or after `timeout_s`. They go on, whatever becomes of who waits.
+
+    As `asyncio.wait` for the first one, which asks of each again and again whether it is a coroutine.
+    """
+    loop = asyncio.get_running_loop()
+    waiter: asyncio.Future[None] = loop.create_future()
+    timer = None if timeout_s is None else loop.call_later(timeout_s, _wake, waiter)
+
+    def wake(_: object) -> None:
+        if timer is not None:
+            timer.cancel()
+        _wake(waiter)
+
+    for task in tasks:
+        task.add_done_callback(wake)
+    try:
+        await waiter
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for task in tasks:
+            task.remove_done_callback(wake)
+
+
+def _wake(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 async def side_by_side(works: Iterable[Awaitable[T]]) -> list[T]:

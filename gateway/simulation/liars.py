@@ -212,6 +212,7 @@ class _Spoiler:
                 raise error
             return await found(*given)
 
+        self.__dict__[name] = asked  # a method stays what it is
         return asked
 
     async def _streamed(self, stream: Callable[..., AsyncIterator[T]], name: str, given: tuple[Any, ...]) -> Any:

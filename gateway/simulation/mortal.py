@@ -206,6 +206,7 @@ class Held:
             finally:
                 await self._awake.wait()
 
+        self.__dict__[name] = held  # a method stays what it is
         return held
 
     async def _streamed(self, stream: Callable[..., AsyncIterator[Any]], given: tuple[Any, ...]) -> AsyncIterator[Any]:
