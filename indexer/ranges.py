@@ -122,6 +122,8 @@ class RangeReader:
 
     async def forget(self) -> None:
         """End what is being read ahead."""
+        if not self._ahead:
+            return
         gone = [one.reading for one in self._ahead]
         self._ahead.clear()
         for reading in gone:

@@ -149,6 +149,8 @@ class Pipeline(Sending):
     ) -> dict[int, list[tuple[SignedForm, Outcome]]]:
         """Return what the chain says of every form of every transaction, newest first; nothing of those it does not
         answer."""
+        if not records:
+            return {}
         looks = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def look(record: TransactionRecord) -> list[tuple[SignedForm, Outcome]] | RetryableError:

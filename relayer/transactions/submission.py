@@ -331,6 +331,8 @@ class Sending:
 
     async def _submit_all(self, records: Sequence[TransactionRecord]) -> None:
         """The newest form of each, begun in the order of sequences, so that one that hangs keeps no other waiting."""
+        if not records:
+            return
         lines = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def submit(record: TransactionRecord) -> None:
