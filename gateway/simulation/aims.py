@@ -172,8 +172,8 @@ class Aims:
         """The chain has produced a block."""
         for name, tx_hash in list(self._doomed):
             block = chain.outcome(tx_hash).block if name == chain.chain else None
-            if block is None:
-                continue
+            if block is None or ((name, tx_hash) in self._undone and block.height == chain.height):
+                continue  # what is to fail when it comes again, everybody has read before
             self._doomed.remove((name, tx_hash))
             depth = chain.height - block.height + 1
             if depth <= chain.height - chain.finalized_height:

@@ -155,8 +155,10 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("rotation", operators.with_a_rotation),
     ("trading", operators.with_a_fee),
     ("small tips", faults.with_small_tips),
+    ("refused locks", parties.with_refused_locks),
     ("nodes behind", parties.with_nodes_behind),
     ("around a middle", small.with_timelocks_around_a_middle),
     ("between effects", parties.with_deaths_between_effects),
+    ("expires", small.with_a_lock_that_expires),
 )
 """The same of what changes a plan once all parties are there."""

@@ -36,6 +36,9 @@ OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
 OF_TRANSACTIONS_SHARE: Final = 0.08
 """Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about
 transactions."""
+MOODIEST_SHARE: Final = 0.12
+"""Of the same, those in which the only endpoint of the relayer, or of the dApp, refuses most locks that it takes."""
+MOODIEST: Final = (0.06, 0.1)
 BETWEEN_SHARE: Final = 0.15
 """Of the same, those in which somebody dies for a moment right after one of the first effects began or ended."""
 FIRST_EFFECTS: Final = 6
@@ -194,6 +197,21 @@ def with_deaths_between_effects(source: random.Random, plan: Plan) -> Plan:
     if source.random() < 0.5:
         return replace(plan, relayers=(replace(relayer.steady(), deaths=(death,)), *plan.relayers[1:]))
     return replace(plan, dapps=(replace(dapp.steady(), deaths=(death,)), *plan.dapps[1:]))
+
+
+def with_refused_locks(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and somebody's only endpoint takes most locks, and says that it does not:
+    they are in blocks, or wait for one, all the same."""
+    if source.random() >= MOODIEST_SHARE or not plan.small or plan.rough or plan.is_calm:
+        return plan
+    moody, relays = source.uniform(*MOODIEST), source.random() < 0.7
+
+    def alone(party: Party) -> Party:
+        return replace(party, moody=moody, operators=1, liar=0, lie=None, branching=None, hides=False)
+
+    if relays:
+        return replace(plan, relayers=(alone(plan.relayers[0]), *plan.relayers[1:]))
+    return replace(plan, dapps=(alone(plan.dapps[0]), *plan.dapps[1:]))
 
 
 def with_nodes_behind(source: random.Random, plan: Plan) -> Plan:

@@ -7,6 +7,7 @@ from typing import Final
 from gateway.simulation.drawing.deals import plain
 from gateway.simulation.drawing.parties import party_of, with_few_endpoints
 from gateway.simulation.plan import (
+    BEGAN_AT_S,
     CHAINS,
     COME_BACK_S,
     POLICY,
@@ -64,6 +65,10 @@ BEHIND_S: Final = (67.0, 70.0)
 """How long after the first swap the second begins, so that the provider claims for it as it takes the first one's lock
 back."""
 FULL_S: Final = (30.0, 60.0)
+EXPIRES_SHARE: Final = 0.25
+"""Of small towns in which something is slow and nothing rough comes, those that are about a lock which expires."""
+LEFT_LYING_S: Final = (40.0, 60.0)
+"""How long that is left lying: by then its form has expired, and its gate has closed."""
 EDGE_SHARE: Final = 0.1
 """Of small towns in which nothing rough comes, those about the middle of a window of timelocks."""
 EDGE_AMOUNT: Final = 50_000
@@ -163,6 +168,39 @@ def with_an_exit_behind_another(source: random.Random, plan: Plan) -> Plan:
         withdrawals=(),
         strangers=frozenset(),
         aims=(Aim(Trouble.SPIKED, Act.REFUND, 1, source.uniform(*FULL_S)),),
+    )
+
+
+def with_a_lock_that_expires(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns two swaps and nothing else: the provider's lock of the first one lies until it has expired
+    for good, on a memory chain that knows expiries. The second one's lock is signed about then."""
+    busy = plan.is_calm or plan.signing is not None or plan.began_at_s != BEGAN_AT_S
+    if source.random() >= EXPIRES_SHARE or not _is_plain(plan) or busy:
+        return plan
+    second = A if plan.ledger else source.choice(CHAINS)
+    first = next(chain for chain in CHAINS if chain != second)
+    model = replace(plain(plan.deals[0]), first=first, coin=True, style=Style.HONEST)
+    deals = tuple(
+        replace(model, number=number, start_s=start_s, amount=source.randint(*WORD_AMOUNT))
+        for number, start_s in enumerate((0.0, source.uniform(*LEFT_LYING_S)))
+    )
+    relayer, dapp = (replace(one.steady(), moody=0.0) for one in (*plan.relayers, *plan.dapps))
+    return replace(
+        plan,
+        deals=deals,
+        relayers=(relayer,),
+        dapps=(dapp,),
+        tower=None,
+        fees=plan.fees - {second},
+        expiries=plan.expiries | {second},
+        reorgs=(),
+        spikes=(),
+        bending=False,
+        pricing=None,
+        trading=None,
+        withdrawals=(),
+        strangers=frozenset(),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*LEFT_LYING_S)),),
     )
 
 

@@ -62,11 +62,14 @@ def _by_sequence(mine: list[Sent]) -> dict[int, list[Sent]]:
 
 def _underbid(record: Record) -> Iterator[Problem]:
     """Another form of a transaction bids so much more, in all and in its tip, that a node which has the former takes
-    it."""
+    it. Not next to an endpoint that refuses what it takes: an exit is asked for once more under the same sequence then,
+    and neither of the two transactions has to outbid the other, since they do the same."""
     most: dict[object, tuple[int, int]] = {}
     for sent in record.world.wire.firsts():
         body = sent.body
         form = (sent.party, sent.chain, body.sender, body.sequence, body.locks, body.preimages, body.settles)
+        if body.settles and record.party(sent.party).moody:
+            continue
         bid, before = (body.max_fee, body.tip), most.get(form, (0, 0))
         if any(now * 100 < then * RISE_PERCENT for now, then in zip(bid, before, strict=True)):
             text = f"bids {bid} (in all, tip) under sequence {body.sequence} of {sent.chain}, and bid {before} before"
