@@ -202,6 +202,7 @@ async def test_chain_that_halts_across_a_timelock_takes_no_late_claim(tmp_path: 
         assert leaf is not None
         assert decode_leaf(leaf, LockLeaf).status == "locked"
         refund = BEN.signed((await account(nodes[0], BEN)).sequence, Refund(ANN.address, hashlock))
+        await takes_part(nodes[3])
         assert (await broadcast(nodes[3], refund))["code"] == 0
         assert (await included(nodes[3], refund)).code == 0
         await require_one_chain(nodes)
