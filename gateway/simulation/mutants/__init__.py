@@ -5,7 +5,7 @@
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
     operating   in what operators do, and run on
-    unforeseen, strangers, outsiders, newcomers, passers_by
+    unforeseen, strangers, outsiders, newcomers, passers_by, readers
                 bugs thought of before anybody knew if they would be noticed
     widenings   of the kinds that worlds were last made wider for
     places      what code a bug changes, and where a run has to come by for that to matter
@@ -28,6 +28,7 @@ from gateway.simulation.mutants.outsiders import OUTSIDE
 from gateway.simulation.mutants.passers_by import UNNOTICED
 from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
 from gateway.simulation.mutants.protocol import MACHINE, TERMS
+from gateway.simulation.mutants.readers import READ
 from gateway.simulation.mutants.relaying import ACTING, CHECKING
 from gateway.simulation.mutants.sending import SENDING
 from gateway.simulation.mutants.strangers import STRANGE
@@ -38,6 +39,6 @@ __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED, *READ),
     *(*BRANCHING, *SLOW, *AT_CEILINGS, *FILLING, *ROTATING),
 )
