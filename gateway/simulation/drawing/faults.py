@@ -13,6 +13,7 @@ from gateway.simulation.plan import (
     CHAINS,
     FINALITY_DEPTH,
     MAX_BLOCK_TIME_S,
+    SMALL_TOWNS,
     STORY_S,
     TIMING,
     Act,
@@ -80,7 +81,7 @@ def aims_of(seed: int) -> tuple[Aim, ...]:
         *_starved_until_expired(random.Random(f"expiring/{seed}")),
         *_left_out_of_a_batch(random.Random(f"batch/{seed}")),
         *_failed_once(random.Random(f"failed once/{seed}")),
-        *_undone_and_failing(random.Random(f"undone and failing/{seed}")),
+        *(_undone_and_failing(random.Random(f"undone and failing/{seed}")) if seed >= SMALL_TOWNS else ()),
     )
 
 
@@ -107,8 +108,8 @@ def _failed_once(source: random.Random) -> tuple[Aim, ...]:
 
 
 def _undone_and_failing(source: random.Random) -> tuple[Aim, ...]:
-    """In some towns the block with the first claim of a token is replaced, and the next one that holds that claim finds
-    the token paused: the preimage is out by then."""
+    """In some small towns the block with the first claim of a token is replaced, and the next one that holds that claim
+    finds the token paused: the preimage is out by then."""
     return (Aim(Trouble.UNDONE, Act.CLAIM, 1, source.uniform(5, 12)),) if source.random() < UNDONE_SHARE else ()
 
 

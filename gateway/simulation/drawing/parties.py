@@ -187,16 +187,20 @@ def with_lagging_endpoints(source: random.Random, plan: Plan) -> Plan:
 
 
 def with_deaths_between_effects(source: random.Random, plan: Plan) -> Plan:
-    """In some small towns the same story, and the relayer or the dApp dies right after one of its first effects began,
-    or ended, and is back at once: what was not stored with that is lost, and everything has to go on."""
+    """In some small towns the same story, and a relayer or a dApp that would never be away dies right after one of its
+    first effects began, or ended, and is back at once: what was not stored with that is lost, and everything has to go
+    on."""
     busy = plan.rough or plan.is_calm or plan.leading is not None or plan.signing is not None
     if source.random() >= BETWEEN_SHARE or not plan.small or busy:
         return plan
     death = Death(source.uniform(*A_MOMENT_S), commit="effect", count=source.randint(1, FIRST_EFFECTS))
-    relayer, dapp = plan.relayers[0], plan.dapps[0]
-    if source.random() < 0.5:
-        return replace(plan, relayers=(replace(relayer.steady(), deaths=(death,)), *plan.relayers[1:]))
-    return replace(plan, dapps=(replace(dapp.steady(), deaths=(death,)), *plan.dapps[1:]))
+    lively = [one for one in (plan.relayers[0], plan.dapps[0]) if not (one.deaths or one.outages)]
+    mortal = source.choice(lively) if lively else None
+
+    def dying(party: Party) -> Party:
+        return replace(party, deaths=(death,)) if party is mortal else party
+
+    return replace(plan, relayers=tuple(map(dying, plan.relayers)), dapps=tuple(map(dying, plan.dapps)))
 
 
 def with_refused_locks(source: random.Random, plan: Plan) -> Plan:
