@@ -107,7 +107,8 @@ class MortalDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         self._fuse.alive()
         self._may_fail()
-        await self._limit()
+        if self._outages or self._limited:
+            await self._limit()
         try:
             return await (self._address().write(work) if self._fuse.commit is None else self._watched_write(work))
         except FatalError:
