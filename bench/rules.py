@@ -72,7 +72,7 @@ SEED = 2026
 LIVE = 96
 """Blocks that are stored before the rules look: a second of a busy time."""
 STARTING = 10
-"""One part of so many of the live blocks comes while the engine has just started."""
+"""The first of this many parts of the live blocks comes while the engine has just started."""
 HISTORY = 4, 5
 """The share of all blocks that are history."""
 

@@ -106,7 +106,7 @@ class Prepared:
             self._slots.append((key, at, None if key is not None else state.parameters[part], process))
         plain = all(key is not None and at is None and process is None for key, at, _, process in self._slots)
         self._take = _taker([key for key, _, _, _ in self._slots if key is not None]) if plain else None
-        """What puts the values in the driver's order, if it takes all of them as they are."""
+        """A function that puts the values in the driver's order, if it takes all of them as they are."""
         columns = list(statement.exported_columns)
         kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self.returns = bool(columns)

@@ -40,7 +40,7 @@ class Overlay:
         self._journal: list[tuple[bytes, Written | object]] | None = None
         """The leaves that the open transaction wrote over, in order; None before the first."""
         self._rich: set[bytes] = set()
-        """Where accounts of many assets may be decoded."""
+        """The keys of accounts of many assets that may be decoded."""
 
     @property
     def written(self) -> Mapping[bytes, Written]:

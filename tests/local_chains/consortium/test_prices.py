@@ -28,7 +28,7 @@ FAILING = ("nonsense", "long_nonsense", "forged", "answers", "answers_under_nons
 
 @pytest.mark.timed
 @pytest.mark.parametrize("kind", dear_blocks.KINDS, ids=lambda kind: kind.__name__)
-def test_dearest_block_of_a_kind_takes_no_longer_than_its_price_says(
+def test_dearest_block_of_a_kind_takes_no_longer_than_priced(
     kind: Callable[[], tuple[World, list[bytes]]],
 ) -> None:
     measured = dear_blocks.measure(kind)
