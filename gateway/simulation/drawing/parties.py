@@ -47,7 +47,7 @@ LAGGING_SHARE: Final = 0.1
 """Of the same, those whose endpoints know of a transaction a little later than they count it."""
 BALANCED_SHARE: Final = 0.2
 """Of the same, those in which the endpoints of honest operators have many nodes, some of which are a block behind."""
-BEHIND: Final = (0.1, 0.45)
+BEHIND, MOSTLY_BEHIND = (0.1, 0.4), (0.35, 0.5)
 MANY_SHARE: Final = 0.6
 """Of these, the ones in which such parties ask several operators, most of which may be behind at a time."""
 LAGS_S: Final = 0.4
@@ -226,7 +226,10 @@ def with_nodes_behind(source: random.Random, plan: Plan) -> Plan:
     many = source.random() < MANY_SHARE
 
     def balanced(party: Party) -> Party:
-        behind, operators = source.uniform(*BEHIND), FEW_OPERATORS if many else party.operators
+        behind, operators = (
+            source.uniform(*(MOSTLY_BEHIND if many else BEHIND)),
+            FEW_OPERATORS if many else party.operators,
+        )
         honest = party.lie is None and not party.hides
         return replace(party, behind=behind, operators=operators) if honest else party
 
