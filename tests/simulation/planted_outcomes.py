@@ -166,6 +166,14 @@ async def lock_outlives(stage: Stage) -> None:
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
+async def lock_left_lying(stage: Stage) -> None:
+    """No block takes the initiator's lock in time, and nobody calls it off."""
+    agreed = await stage.open()
+    unsigned, _ = stage.lock_of(agreed.initiator_leg)
+    stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned))
+    await stage.pass_to(agreed.lock_deadline_s + 10)
+
+
 async def gave_back_too_early(stage: Stage) -> None:
     """The provider gives the initiator's lock back while its own still stands."""
     agreed = await stage.open()
@@ -337,6 +345,7 @@ PLANTED = (
     cheaper_ahead,
     promised_beyond,
     lock_outlives,
+    lock_left_lying,
     gave_back_too_early,
     outcome_off_chain,
     voided_too_early,

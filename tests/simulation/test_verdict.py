@@ -668,12 +668,13 @@ ALSO = {
     Kind.PROVIDER_LOST: {Kind.EXIT_SENT_LATE},
     Kind.NOT_SAVED: {Kind.PROVIDER_LOST, Kind.EXIT_SENT_LATE},
     # Whoever has no gas left cannot pay for the lock itself, and whoever gives all there is gives it for too little.
-    Kind.EXITS_UNPAID: {Kind.OVERDRAWN, Kind.PRICED_OFF},
+    Kind.EXITS_UNPAID: {Kind.OVERDRAWN, Kind.PRICED_OFF, Kind.LOCK_LEFT_LYING},
     Kind.OVERDRAWN: {Kind.PRICED_OFF},
     # A quote gives time for the first gate behind it.
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
     Kind.LOCK_GIVEN_UP: {Kind.NOT_COMPLETED},
+    Kind.LOCK_LEFT_LYING: {Kind.NOT_COMPLETED},
     Kind.LEFT_WAITING: {Kind.NOT_COMPLETED, Kind.NOT_FUNDED},
     # Nothing is left to lock.
     Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},

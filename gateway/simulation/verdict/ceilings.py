@@ -1,4 +1,5 @@
-"""The most that anybody offers for a unit of gas: what a policy's ceiling says, and for exits what their time says."""
+"""The most that anybody offers for a unit of gas: what a policy's ceiling says, and for exits what their time says. No
+lock is called off since it stands there, nor since another one in its transaction is."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -19,12 +20,13 @@ SOON_S: Final = 4.0
 
 
 def problems(record: Record) -> Iterator[Problem]:
-    """Every bid beyond its ceiling, and every lock that was called off since it stood at its own."""
-    if record.plan.ceiling is None:
-        return
+    """Every bid beyond its ceiling, and every lock that was called off for nothing."""
+    ceiling = record.plan.ceiling
     for those in record.sent_by_accounts():
-        yield from _beyond(record, record.plan.ceiling, those)
-        yield from _called_off(record, those)
+        if ceiling is not None:
+            yield from _beyond(record, ceiling, those)
+        if not record.plan.rough:
+            yield from _called_off(record, those)
 
 
 def _beyond(record: Record, ceiling: int, mine: list[Sent]) -> Iterator[Problem]:
@@ -76,7 +78,7 @@ def _called_off(record: Record, mine: list[Sent]) -> Iterator[Problem]:
             continue
         hashlocks = {terms.hashlock for terms in former[-1].body.locks}
         deals = [deal for deal in record.agreed if deal.hashlock in hashlocks]
-        if all(_may_still_lock(record, deal, sent) for deal in deals) and deals:
+        if any(_may_still_lock(record, deal, sent) for deal in deals):
             text = f"{sent.party} calls its lock off under sequence {body.sequence} of {sent.chain}"
             yield Problem(Kind.LOCK_GIVEN_UP, f"{text}, though there is time, and nothing speaks against it")
 

@@ -149,9 +149,10 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
 
 def _unfunded(record: Record, deal: Agreed) -> Iterator[Problem]:
     """A provider who is up while the initiator's lock stands, final, and there is time, locks; also one who was away
-    before. What it had to keep for whoever proved nothing may be gone by then."""
+    before, or has another account by now. What it had to keep for whoever proved nothing may be gone by then."""
     plan, name = record.plan, deal.relayer
-    unsure = plan.leading is not None or plan.rotation is not None or any(one.fickle for one in plan.dapps)
+    rotates = plan.rotation is not None and not record.is_calm(name)
+    unsure = plan.leading is not None or rotates or any(one.fickle for one in plan.dapps)
     if deal.dapp is None or deal.deal.doubt is not None or plan.rough or unsure or _is_held_up(record, deal):
         return
     if _first_s(record, name, deal) < inf:

@@ -72,6 +72,7 @@ class Kind(StrEnum):
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
     LOCKED_WHILE_PAUSED = "locked-while-paused"
     LOCK_OUTLIVES = "lock-outlives"
+    LOCK_LEFT_LYING = "lock-left-lying"
     GAVE_BACK_TOO_EARLY = "gave-back-too-early"
     ACTED_CALLED_OFF = "acted-called-off"
     # exits
