@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.simulation.mutants import MUTANTS
-from gateway.simulation.mutants.places import CAME_BY, changes, probed
+from gateway.simulation.mutants.places import CAME_BY, changes, checking_lines, probed
 from gateway.simulation.mutants.planting import Mutant, plant
 
 TEXT = """
@@ -142,3 +142,9 @@ def test_bugs_change_code_and_have_a_place(mutant: Mutant) -> None:
     found = changes(mutant)
     assert found is None or {one.path for one in found} == {edit.path for edit in mutant.edits}
     assert all(one.codes and one.places for one in found or ())
+
+
+def test_lines_of_a_module_s_checks(tmp_path: Path) -> None:
+    file = tmp_path / "checked.py"
+    file.write_text("require(a)\nb = require(a)\nrequire(\n    f(a)\n)\nf(a)\n\ndef g():\n    require(a)\n")
+    assert checking_lines(str(file)) == {1, 3, 4, 5}

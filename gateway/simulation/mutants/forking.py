@@ -21,7 +21,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any, Final
 
 from gateway.simulation.mutants import MUTANTS, ROOT, Mutant
-from gateway.simulation.mutants.places import CAME_BY, Change, Place, changes, probed
+from gateway.simulation.mutants.places import CAME_BY, Change, Place, changes, checking_lines, probed
 from gateway.simulation.mutants.planting import Planter
 
 MODULE: Final = "gateway.simulation.mutants.forking"
@@ -119,21 +119,32 @@ def _named(name: str) -> Mutant:
 
 
 def _import_everything() -> set[_Place]:
-    """Import what a story needs, and whatever a bug changes. Return the functions that ran meanwhile."""
+    """Import what a story needs, and whatever a bug changes. Return the functions that ran meanwhile, but for those
+    that only checks in modules' bodies asked for: what these return is kept nowhere."""
     ran: set[_Place] = set()
+    paths = sorted({edit.path for mutant in MUTANTS for edit in mutant.edits})
+    changed = {str(ROOT / path) for path in paths}
 
     def note(frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
+        if event == "call" and frame.f_code.co_filename in changed and not _is_for_a_check(frame):
             ran.add(_place(frame.f_code))
 
     sys.setprofile(note)
     try:
         import_module("gateway.simulation.story")
-        for path in sorted({edit.path for mutant in MUTANTS for edit in mutant.edits}):
+        for path in paths:
             import_module(".".join(PurePosixPath(path).with_suffix("").parts))
     finally:
         sys.setprofile(None)
     return ran
+
+
+def _is_for_a_check(frame: FrameType) -> bool:
+    """Return true if a module's body makes this call in one of its checks, or something that it calls there does."""
+    outer: FrameType | None = frame
+    while outer is not None and outer.f_code.co_name != "<module>":
+        outer = outer.f_back
+    return outer is not None and outer.f_lineno in checking_lines(outer.f_code.co_filename)
 
 
 def _settle() -> None:

@@ -10,6 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 from inspect import CO_OPTIMIZED
+from pathlib import Path
 from types import CodeType
 from typing import Final
 
@@ -58,6 +59,15 @@ def probed(path: str, places: Mapping[Place, Set[str]]) -> Iterator[tuple[CodeTy
     for key, code in _as_it_is(path).codes.items():
         if code != with_probes[key]:
             yield code, with_probes[key]
+
+
+@cache
+def checking_lines(path: str) -> frozenset[int]:
+    """Return the lines on which the body of the module in this file checks something by `require`."""
+    body = ast.parse(Path(path).read_text(encoding="utf-8")).body
+    calls = [one.value for one in body if isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)]
+    checks = [one for one in calls if isinstance(one.func, ast.Name) and one.func.id == "require"]
+    return frozenset(line for one in checks for line in range(one.lineno, (one.end_lineno or one.lineno) + 1))
 
 
 @dataclass(frozen=True, slots=True)
