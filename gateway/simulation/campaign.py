@@ -15,19 +15,23 @@ from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from gateway.simulation.drawing import draw
 from gateway.simulation.logbook import drop, note
-from gateway.simulation.plan import SMALL_TOWNS
+from gateway.simulation.plan import RARE_TOWNS, SMALL_TOWNS
 from gateway.simulation.story import Verdict, run
 from gateway.simulation.verdict.problem import Kind, Problem
 
 DENSE_EVERY: Final = 12
 """One town of this many in a campaign is dense; the others are small. A dense one has six times as many swaps and takes
-about as much longer: small ones show more stories in the same time."""
+about as much longer: small ones show more stories in the same time. One of this many is about a rare thing."""
+RARE_PLACE: Final = 6
+"""The place of that one among them."""
 
 
 def mixed(count: int) -> tuple[int, ...]:
-    """Return the seeds of a campaign of `count` towns: dense ones from 0 on, small ones from `SMALL_TOWNS` on."""
-    dense, small = iter(range(count)), iter(range(SMALL_TOWNS, SMALL_TOWNS + count))
-    return tuple(next(small if number % DENSE_EVERY else dense) for number in range(count))
+    """Return the seeds of a campaign of `count` towns: dense ones from 0 on, small ones from `SMALL_TOWNS` on, those
+    about one rare thing from `RARE_TOWNS` on."""
+    dense, small, rare = (iter(range(first, first + count)) for first in (0, SMALL_TOWNS, RARE_TOWNS))
+    at = {0: dense, RARE_PLACE: rare}
+    return tuple(next(at.get(number % DENSE_EVERY, small)) for number in range(count))
 
 
 def runs(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """A relayer's API as a client's process finds it: closed while the relayer is down, and not always honest."""
 
 import random
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol, TypeVar
 
@@ -19,6 +20,7 @@ T = TypeVar("T")
 
 BENT_SHARE: Final = 0.3
 """Of the answers to openings, those that a relayer bends which bends any."""
+BENDS: Final = ("longer", "closer", "closer", "shorter", "less", "for another")
 LONG_S: Final = 3_600
 """How much longer than quoted such a relayer would have an initiator's money locked."""
 
@@ -41,6 +43,8 @@ class Door:
         self._faults = relayer.world.faults
         plan = relayer.world.plan
         self._bends = random.Random(f"{relayer.name}/{plan.seed}/bends") if plan.bending else None
+        self._in_turn = deque(dict.fromkeys(BENDS)) if plan.is_rare else None
+        """If all answers are bent, the ways that come next."""
 
     async def relayer(self) -> RelayerBody:
         return await self._asked(lambda answers: answers.relayer())
@@ -50,10 +54,13 @@ class Door:
 
     async def open_swap(self, call: SwapCall) -> SwapBody:
         answer = await self._asked(lambda answers: answers.open_swap(call))
-        if self._bends is None or self._bends.random() >= BENT_SHARE:
+        if self._bends is None or (self._in_turn is None and self._bends.random() >= BENT_SHARE):
             return answer
         self._faults["bent-answer"] += 1
-        return _bent(answer, self._bends)
+        if self._in_turn is None:
+            return _bent(answer, self._bends.choice(BENDS))
+        self._in_turn.rotate(-1)
+        return _bent(answer, self._in_turn[-1])
 
     async def _asked(self, question: Callable[[Answers], Coroutine[Any, Any, T]]) -> T:
         answers = self._relayer.answers()
@@ -65,10 +72,10 @@ class Door:
             raise RetryableError("the connection was lost") from None
 
 
-def _bent(answer: SwapBody, source: random.Random) -> SwapBody:
+def _bent(answer: SwapBody, how: str) -> SwapBody:
     """The answer with one thing in it that was not quoted, and with the id that these terms have."""
     first, second = answer.initiator, answer.participant
-    match source.choice(("longer", "closer", "closer", "shorter", "less", "for another")):
+    match how:
         case "longer":
             first = _with(first, timelock=first.terms.timelock + LONG_S)
         case "closer":

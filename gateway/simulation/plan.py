@@ -20,6 +20,8 @@ B: Final = ChainId("causeway:b")
 CHAINS: Final = (A, B)
 SMALL_TOWNS: Final = 1_000_000
 """Seeds from here on are of small towns, which are quickly played: few swaps, one provider, everybody comes early."""
+RARE_TOWNS: Final = 2_000_000
+"""Of these, the ones from here on are about one rare thing each; see `gateway.simulation.drawing.rare`."""
 
 CALM_BASE_FEE: Final = 1_000
 """The price of a unit of gas where blocks are not full."""
@@ -556,6 +558,10 @@ class Plan:
     """The relayers hold little of every asset that pays no fees, for a few swaps at a time."""
     bending: bool = False
     """The relayers' answers to openings are not always as quoted."""
+    purse: int | None = None
+    """The content of a relayer's short purse, in base units of each asset, where that is to be so much."""
+    replaced: ChainId | None = None
+    """The chain of which finalized blocks are replaced, where that is to be one in particular."""
     clock_off_s: int = 0
     """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
     clock_of: str = ""
@@ -594,6 +600,11 @@ class Plan:
     def small(self) -> bool:
         """True for a small town."""
         return self.seed >= SMALL_TOWNS
+
+    @property
+    def is_rare(self) -> bool:
+        """True for a town that is about one rare thing."""
+        return self.seed >= RARE_TOWNS
 
     @property
     def is_calm(self) -> bool:

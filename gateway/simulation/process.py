@@ -301,7 +301,8 @@ class Relayer(Process):
     def __init__(self, world: World, party: Party, quotes: bool = True) -> None:
         purse, inventory = PURSE, NARROW if quotes and world.plan.narrow else PURSE
         if quotes and Rough.SHORT_PURSE in world.plan.rough:
-            purse = inventory = random.Random(f"{party.name}/{world.plan.seed}/purse").randint(*SHORT_PURSE)
+            drawn = random.Random(f"{party.name}/{world.plan.seed}/purse").randint(*SHORT_PURSE)
+            purse = inventory = world.plan.purse or drawn
         super().__init__(world, party, purse, inventory)
         self.service: RelayerService | None = None
         self.last_service: RelayerService | None = None

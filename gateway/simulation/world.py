@@ -267,7 +267,8 @@ class World:
                     self._stall(B if self.ledger is not None else self.random.choice(CHAINS)), name="stall"
                 )
             if Rough.DEEP_REORG in self.plan.rough:
-                group.create_task(self._reorganise_deeply(self.random.choice(self._with_tokens)), name="deep reorg")
+                replaced = self.plan.replaced or self.random.choice(self._with_tokens)
+                group.create_task(self._reorganise_deeply(replaced), name="deep reorg")
             if Rough.TOKEN_TAKES_FEES in self.plan.rough:
                 group.create_task(self._take_fees(self.random.choice(self._with_tokens)), name="fees of a token")
             if Rough.TOKEN_PAUSES in self.plan.rough:

@@ -14,7 +14,7 @@ from core.runtime.logging import get_logger
 from gateway.simulation import campaign
 from gateway.simulation.__main__ import STOPPED
 from gateway.simulation.logbook import HEARD
-from gateway.simulation.plan import SMALL_TOWNS
+from gateway.simulation.plan import RARE_TOWNS, SMALL_TOWNS
 from gateway.simulation.verdict.problem import Kind
 from gateway.simulation.wire import Wire
 
@@ -22,17 +22,20 @@ MANY = 500
 
 
 @pytest.mark.parametrize("count", [0, 1, 12, 13, 200, 10_000])
-def test_campaign_has_one_dense_town_in_twelve(count: int) -> None:
-    seeds, dense = campaign.mixed(count), -(-count // 12)
-    assert sorted(seeds) == [*range(dense), *range(SMALL_TOWNS, SMALL_TOWNS + count - dense)]
+def test_campaign_has_one_dense_and_one_rare_town_in_twelve(count: int) -> None:
+    seeds, dense, rare = campaign.mixed(count), -(-count // 12), (count + 5) // 12
+    small = count - dense - rare
+    runs = (0, dense), (SMALL_TOWNS, small), (RARE_TOWNS, rare)
+    assert sorted(seeds) == [seed for first, each in runs for seed in range(first, first + each)]
     assert [seed < SMALL_TOWNS for seed in seeds[:13]] == [True, *[False] * 11, True][: len(seeds)]
+    assert [seed for seed in seeds[:13] if seed >= RARE_TOWNS] == [RARE_TOWNS][: len(seeds) // 7]
 
 
-def test_what_is_left_of_a_mixed_campaign_is_two_runs() -> None:
+def test_what_is_left_of_a_mixed_campaign_is_three_runs() -> None:
     seeds = campaign.mixed(40)
-    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 36)]
-    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 12, 24)]
-    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 33, 3)]
+    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 33), (RARE_TOWNS, 3)]
+    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 11, 22), (RARE_TOWNS + 1, 2)]
+    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 30, 3)]
     assert list(campaign.runs(())) == []
 
 

@@ -19,12 +19,14 @@ from gateway.simulation.campaign import mixed, report, verdicts
 from gateway.simulation.coverage import Coverage, never_seen
 from gateway.simulation.drawing import draw
 from gateway.simulation.drawing.deals import LATECOMERS
+from gateway.simulation.drawing.rare import THINGS
 from gateway.simulation.drawing.small import MAX_FEW, MIN_FEW, MIN_MUCH
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
     COME_BACK_S,
     POLICY,
+    RARE_TOWNS,
     SMALL_TOWNS,
     A,
     B,
@@ -246,6 +248,26 @@ def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
     same = [each for each in plans if len({(one.first, one.coin) for one in each.deals}) == 1]
     crowded = [each for each in same if min(one.amount for one in each.deals) >= MIN_MUCH]
     assert PLANS / 10 < len(crowded) < PLANS / 2
+
+
+def about(one: Plan) -> object:
+    """The differences between towns about rare things."""
+    party, client = one.relayers[0], one.dapps[0]
+    signing = None if one.signing is None else (one.signing.act, one.signing.again)
+    fails = bool(party.deaths), bool(client.deaths), party.lie, client.lie, party.moody, one.bending
+    doubts = frozenset(deal.doubt for deal in one.deals)
+    topped = None if one.topped is None else one.topped.by_itself
+    return one.rough, topped, one.rotation is not None, signing, fails, one.tower is not None, doubts
+
+
+def test_each_rare_thing_comes_in_its_turn_and_alone() -> None:
+    plans = [draw(RARE_TOWNS + number) for number in range(2 * len(THINGS))]
+    things = [about(one) for one in plans]
+    assert things[: len(THINGS)] == things[len(THINGS) :]
+    assert len(set(things)) == len(THINGS)
+    for one in plans:
+        assert one.small
+        assert not any((one.ledger, one.reorgs, one.pricing, one.leading, one.strangers))
 
 
 @pytest.mark.parametrize("first", CHAINS)

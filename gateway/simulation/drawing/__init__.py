@@ -3,7 +3,7 @@
 parties    who takes part, and how they fail         deals    who wants what, and how they behave
 faults     of chains and clocks, and what is aimed   small    the few swaps of small towns
 operators  how relayers are run, what is ordered, what is lost
-signatures one that takes long
+signatures one that takes long                       rare     one rare thing, and nothing else
 """
 
 import random
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from gateway.simulation.drawing import deals, faults, operators, parties, signatures, small
+from gateway.simulation.drawing import deals, faults, operators, parties, rare, signatures, small
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
@@ -160,5 +160,6 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("around a middle", small.with_timelocks_around_a_middle),
     ("between effects", parties.with_deaths_between_effects),
     ("expires", small.with_a_lock_that_expires),
+    ("rare", rare.with_one_rare_thing),
 )
 """The same of what changes a plan once all parties are there."""

@@ -74,11 +74,21 @@ def _until_a_gate_closes(source: random.Random, plan: Plan, first: Deal) -> Plan
         case "locks":
             return replace(_with_first(plan, first), signing=Signing(dapp, Act.LOCK, 1, 0.0, Meanwhile.TIME))
         case "reveals":
-            late = _starved(source, plan, first, source.uniform(*UNTIL_REVEAL_S))
-            return replace(late, signing=Signing(dapp, Act.CLAIM, 1, 0.0, Meanwhile.TIME))
+            return revealed(source, plan, first)
         case _:
-            again = _starved(source, plan, first, STARVED_S)
-            return replace(again, signing=Signing(relayer, Act.LOCK, 1, 0.0, Meanwhile.TIME, again=True))
+            return funded_again(source, plan, first)
+
+
+def funded_again(source: random.Random, plan: Plan, first: Deal) -> Plan:
+    """Another form of the provider's lock is signed until its gate has closed."""
+    again = Signing(plan.relayers[0].name, Act.LOCK, 1, 0.0, Meanwhile.TIME, again=True)
+    return replace(_starved(source, plan, first, STARVED_S), signing=again)
+
+
+def revealed(source: random.Random, plan: Plan, first: Deal) -> Plan:
+    """The reveal is signed until its gate has closed."""
+    late = _starved(source, plan, first, source.uniform(*UNTIL_REVEAL_S))
+    return replace(late, signing=Signing(plan.dapps[0].name, Act.CLAIM, 1, 0.0, Meanwhile.TIME))
 
 
 def _starved(source: random.Random, plan: Plan, first: Deal, for_s: float) -> Plan:

@@ -1,0 +1,366 @@
+"""Small towns about one rare thing each, and nothing else that goes wrong: what independent draws show once in a
+thousand towns. Each thing comes in its turn."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from adapters.memory import FaultRates
+from core.model.types import ChainId, Seconds
+from gateway.simulation.drawing import signatures
+from gateway.simulation.drawing.deals import LITTLE, newcomer, plain
+from gateway.simulation.drawing.operators import BEHIND_S, DEAR_BLOCKS, FILLED_S, IN_TIME_S
+from gateway.simulation.drawing.parties import FEW_OPERATORS
+from gateway.simulation.drawing.small import MAX_FEW
+from gateway.simulation.plan import (
+    BEGAN_AT_S,
+    CALM_TIP,
+    CHAINS,
+    COME_BACK_S,
+    MAX_BLOCK_TIME_S,
+    POLICY,
+    TIMING,
+    A,
+    Act,
+    Aim,
+    Branching,
+    Deal,
+    Death,
+    Doubt,
+    Lie,
+    Meanwhile,
+    Party,
+    Plan,
+    Purpose,
+    Rotation,
+    Rough,
+    Signing,
+    Spike,
+    Style,
+    Topped,
+    Trouble,
+    Twist,
+    Withdrawing,
+)
+
+DEAR_S: Final = (6.8, 7.5)
+"""When blocks begin to be full: after the first swap was agreed on."""
+QUICK_S: Final = 0.7
+"""How often there are blocks that become dear, while the initiator's lock waits for one."""
+LOCK_WAITS_S: Final = 5.0
+"""For as long as that: what exits cost is known for some seconds."""
+ENOUGH_FOR_ONE: Final = (900_000, 1_000_000)
+"""Gas for one swap, while blocks are cheap."""
+NOT_YET_LOW: Final = (950_000, 1_100_000)
+"""A little more than that below which a purse is filled by itself."""
+SLOWER: Final = replace(
+    TIMING,
+    inclusion_s=Seconds(TIMING.inclusion_s + 4),
+    finality_s=Seconds(TIMING.finality_s + 4),
+    observation_s=Seconds(TIMING.observation_s + 4),
+)
+"""The belief about an initiator's chain where the provider needs time to wait."""
+ROTATED_S: Final = (6.5, 7.5)
+"""When the first swap is agreed on, and the provider has not locked."""
+BACK_S: Final = (1.0, 5.0)
+"""How long an initiator is away that has locked."""
+LATER_S: Final = (22.0, 26.0)
+TAKEN_S: Final = 2.5
+"""How long behind the agreement its provider's operator withdraws: the initiator has locked, the provider has not."""
+LOCKS_BEFORE: Final = 2
+IN_VAIN_S: Final = 25.0
+"""How long its next lock waits, behind those of the first swap: far longer than it is of use."""
+ALLOWED_BY_S: Final = (2.0, 5.0)
+"""When somebody comes whose wallet has let the token go, and whose endpoint has not heard of it."""
+WRONG_S: Final = (13.5, 15.0)
+"""When a provider's clock goes wrong whose lock waits for a block."""
+REPLACED_S: Final = (17.0, 18.5)
+"""When finalized blocks are replaced, behind the initiator's lock: there is time left to bid for the provider's."""
+WRONG_BY_S: Final = (30, 50)
+STARVED_S: Final = 50.0
+DEARER_S: Final = (41.5, 43.0)
+"""When blocks ask for more than that lock offers: its gate has closed by then, if not by the provider's clock."""
+EACH_BEND: Final = 5
+APART_S: Final = 2.0
+USED_S: Final = (1.0, 3.0)
+"""When somebody else uses the provider's keys: before anybody wants anything of it that needs a lock."""
+AFTER_USE_S: Final = (26.0, 30.0)
+LATE_BY_S: Final = (1.0, 2.5)
+"""How long before the provider's gate closes the initiator's lock is final, more or less; its power fails then."""
+AFTER_GAP_S: Final = (70.0, 80.0)
+SIGNS_S: Final = 8.0
+WITHDRAWS_S: Final = (7.5, 10.0)
+"""When an initiator withdraws whose reveal takes so long to be signed, in seconds from the agreement."""
+WITHDRAWS_SOON_S: Final = (1.0, 2.0)
+"""When another one does, whose lock is on its way."""
+BOTH_S: Final = (60.0, 64.0)
+MOODY: Final = 0.125
+"""Enough for each lock: of those more are refused."""
+REFUSED_S: Final = 8.0
+STOPPED_S: Final = 6.0
+"""How long a token does not move that a tower claims."""
+
+
+def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
+    """In a town that is about one, another story, of two memory chains on which nothing is slow."""
+    if not plan.is_rare:
+        return plan
+    quiet = replace(
+        plan,
+        deals=tuple(map(plain, plan.deals[:MAX_FEW])),
+        relayers=(_steady(plan.relayers[0].name),),
+        dapps=(_steady(plan.dapps[0].name),),
+        tower=None,
+        rough=frozenset(),
+        at_s={},
+        clock_of="",
+        clock_off_s=0,
+        used_again=False,
+        attests=False,
+        narrow=False,
+        bending=False,
+        pricing=None,
+        trading=None,
+        tip=CALM_TIP,
+        began_at_s=BEGAN_AT_S,
+        topped=None,
+        leading=None,
+        signing=None,
+        rotation=None,
+        ceiling=None,
+        ledger=False,
+        restarts=(),
+        expiries=frozenset(CHAINS) - plan.fees,
+        block_time_s=dict.fromkeys(CHAINS, TIMING.block_time_s),
+        timing=dict.fromkeys(CHAINS, TIMING),
+        withdrawals=(),
+        strangers=frozenset(),
+        allowances=frozenset(),
+        reorgs=(),
+        spikes=(),
+        aims=(),
+    )
+    return THINGS[plan.seed % len(THINGS)](source, quiet)
+
+
+def _steady(name: str) -> Party:
+    return Party(name, 1, None, FaultRates())
+
+
+def _first(source: random.Random, plan: Plan, second: ChainId) -> Deal:
+    """The swap of somebody who comes at once, and is paid on this chain."""
+    first = next(one for one in CHAINS if one != second)
+    return replace(
+        plan.deals[0], number=0, style=Style.HONEST, first=first, coin=True, start_s=0.0, amount=source.randint(*LITTLE)
+    )
+
+
+def _with_fees(source: random.Random, plan: Plan) -> tuple[Plan, ChainId]:
+    """The same story, and one of its chains that has fees."""
+    if plan.fees:
+        return plan, source.choice(sorted(plan.fees))
+    return replace(plan, fees=frozenset({A}), expiries=plan.expiries - {A}), A
+
+
+def _waits_for_gas(source: random.Random, plan: Plan) -> Plan:
+    """One swap, which is agreed on right before blocks of the provider's chain become dear, and waits for gas then; its
+    operator sends some, and somebody comes afterwards."""
+    chain = source.choice(CHAINS)
+    first, filled_s = _first(source, plan, chain), source.uniform(*FILLED_S)
+    comes = newcomer(plan, first, source.randint(*LITTLE), filled_s + source.uniform(*BEHIND_S))
+    return replace(
+        plan,
+        rough=frozenset({Rough.SHORT_PURSE}),
+        deals=(first, comes),
+        fees=frozenset(CHAINS),
+        expiries=frozenset(),
+        block_time_s={chain: QUICK_S, first.first: TIMING.block_time_s},
+        spikes=(Spike(chain, source.uniform(*DEAR_S), DEAR_BLOCKS),),
+        aims=(Aim(Trouble.STARVED, Act.LOCK, 1, LOCK_WAITS_S),),
+        timing={**plan.timing, first.first: SLOWER},
+        purse=source.randint(*ENOUGH_FOR_ONE),
+        topped=Topped(by_itself=False, at_s=filled_s),
+    )
+
+
+def _gets_gas_by_itself(source: random.Random, plan: Plan) -> Plan:
+    """The provider's purse is filled by itself, while blocks are dear."""
+    plan, chain = _with_fees(source, plan)
+    first, comes_s = _first(source, plan, chain), source.uniform(*FILLED_S)
+    comes = newcomer(plan, first, source.randint(*LITTLE), comes_s)
+    return replace(
+        plan,
+        rough=frozenset({Rough.SHORT_PURSE}),
+        deals=(first, *plan.deals[1:], comes),
+        spikes=(Spike(chain, source.uniform(*DEAR_S), DEAR_BLOCKS),),
+        purse=source.randint(*NOT_YET_LOW),
+        topped=Topped(by_itself=True, at_s=comes_s),
+    )
+
+
+def _changes_its_account(source: random.Random, plan: Plan) -> Plan:
+    """The provider begins again with another account, while a swap is agreed on, and not locked; somebody comes after
+    that."""
+    chain = source.choice(CHAINS)
+    first, rotation = _first(source, plan, chain), Rotation(chain, source.uniform(*ROTATED_S))
+    comes = newcomer(plan, first, source.randint(*LITTLE), rotation.at_s + source.uniform(*BEHIND_S))
+    return replace(plan, deals=(first, *plan.deals[1:], comes), rotation=rotation)
+
+
+def _comes_back(source: random.Random, plan: Plan) -> Plan:
+    """The initiator's power fails right after its lock has left, and it has to reveal when it is back; the provider's
+    operator takes out what is free meanwhile. The initiator's next lock waits for a block until its time is over."""
+    plan, chain = _with_fees(source, plan)
+    first, death = replace(_first(source, plan, chain), coin=False), Death(source.uniform(*BACK_S), sending="lock")
+    later = newcomer(plan, first, source.randint(*LITTLE), source.uniform(*LATER_S))
+    taken = Withdrawing(0, Purpose.ALL, chain, coin=False, percent=100, at_s=TAKEN_S, after=1, within_s=IN_TIME_S)
+    return replace(
+        plan,
+        deals=(first, replace(later, first=chain)),
+        dapps=(replace(plan.dapps[0], deaths=(death,)),),
+        withdrawals=(taken,),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        aims=(Aim(Trouble.STARVED, Act.LOCK, LOCKS_BEFORE + 1, IN_VAIN_S),),
+    )
+
+
+def _waits_for_a_block(source: random.Random, plan: Plan, for_s: float = STARVED_S) -> Plan:
+    """One swap, in which the provider's lock waits for a block, on a chain with fees."""
+    plan, chain = _with_fees(source, plan)
+    return replace(plan, deals=(_first(source, plan, chain),), aims=(Aim(Trouble.STARVED, Act.FUND, 1, for_s),))
+
+
+def _falls_behind(source: random.Random, plan: Plan) -> Plan:
+    """The provider's clock falls behind while its lock waits for a block, and has to be outbid if it is to go on."""
+    plan = _waits_for_a_block(source, plan)
+    return replace(
+        plan,
+        rough=frozenset({Rough.CLOCK_WRONG}),
+        at_s={Rough.CLOCK_WRONG: source.uniform(*WRONG_S)},
+        clock_of=plan.relayers[0].name,
+        clock_off_s=-source.randint(*WRONG_BY_S),
+        spikes=(Spike(plan.deals[0].second, source.uniform(*DEARER_S), DEAR_BLOCKS),),
+    )
+
+
+def _is_undone(source: random.Random, plan: Plan) -> Plan:
+    """A finalized block of the initiator's chain is replaced, behind their lock, while the provider's waits for one."""
+    plan, at_s = _waits_for_a_block(source, plan), {Rough.DEEP_REORG: source.uniform(*REPLACED_S)}
+    first = plan.deals[0].first
+    return replace(plan, rough=frozenset(at_s), at_s=at_s, replaced=first, timing={**plan.timing, first: SLOWER})
+
+
+def _asks_the_past(source: random.Random, plan: Plan) -> Plan:
+    """Of three endpoints the one that is asked first speaks of the past, while tokens want allowances: blocks are slow,
+    and it has not heard of them."""
+    deals = tuple(
+        replace(
+            one, style=Style.HONEST, coin=False, amount=source.randint(*LITTLE), start_s=source.uniform(*ALLOWED_BY_S)
+        )
+        for one in plan.deals
+    )
+    slow_s = dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S)
+    lied_to = _lied_to(plan, Lie.FROM_THE_PAST)
+    return replace(lied_to, deals=deals, allowances=frozenset(CHAINS), block_time_s=slow_s)
+
+
+def _hears_two_voices(source: random.Random, plan: Plan) -> Plan:
+    """Of three operators the one that is asked first has two endpoints, which say the same lies."""
+    first = _first(source, plan, source.choice(CHAINS))
+    return replace(_lied_to(plan, Lie.HEADS_AND_LOCKS), deals=(first, *plan.deals[1:]))
+
+
+def _hears_of_a_branch(source: random.Random, plan: Plan) -> Plan:
+    """Of three endpoints the one that is asked first has a chain of its own, in which everything is locked at once."""
+    lied_to = _lied_to(plan, Lie.BRANCH)
+    branching = Branching(0.0, Twist.LOCKED, 0.0)
+    relayer, dapp = (replace(one, branching=branching) for one in (lied_to.relayers[0], lied_to.dapps[0]))
+    first = _first(source, plan, source.choice(CHAINS))
+    return replace(lied_to, deals=(first, *plan.deals[1:]), relayers=(relayer,), dapps=(dapp,))
+
+
+def _is_refused(source: random.Random, plan: Plan) -> Plan:
+    """The provider's endpoints say that they refuse its lock, and take it all the same; it waits for a block."""
+    refused = replace(plan.relayers[0], moody=MOODY)
+    return replace(_waits_for_a_block(source, plan, REFUSED_S), relayers=(refused,))
+
+
+def _lied_to(plan: Plan, lie: Lie) -> Plan:
+    relayer, dapp = (
+        replace(one, operators=FEW_OPERATORS, lie=lie, liar=0) for one in (plan.relayers[0], plan.dapps[0])
+    )
+    return replace(plan, relayers=(relayer,), dapps=(dapp,))
+
+
+def _funds_again(source: random.Random, plan: Plan) -> Plan:
+    return signatures.funded_again(source, plan, _first(source, plan, source.choice(CHAINS)))
+
+
+def _reveals(source: random.Random, plan: Plan) -> Plan:
+    return signatures.revealed(source, plan, _first(source, plan, source.choice(CHAINS)))
+
+
+def _withdraws(source: random.Random, plan: Plan) -> Plan:
+    """The initiator withdraws while its reveal is being signed, and in the next swap before the other lock is there.
+    Two others come at one moment after that."""
+    first = replace(
+        _first(source, plan, source.choice(CHAINS)), doubt=Doubt.CANCEL, doubt_s=source.uniform(*WITHDRAWS_S)
+    )
+    later = replace(first, number=1, start_s=source.uniform(*LATER_S), doubt_s=source.uniform(*WITHDRAWS_SOON_S))
+    signing = Signing(plan.dapps[0].name, Act.CLAIM, 1, SIGNS_S, Meanwhile.WORD)
+    both = replace(first, doubt=None, doubt_s=0.0, start_s=source.uniform(*BOTH_S))
+    return replace(plan, deals=(first, later, *(replace(both, number=at) for at in (2, 3))), signing=signing)
+
+
+def _bends(source: random.Random, plan: Plan) -> Plan:
+    """The relayer bends every answer, each in another way."""
+    model = _first(source, plan, source.choice(CHAINS))
+    deals = (replace(model, number=number, start_s=number * APART_S) for number in range(EACH_BEND))
+    return replace(plan, deals=tuple(deals), bending=True)
+
+
+def _watches_alone(source: random.Random, plan: Plan) -> Plan:
+    """The provider is gone for good. For its sake the tower takes one lock back, and claims for another swap, whose
+    token does not move at first."""
+    second = source.choice(CHAINS)
+    lapses = replace(_first(source, plan, second), style=Style.VANISHES, watched=True)
+    completes = replace(lapses, number=1, style=Style.HONEST, coin=False, amount=source.randint(*LITTLE))
+    return replace(
+        plan,
+        rough=frozenset({Rough.PROVIDER_VANISHES}),
+        at_s={Rough.PROVIDER_VANISHES: 0.0},
+        deals=(lapses, completes),
+        tower=_steady("tower"),
+        aims=(Aim(Trouble.PAUSED, Act.CLAIM, 2, STOPPED_S),),
+    )
+
+
+def _leaves_a_gap(source: random.Random, plan: Plan) -> Plan:
+    """The provider's power fails before its lock leaves, for which it is too late when it is back: nothing uses the
+    sequence of that, and it expires. Somebody comes after that."""
+    model = _first(source, plan, source.choice(CHAINS))
+    late = replace(model, style=Style.LOCKS_LATE, before_timelock_s=source.uniform(*LATE_BY_S))
+    later = replace(model, number=1, start_s=source.uniform(*AFTER_GAP_S))
+    fails = Death(POLICY.participant_outage_s - COME_BACK_S, sending="lock", after=False)
+    return replace(
+        plan,
+        deals=(late, later),
+        relayers=(replace(plan.relayers[0], deaths=(fails,)),),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+    )
+
+
+def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
+    """Somebody else uses the provider's keys, and nobody has looked into that when others come."""
+    model = _first(source, plan, source.choice(CHAINS))
+    deals = (model, replace(model, number=1, start_s=source.uniform(*AFTER_USE_S)))
+    used = {Rough.USED_ELSEWHERE: source.uniform(*USED_S)}
+    return replace(plan, rough=frozenset(used), at_s=used, deals=deals)
+
+
+THINGS: Final = (
+    *(_waits_for_gas, _gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone),
+    *(_asks_the_past, _hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone),
+    *(_leaves_a_gap, _is_used_elsewhere, _hears_of_a_branch, _is_refused),
+)
