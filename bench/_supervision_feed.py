@@ -18,7 +18,6 @@ from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from bench._progress import progress
 from bench._supervision_data import Filling
@@ -220,7 +219,7 @@ def _quick(url: str) -> Database:
     if not url.startswith("sqlite:"):
         return open_database(url)
 
-    def connect(engine: sa.Engine) -> Connection:
+    def connect(engine: sa.Engine) -> PreparedConnection:
         connection = PreparedConnection(engine)
         driver: Any = connection.connection.driver_connection
         driver.execute("PRAGMA synchronous = OFF")
