@@ -677,7 +677,7 @@ ALSO = {
     Kind.LOCK_LEFT_LYING: {Kind.NOT_COMPLETED},
     Kind.LEFT_WAITING: {Kind.NOT_COMPLETED, Kind.NOT_FUNDED},
     # Nothing is left to lock.
-    Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
+    Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED, Kind.NOT_FUNDED},
     # No machine runs: what it would be is not what the chains show.
     Kind.PROMISED_BEYOND: {Kind.MACHINE_UNENDED, Kind.STATE_OFF_CHAIN, Kind.MACHINE_LOST},
     # The machine is marked as ended by hand.
