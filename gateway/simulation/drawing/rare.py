@@ -23,7 +23,6 @@ from gateway.simulation.plan import (
     A,
     Act,
     Aim,
-    Branching,
     Deal,
     Death,
     Doubt,
@@ -39,7 +38,6 @@ from gateway.simulation.plan import (
     Style,
     Topped,
     Trouble,
-    Twist,
     Withdrawing,
 )
 
@@ -63,7 +61,7 @@ SLOWER: Final = replace(
 ROTATED_S: Final = (6.5, 7.5)
 """When the first swap is agreed on, and the provider has not locked."""
 BACK_S: Final = (1.0, 5.0)
-"""How long an initiator is away that has locked."""
+"""How long an initiator is away that has locked, or a tower."""
 LATER_S: Final = (22.0, 26.0)
 TAKEN_S: Final = 2.5
 """How long behind the agreement its provider's operator withdraws: the initiator has locked, the provider has not."""
@@ -94,9 +92,6 @@ WITHDRAWS_S: Final = (7.5, 10.0)
 WITHDRAWS_SOON_S: Final = (1.0, 2.0)
 """When another one does, whose lock is on its way."""
 BOTH_S: Final = (60.0, 64.0)
-MOODY: Final = 0.125
-"""Enough for each lock: of those more are refused."""
-REFUSED_S: Final = 8.0
 STOPPED_S: Final = 6.0
 """How long a token does not move that a tower claims."""
 
@@ -270,19 +265,17 @@ def _hears_two_voices(source: random.Random, plan: Plan) -> Plan:
     return replace(_lied_to(plan, Lie.HEADS_AND_LOCKS), deals=(first, *plan.deals[1:]))
 
 
-def _hears_of_a_branch(source: random.Random, plan: Plan) -> Plan:
-    """Of three endpoints the one that is asked first has a chain of its own, in which everything is locked at once."""
-    lied_to = _lied_to(plan, Lie.BRANCH)
-    branching = Branching(0.0, Twist.LOCKED, 0.0)
-    relayer, dapp = (replace(one, branching=branching) for one in (lied_to.relayers[0], lied_to.dapps[0]))
+def _hears_of_nothing(source: random.Random, plan: Plan) -> Plan:
+    """Of three endpoints the one that is asked first has heard of no transaction."""
     first = _first(source, plan, source.choice(CHAINS))
-    return replace(lied_to, deals=(first, *plan.deals[1:]), relayers=(relayer,), dapps=(dapp,))
+    return replace(_lied_to(plan, Lie.DROPPED), deals=(first, *plan.deals[1:]))
 
 
-def _is_refused(source: random.Random, plan: Plan) -> Plan:
-    """The provider's endpoints say that they refuse its lock, and take it all the same; it waits for a block."""
-    refused = replace(plan.relayers[0], moody=MOODY)
-    return replace(_waits_for_a_block(source, plan, REFUSED_S), relayers=(refused,))
+def _fails_to_watch(source: random.Random, plan: Plan) -> Plan:
+    """A tower's power fails as it writes down what it is asked to watch."""
+    watched = replace(_first(source, plan, source.choice(CHAINS)), watched=True)
+    fails = Death(source.uniform(*BACK_S), commit="agreement", count=1, after=source.random() < 0.5)
+    return replace(plan, deals=(watched, *plan.deals[1:]), tower=replace(_steady("tower"), deaths=(fails,)))
 
 
 def _lied_to(plan: Plan, lie: Lie) -> Plan:
@@ -362,5 +355,5 @@ def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
 THINGS: Final = (
     *(_waits_for_gas, _gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone),
     *(_asks_the_past, _hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone),
-    *(_leaves_a_gap, _is_used_elsewhere, _hears_of_a_branch, _is_refused),
+    *(_leaves_a_gap, _is_used_elsewhere, _hears_of_nothing, _fails_to_watch),
 )
