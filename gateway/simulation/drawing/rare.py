@@ -16,13 +16,12 @@ from gateway.simulation.plan import (
     BEGAN_AT_S,
     CALM_TIP,
     CHAINS,
-    COME_BACK_S,
     MAX_BLOCK_TIME_S,
-    POLICY,
     TIMING,
     A,
     Act,
     Aim,
+    Branching,
     Deal,
     Death,
     Doubt,
@@ -38,6 +37,7 @@ from gateway.simulation.plan import (
     Style,
     Topped,
     Trouble,
+    Twist,
     Withdrawing,
 )
 
@@ -83,9 +83,6 @@ APART_S: Final = 2.0
 USED_S: Final = (1.0, 3.0)
 """When somebody else uses the provider's keys: before anybody wants anything of it that needs a lock."""
 AFTER_USE_S: Final = (26.0, 30.0)
-LATE_BY_S: Final = (1.0, 2.5)
-"""How long before the provider's gate closes the initiator's lock is final, more or less; its power fails then."""
-AFTER_GAP_S: Final = (70.0, 80.0)
 SIGNS_S: Final = 8.0
 WITHDRAWS_S: Final = (7.5, 10.0)
 """When an initiator withdraws whose reveal takes so long to be signed, in seconds from the agreement."""
@@ -265,6 +262,15 @@ def _hears_two_voices(source: random.Random, plan: Plan) -> Plan:
     return replace(_lied_to(plan, Lie.HEADS_AND_LOCKS), deals=(first, *plan.deals[1:]))
 
 
+def _hears_of_a_branch(source: random.Random, plan: Plan) -> Plan:
+    """Of three endpoints the one that is asked first has a chain of its own, in which every lock is given back."""
+    lied_to = _lied_to(plan, Lie.BRANCH)
+    branching = Branching(0.0, Twist.GIVEN_BACK, 0.0)
+    relayer, dapp = (replace(one, branching=branching) for one in (lied_to.relayers[0], lied_to.dapps[0]))
+    first = _first(source, plan, source.choice(CHAINS))
+    return replace(lied_to, deals=(first, *plan.deals[1:]), relayers=(relayer,), dapps=(dapp,))
+
+
 def _hears_of_nothing(source: random.Random, plan: Plan) -> Plan:
     """Of three endpoints the one that is asked first has heard of no transaction."""
     first = _first(source, plan, source.choice(CHAINS))
@@ -328,22 +334,6 @@ def _watches_alone(source: random.Random, plan: Plan) -> Plan:
     )
 
 
-def _leaves_a_gap(source: random.Random, plan: Plan) -> Plan:
-    """The provider's power fails before its lock leaves, for which it is too late when it is back: nothing uses the
-    sequence of that, and it expires. Somebody comes after that."""
-    model = _first(source, plan, source.choice(CHAINS))
-    late = replace(model, style=Style.LOCKS_LATE, before_timelock_s=source.uniform(*LATE_BY_S))
-    later = replace(model, number=1, start_s=source.uniform(*AFTER_GAP_S))
-    fails = Death(POLICY.participant_outage_s - COME_BACK_S, sending="lock", after=False)
-    return replace(
-        plan,
-        deals=(late, later),
-        relayers=(replace(plan.relayers[0], deaths=(fails,)),),
-        fees=frozenset(),
-        expiries=frozenset(CHAINS),
-    )
-
-
 def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
     """Somebody else uses the provider's keys, and nobody has looked into that when others come."""
     model = _first(source, plan, source.choice(CHAINS))
@@ -355,5 +345,5 @@ def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
 THINGS: Final = (
     *(_waits_for_gas, _gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone),
     *(_asks_the_past, _hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone),
-    *(_leaves_a_gap, _is_used_elsewhere, _hears_of_nothing, _fails_to_watch),
+    *(_hears_of_a_branch, _is_used_elsewhere, _hears_of_nothing, _fails_to_watch),
 )
