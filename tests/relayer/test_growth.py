@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.types import AccountId, ChainId, Hashlock, Height, SwapId
@@ -73,16 +72,13 @@ async def test_nothing_that_grows_is_looked_through(question: str) -> None:
     await database.write(lambda c: accounts.open_account(c, CHAIN, ACCOUNT, 0, True, 1))
 
     def plans(connection: Connection) -> list[str]:
-        asked = list[tuple[str, Any]]()
-        sa.event.listen(
-            connection, "before_cursor_execute", lambda _c, _cursor, sql, values, *_: asked.append((sql, values))
-        )
+        # At the driver: what was prepared before, SQLAlchemy hears nothing of.
+        driver: Any = connection.connection.driver_connection
+        asked = list[str]()
+        driver.set_trace_callback(asked.append)
         QUESTIONS[question](connection)
-        return [
-            step[3]
-            for sql, values in list(asked)
-            for step in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
-        ]
+        driver.set_trace_callback(None)
+        return [step[3] for sql in asked for step in driver.execute(f"EXPLAIN QUERY PLAN {sql}")]
 
     steps = await database.read(plans)
     assert steps
