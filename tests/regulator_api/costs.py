@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.runtime.database import InlineDatabase
@@ -40,11 +39,13 @@ class Meter:
     def _watch(self, connection: Connection) -> None:
         driver: Any = connection.connection.driver_connection
         driver.set_progress_handler(self._step, STEPS_A_CALL)
-        sa.event.listen(connection.engine, "before_cursor_execute", self._ran)
+        driver.set_trace_callback(self._ran)  # SQLAlchemy hears nothing of what was prepared before
 
     def _step(self) -> int:
         self._cost.steps += STEPS_A_CALL
         return 0
 
-    def _ran(self, *_: object) -> None:
+    def _ran(self, sql: str) -> None:
+        if sql.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+            return
         self._cost.statements += 1
