@@ -95,6 +95,19 @@ def cpu_s() -> float:
     return sum(sum(resource.getrusage(whose)[:2]) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
+@dataclass(slots=True)
+class Spent:
+    """Processor time, in seconds, and for how many transfers."""
+
+    seconds: float = 0.0
+    transfers: int = 0
+
+    @property
+    def rate(self) -> int | None:
+        """Transfers a second; None if there were none."""
+        return round(self.transfers / self.seconds) if self.transfers else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """The files of one plan."""
@@ -165,23 +178,23 @@ async def live(database: Database, feed: Feed, blocks: int) -> dict[str, Any]:
     engine = RulesEngine(database, SystemClock())
     await engine.step()
     durations: list[float] = []
-    starting, running = [0.0, 0], [0.0, 0]  # processor time in seconds, and transfers
+    starting, running = Spent(), Spent()
     with progress("rules, blocks", blocks) as advance:
         for first in range(0, blocks, LIVE):
-            count, sums = min(LIVE, blocks - first), starting if first * STARTING < blocks else running
+            count, spent = min(LIVE, blocks - first), starting if first * STARTING < blocks else running
             moved = feed.store(count)
             begun, began = time.perf_counter(), time.process_time()
             await engine.step()
-            sums[0] += time.process_time() - began
-            sums[1] += moved
+            spent.seconds += time.process_time() - began
+            spent.transfers += moved
             durations.append((time.perf_counter() - begun) / count)
             advance(count)
     durations.sort()
     return {
-        "rules_per_s": round(running[1] / running[0]) if running[1] else None,
-        "restart_per_s": round(starting[1] / starting[0]),
+        "rules_per_s": running.rate,
+        "restart_per_s": starting.rate,
         "rules_block_p95_ms": round(durations[int(len(durations) * 0.95)] * 1_000, 1),
-        "live_transfers": starting[1] + running[1],
+        "live_transfers": starting.transfers + running.transfers,
         "rss_mb": peak_mb(),
     }
 

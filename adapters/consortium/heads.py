@@ -36,8 +36,7 @@ class ConsortiumHeadSource:
 
     async def head(self) -> HeadUpdate:
         answer = await self._rpc.call("block")
-        # A head is asked for far more often than it changes, and a long one is another object each time.
-        if self._read is None or (answer is not self._read[0] and answer != self._read[0]):
+        if self._read is None or answer != self._read[0]:  # a head is asked for far more often than it changes
             header = parsed(lambda: read_block(self._chain, answer).block_header())
             self._read = answer, HeadUpdate(header, header)
         return self._read[1]

@@ -32,7 +32,9 @@ MAX_RATE_WAIT_S: Final = 5.0
 """An endpoint that wants to be left alone for longer is not waited for: another may answer."""
 
 MAX_KEPT: Final = 4
+"""Results of an endpoint that are kept decoded."""
 MAX_KEPT_BYTES: Final = 16 * 1024
+"""Of JSON: a longer result is decoded each time that it comes."""
 
 _METHOD_UNKNOWN: Final = -32601
 _BAD_PARAMETERS: Final = -32602

@@ -87,24 +87,23 @@ class Endpoint:
 
     async def call(self) -> None:
         """Pass a call through the faults that come first. Raise `RetryableError` for one."""
-        if self.rates.latency_s[1] > 0:
-            await self._travel()
+        await self._travel()
         if not self._awake.is_set():
             self.counts["hang"] += 1
             await self._awake.wait()
         self._count_call()
-        if self.rates.timeout > 0 and self._happens("timeout"):
+        if self._happens("timeout"):
             await self._clock.sleep(SILENCE_S)
         if self.down:
             self.counts["down"] += 1
-        if self.down or (self.rates.error > 0 and self._happens("error")):
+        if self.down or self._happens("error"):
             raise RetryableError("the endpoint does not answer; try again or use another")
 
     async def answer(self) -> None:
         """Pass a read's answer through the faults of the way back."""
         self._calls += 1
         number = self._calls
-        if self.rates.late_answer > 0 and self._draws(self.rates.late_answer):
+        if self._draws(self.rates.late_answer):
             await self._travel(LATE_TRIPS)
         if number < self._newest_answer:
             self.counts["late_answer"] += 1

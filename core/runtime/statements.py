@@ -197,10 +197,7 @@ class PreparingConnection(Connection):
         values: Any = parameters[0] if many else {} if parameters is None else parameters
         transaction = self._transaction  # `in_transaction()`, which every statement would call
         if execution_options is None and type(values) is dict and transaction is not None and transaction.is_active:
-            known = self._book.of(statement)
-            forms = None if known is None else known.get(tuple(values), _UNSEEN)
-            if forms is _UNSEEN or known is None:
-                forms = self._forms_of(statement, values)
+            forms = self._forms_of(statement, values)
             if forms is not None and not (many and forms.lists):
                 prepared = forms.only
                 if prepared is None:
@@ -215,15 +212,18 @@ class PreparingConnection(Connection):
         """Let the driver execute it with these values; if they are `many`, once for each of them, without rows."""
 
     def _forms_of(self, statement: Any, values: Mapping[str, Any]) -> Forms | None:
-        """Make the forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of
-        its values itself."""
+        """The forms of a statement for values of these names. None as `Book` says, and if SQLAlchemy makes some of its
+        values itself."""
         known = self._book.of(statement)
         if known is None:
             if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
                 self._book.add(statement)
             return None
-        made = known[tuple(values)] = _forms(statement, values, self)
-        return made
+        names = tuple(values)
+        forms = known.get(names, _UNSEEN)
+        if forms is _UNSEEN:
+            forms = known[names] = _forms(statement, values, self)
+        return forms
 
 
 class _Begun(RootTransaction):

@@ -13,16 +13,15 @@ from gateway.simulation.plan import (
     SENDINGS,
     Act,
     Doubt,
-    Fall,
     Lie,
     Meanwhile,
-    Purpose,
     Rough,
     Stranger,
     Style,
     Trouble,
     Twist,
 )
+from gateway.simulation.plan_operators import Fall, Purpose
 from htlc.effects import EFFECT_TYPES
 from htlc.events import EVENT_TYPES, event_name
 from htlc.model import Phase

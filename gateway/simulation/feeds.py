@@ -14,7 +14,8 @@ from typing import Any, Final
 import aiohttp
 
 from core.model.types import BaseUnits, Seconds
-from gateway.simulation.plan import CHAINS, Pricing
+from gateway.simulation.plan import CHAINS
+from gateway.simulation.plan_operators import Pricing
 from gateway.simulation.world import COIN, TOKEN, World
 from relayer.provider.prices import LOOK_TIMEOUT_S, Feed
 from relayer.provider.pricing import Offer, PriceBounds

@@ -21,7 +21,8 @@ from core.runtime.leases import Lease
 from gateway.daemons.life import run_until
 from gateway.daemons.parts import RELAYER_LEASE
 from gateway.simulation.mortal import Crash
-from gateway.simulation.plan import Fall, Outage, Party
+from gateway.simulation.plan import Outage, Party
+from gateway.simulation.plan_operators import Fall
 from gateway.simulation.process import Relayer
 from gateway.simulation.world import World
 from relayer.service import RelayerService

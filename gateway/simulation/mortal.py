@@ -107,8 +107,7 @@ class MortalDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         self._fuse.alive()
         self._may_fail()
-        if self._outages or self._limited:
-            await self._limit()
+        await self._limit()
         try:
             return await (self._address().write(work) if self._fuse.commit is None else self._watched_write(work))
         except FatalError:
@@ -151,8 +150,6 @@ class MortalDatabase:
             raise RetryableError("the database is locked: try again")
 
     def _outage(self, *, full: bool) -> bool:
-        if not self._outages:
-            return False
         now_s = self._world.seconds
         return any(one.full == full and one.at_s <= now_s < one.at_s + one.lasts_s for one in self._outages)
 

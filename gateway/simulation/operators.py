@@ -11,7 +11,8 @@ from core.model.types import BaseUnits
 from core.runtime.database import InlineDatabase
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.plan import CHAINS, STORY_S, Leading, Meanwhile, Plan, Rotation, Rough, Topped
+from gateway.simulation.plan import CHAINS, STORY_S, Meanwhile, Plan, Rough
+from gateway.simulation.plan_operators import Leading, Rotation, Topped
 from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import with_tables
 from gateway.simulation.treasury import funder_of

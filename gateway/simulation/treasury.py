@@ -4,7 +4,8 @@ from typing import Final
 
 from core.model.ports import Signer
 from core.model.types import AccountId, ChainId
-from gateway.simulation.plan import CHAINS, Purpose
+from gateway.simulation.plan import CHAINS
+from gateway.simulation.plan_operators import Purpose
 from gateway.simulation.world import COIN, World
 from relayer.treasury.orders import Seal
 from relayer.treasury.teller import TreasuryPolicy

@@ -6,7 +6,8 @@ from typing import Final
 from core.model.types import BaseUnits, chain_of
 from core.runtime.clock import NS_PER_S
 from gateway.simulation import hands
-from gateway.simulation.plan import STORY_S, Purpose
+from gateway.simulation.plan import STORY_S
+from gateway.simulation.plan_operators import Purpose
 from gateway.simulation.treasury import receiver_of
 from gateway.simulation.verdict.record import Agreed, Ordered, Record
 from gateway.simulation.world import COIN, TOKEN

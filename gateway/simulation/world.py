@@ -205,7 +205,7 @@ class World:
                 member = balanced(member, endpoint, party.behind, nodes, self.faults)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
-                refused = partial(self._took_and_refused, chain, party, number)
+                refused = partial(self._take_and_refuse, chain, party, number)
                 member = moody(member, partial(self._mood, chain, party), moods, refused)
             members.append(member)
         return self.wire.tapped(party.name, combine(members), process)
@@ -214,7 +214,7 @@ class World:
         """The share of such bytes that a moody endpoint refuses: of locks, which are few, more."""
         return party.moody * (MOODIER if self.chains[chain].read(raw).locks else 1)
 
-    def _took_and_refused(self, chain: ChainId, party: Party, number: int, raw: bytes) -> None:
+    def _take_and_refuse(self, chain: ChainId, party: Party, number: int, raw: bytes) -> None:
         """An endpoint took these bytes and said that it did not: a lock may be given up for that."""
         self.faults["took-and-refused"] += 1
         voices = self._refusing.setdefault((party.name, raw), set())
@@ -222,6 +222,10 @@ class World:
         if len(voices) > party.operators // 2:
             self.refused_s.setdefault((party.name, raw), self.clock.now())
         self.aims.disturbed |= {terms.hashlock for terms in self.chains[chain].read(raw).locks}
+
+    def took_and_refused(self, party: str, raw: bytes) -> bool:
+        """True if an endpoint of this party took these bytes and said that it did not."""
+        return (party, raw) in self._refusing
 
     def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
         """The bridge by which this party votes for the other chain's blocks, through an endpoint that often fails; or

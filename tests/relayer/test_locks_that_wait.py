@@ -16,7 +16,7 @@ from htlc.timelocks import DEVNET_POLICY
 from indexer.tables import deep_reorgs
 from relayer.provider.desk import SwapView
 from relayer.transactions import records
-from relayer.transactions.records import TransactionRecord
+from relayer.transactions.records import SignedForm, TransactionRecord
 from tests.relayer.house import TIMING, A, B, House
 from tests.relayer.test_pressure import pay_and_lock
 
@@ -46,7 +46,8 @@ def test_a_lock_that_is_late_is_cancelled_and_not_outbid(behind_s: int) -> None:
         assert true.monotonic() < RIGHT_S, "it left by a clock that was right"
         closes_s = view.participant.terms.timelock.seconds - sum(timelocks.fund_terms(TIMING, DEVNET_POLICY).values())
         await true.sleep(closes_s - true.now() + TIMING.lead_s + TIMING.observation_s)
-        await is_called_off(house, crowd, view)
+        assert all(form.cancels for form in await called_off(house, view)), "it was outbid as a lock"
+        await is_never_made(house, crowd, view)
 
     run_virtually(story())
 
@@ -59,7 +60,10 @@ def test_a_lock_that_waits_is_cancelled_after_a_deep_reorg() -> None:
         crowd, view = Crowd(house), await signed(house)
         alarm = {"chain": A, "seq": 1, "fork_height": 1, "finalized_height": 2, "noticed_ns": house.clock.now_ns()}
         await house.database.write(lambda c: c.execute(deep_reorgs.insert(), alarm))
-        await is_called_off(house, crowd, view, within_s=5)
+        since = await called_off(house, view, within_s=5)
+        assert since
+        assert all(form.cancels for form in since), "it was outbid as a lock"
+        await is_never_made(house, crowd, view)
 
     run_virtually(story())
 
@@ -73,13 +77,16 @@ async def signed(house: House) -> SwapView:
     return view
 
 
-async def is_called_off(house: House, crowd: Crowd, view: SwapView, within_s: float = 120) -> None:
-    """Blocks become dear, and then have room: until then the lock is cancelled, and not bid for."""
+async def called_off(house: House, view: SwapView, within_s: float = 120) -> tuple[SignedForm, ...]:
+    """Blocks become dear. Return what was signed since, once the lock is cancelled."""
     before = len((await lock_of(house, view.id)).attempts)
     house.chains[B].fees = FeeMarket(1_000, 10)
     await house.until(partial(is_cancelled, house, view.id), deadline_s=within_s)
-    late = (await lock_of(house, view.id)).attempts[before:]
-    assert all(form.cancels for form in late), "it was outbid as a lock"
+    return (await lock_of(house, view.id)).attempts[before:]
+
+
+async def is_never_made(house: House, crowd: Crowd, view: SwapView) -> None:
+    """Blocks have room again, and none of them takes the lock."""
     crowd.full = False
     await house.phase(view.id, Phase.ABANDONED)
     assert not house.made(B, Locked, view.participant.terms.hashlock)

@@ -17,7 +17,8 @@ from core.runtime.clock import NS_PER_S
 from core.runtime.database import create_schema
 from gateway.simulation.feeds import Price, PriceFeed
 from gateway.simulation.leading import Lead, LedRelayer
-from gateway.simulation.plan import POLICY, A, B, Pricing, Purpose, Style, Topped
+from gateway.simulation.plan import POLICY, A, B, Style
+from gateway.simulation.plan_operators import Pricing, Purpose, Topped
 from gateway.simulation.process import Process
 from gateway.simulation.regulator import HOOK, Posted
 from gateway.simulation.treasury import TOP_UP, funder_of

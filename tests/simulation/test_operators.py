@@ -7,7 +7,8 @@ import pytest
 
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import report
-from gateway.simulation.plan import B, Fall, Leading, Pricing, Purpose, Rough, Style, Withdrawing
+from gateway.simulation.plan import B, Rough, Style
+from gateway.simulation.plan_operators import Fall, Leading, Pricing, Purpose, Withdrawing
 from gateway.simulation.story import play
 from tests.simulation.test_seeds import deal, plan
 

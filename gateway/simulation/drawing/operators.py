@@ -8,27 +8,8 @@ from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.faults import DEAR_FROM_S, also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import SOONER
-from gateway.simulation.plan import (
-    CHAINS,
-    FORGETFUL,
-    STORY_S,
-    Act,
-    Aim,
-    Death,
-    Fall,
-    Leading,
-    Plan,
-    Pricing,
-    Purpose,
-    Rotation,
-    Rough,
-    Spike,
-    Style,
-    Topped,
-    Trading,
-    Trouble,
-    Withdrawing,
-)
+from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, Act, Aim, Death, Plan, Rough, Spike, Style, Trouble
+from gateway.simulation.plan_operators import Fall, Leading, Pricing, Purpose, Rotation, Topped, Trading, Withdrawing
 
 SOON: Final = 0.3
 """How much sooner than others something comes that takes long to be believed."""

@@ -29,17 +29,14 @@ from gateway.simulation.plan import (
     Meanwhile,
     Party,
     Plan,
-    Purpose,
-    Rotation,
     Rough,
     Signing,
     Spike,
     Style,
-    Topped,
     Trouble,
     Twist,
-    Withdrawing,
 )
+from gateway.simulation.plan_operators import Purpose, Rotation, Topped, Withdrawing
 
 DEAR_S: Final = (6.8, 7.5)
 """When blocks begin to be full: after the first swap was agreed on."""
@@ -216,10 +213,10 @@ def _comes_back(source: random.Random, plan: Plan) -> Plan:
     )
 
 
-def _waits_for_a_block(source: random.Random, plan: Plan, for_s: float = STARVED_S) -> Plan:
+def _waits_for_a_block(source: random.Random, plan: Plan) -> Plan:
     """One swap, in which the provider's lock waits for a block, on a chain with fees."""
     plan, chain = _with_fees(source, plan)
-    return replace(plan, deals=(_first(source, plan, chain),), aims=(Aim(Trouble.STARVED, Act.FUND, 1, for_s),))
+    return replace(plan, deals=(_first(source, plan, chain),), aims=(Aim(Trouble.STARVED, Act.FUND, 1, STARVED_S),))
 
 
 def _falls_behind(source: random.Random, plan: Plan) -> Plan:

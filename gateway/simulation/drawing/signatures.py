@@ -8,21 +8,8 @@ from gateway.simulation.drawing.deals import LITTLE, plain
 from gateway.simulation.drawing.faults import also
 from gateway.simulation.drawing.parties import with_first_undisturbed
 from gateway.simulation.drawing.small import APART_S
-from gateway.simulation.plan import (
-    CHAINS,
-    A,
-    Act,
-    Aim,
-    Deal,
-    Fall,
-    Leading,
-    Meanwhile,
-    Plan,
-    Rough,
-    Signing,
-    Style,
-    Trouble,
-)
+from gateway.simulation.plan import CHAINS, A, Act, Aim, Deal, Meanwhile, Plan, Rough, Signing, Style, Trouble
+from gateway.simulation.plan_operators import Fall, Leading
 
 SLOW_SHARE: Final = 0.3
 """Of small towns in which something is slow and nothing rough comes, those in which a signature takes long."""

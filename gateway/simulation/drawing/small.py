@@ -150,23 +150,12 @@ def with_an_exit_behind_another(source: random.Random, plan: Plan) -> Plan:
     model = replace(plain(plan.deals[0]), coin=True, amount=source.randint(*WORD_AMOUNT))
     lapses = replace(model, number=0, style=Style.VANISHES, first=other, start_s=0.0)
     later = replace(model, number=1, style=Style.HONEST, first=crowded, start_s=source.uniform(*BEHIND_S))
-    relayer, dapp = (replace(one.steady(), moody=0.0) for one in (*plan.relayers, *plan.dapps))
     return replace(
-        plan,
-        deals=(lapses, later),
-        relayers=(relayer,),
-        dapps=(dapp,),
-        tower=None,
+        _nothing_else(plan, lapses, later),
         fees=plan.fees | {crowded},
         expiries=plan.expiries - {crowded},
         block_time_s=dict.fromkeys(CHAINS, TIMING.block_time_s),
         timing=dict.fromkeys(CHAINS, TIMING),
-        reorgs=(),
-        spikes=(),
-        bending=False,
-        pricing=None,
-        withdrawals=(),
-        strangers=frozenset(),
         aims=(Aim(Trouble.SPIKED, Act.REFUND, 1, source.uniform(*FULL_S)),),
     )
 
@@ -180,10 +169,21 @@ def with_a_lock_that_expires(source: random.Random, plan: Plan) -> Plan:
     second = A if plan.ledger else source.choice(CHAINS)
     first = next(chain for chain in CHAINS if chain != second)
     model = replace(plain(plan.deals[0]), first=first, coin=True, style=Style.HONEST)
-    deals = tuple(
+    deals = (
         replace(model, number=number, start_s=start_s, amount=source.randint(*WORD_AMOUNT))
         for number, start_s in enumerate((0.0, source.uniform(*LEFT_LYING_S)))
     )
+    return replace(
+        _nothing_else(plan, *deals),
+        fees=plan.fees - {second},
+        expiries=plan.expiries | {second},
+        trading=None,
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*LEFT_LYING_S)),),
+    )
+
+
+def _nothing_else(plan: Plan, *deals: Deal) -> Plan:
+    """These swaps, between parties whom nothing fails, on chains that go on."""
     relayer, dapp = (replace(one.steady(), moody=0.0) for one in (*plan.relayers, *plan.dapps))
     return replace(
         plan,
@@ -191,16 +191,12 @@ def with_a_lock_that_expires(source: random.Random, plan: Plan) -> Plan:
         relayers=(relayer,),
         dapps=(dapp,),
         tower=None,
-        fees=plan.fees - {second},
-        expiries=plan.expiries | {second},
         reorgs=(),
         spikes=(),
         bending=False,
         pricing=None,
-        trading=None,
         withdrawals=(),
         strangers=frozenset(),
-        aims=(Aim(Trouble.STARVED, Act.FUND, 1, source.uniform(*LEFT_LYING_S)),),
     )
 
 

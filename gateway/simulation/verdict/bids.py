@@ -7,7 +7,6 @@ from itertools import pairwise
 from math import inf
 from typing import Final
 
-from adapters.memory.transactions import transaction_hash
 from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.aims import CROWDED_TIP
@@ -62,19 +61,20 @@ def _by_sequence(mine: list[Sent]) -> dict[int, list[Sent]]:
 
 def _underbid(record: Record) -> Iterator[Problem]:
     """Another form of a transaction bids so much more, in all and in its tip, that a node which has the former takes
-    it. Not next to an endpoint that refuses what it takes: an exit is asked for once more under the same sequence then,
-    and neither of the two transactions has to outbid the other, since they do the same."""
+    it. Not once an endpoint has said that it refuses an exit which it took: another transaction asks for that exit
+    under the same sequence then, and neither of the two has to outbid the other, since they do the same."""
     most: dict[object, tuple[int, int]] = {}
+    refused: set[object] = set()
     for sent in record.world.wire.firsts():
         body = sent.body
         form = (sent.party, sent.chain, body.sender, body.sequence, body.locks, body.preimages, body.settles)
-        if body.settles and record.party(sent.party).moody:
-            continue
         bid, before = (body.max_fee, body.tip), most.get(form, (0, 0))
-        if any(now * 100 < then * RISE_PERCENT for now, then in zip(bid, before, strict=True)):
+        if form not in refused and any(now * 100 < then * RISE_PERCENT for now, then in zip(bid, before, strict=True)):
             text = f"bids {bid} (in all, tip) under sequence {body.sequence} of {sent.chain}, and bid {before} before"
             yield Problem(Kind.UNDERBID, f"{sent.party} {text}")
         most[form] = max(bid[0], before[0]), max(bid[1], before[1])
+        if body.settles and record.world.took_and_refused(sent.party, sent.raw):
+            refused.add(form)
 
 
 def _raised_late(record: Record, mine: list[Sent]) -> Iterator[Problem]:
@@ -183,12 +183,9 @@ def _settled_by(record: Record, party: str, forms: list[Sent]) -> list[LockOutco
 
 def _over_s(record: Record, forms: list[Sent], locks: list[LockOutcome]) -> float:
     """When nothing waits any more (Unix seconds): a block holds one of the forms, or all its locks are settled."""
-    chain = forms[0].chain
-    here, skew_s = record.world.memory[chain], record.plan.skew_s[chain]
-    blocks = [here.outcome(transaction_hash(sent.raw)).block for sent in forms]
-    mined_s = [record.made_at_s(chain, block.height) for block in blocks if block is not None]
+    skew_s = record.plan.skew_s[forms[0].chain]
     settled_s = max(inf if lock.settled_at_s is None else lock.settled_at_s - skew_s for lock in locks)
-    return min([record.world.clock.now(), settled_s, *mined_s])
+    return min(record.world.clock.now(), settled_s, record.mined_at_s(forms))
 
 
 def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: float) -> float:

@@ -6,6 +6,7 @@ from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
+from core.model.types import LockTerms
 from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
@@ -136,14 +137,9 @@ def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
         return
     if _first_s(record, deal.dapp, deal, reveals=True) < inf:
         return
-    final_s = record.final_at_s(deal.participant_leg)
-    until_s = deal.participant_leg.timelock.seconds - needed_by(record.plan, deal).reveal_s
-    began_s = record.world.clock.now() - record.world.seconds
-    up_s = max([final_s, *(began_s + up for _, up in record.process(deal.dapp).away if began_s + up < until_s)])
-    away = record.could_not_act(deal.dapp, up_s, until_s)
-    away = away or record.was_dear(deal, up_s, until_s)
-    if until_s - up_s > TIME_ENOUGH_S and not away and not _reorged_since(record, deal, final_s):
-        text = f"deal {deal.deal.number}: {deal.dapp} had {until_s - up_s:.0f} s to reveal, and did not"
+    time_s = _time_s(record, deal, deal.dapp, deal.participant_leg, needed_by(record.plan, deal).reveal_s)
+    if time_s > TIME_ENOUGH_S:
+        text = f"deal {deal.deal.number}: {deal.dapp} had {time_s:.0f} s to reveal, and did not"
         yield Problem(Kind.NOT_REVEALED, text)
 
 
@@ -157,15 +153,21 @@ def _unfunded(record: Record, deal: Agreed) -> Iterator[Problem]:
         return
     if _first_s(record, name, deal) < inf:
         return
-    final_s = record.final_at_s(deal.initiator_leg)
-    until_s = deal.participant_leg.timelock.seconds - needed_by(plan, deal).fund_s
-    began_s = record.world.clock.now() - record.world.seconds
-    up_s = max([final_s, *(began_s + up for _, up in record.process(name).away if began_s + up < until_s)])
-    away = record.could_not_act(name, up_s, until_s) or record.was_dear(deal, up_s, until_s)
-    enough_s = FUNDS_S + record.silence_s(name)
-    if until_s - up_s > enough_s and not away and not _reorged_since(record, deal, final_s):
-        text = f"deal {deal.deal.number}: {name} had {until_s - up_s:.0f} s to lock, and did not"
+    time_s = _time_s(record, deal, name, deal.initiator_leg, needed_by(plan, deal).fund_s)
+    if time_s > FUNDS_S + record.silence_s(name):
+        text = f"deal {deal.deal.number}: {name} had {time_s:.0f} s to lock, and did not"
         yield Problem(Kind.NOT_FUNDED, text)
+
+
+def _time_s(record: Record, deal: Agreed, party: str, other: LockTerms, gate_s: int) -> float:
+    """How long a party was up, in seconds, while the other's lock was final and its own gate, which closes so long
+    before T_B, was open. 0 if anything kept it from acting then."""
+    final_s = record.final_at_s(other)
+    until_s = deal.participant_leg.timelock.seconds - gate_s
+    began_s = record.world.clock.now() - record.world.seconds
+    up_s = max([final_s, *(began_s + up for _, up in record.process(party).away if began_s + up < until_s)])
+    kept = record.could_not_act(party, up_s, until_s) or record.was_dear(deal, up_s, until_s)
+    return 0.0 if kept or _reorged_since(record, deal, final_s) else until_s - up_s
 
 
 def _reorged_since(record: Record, deal: Agreed, since_s: float) -> bool:

@@ -1,11 +1,10 @@
 """The signed forms that may still be mined: of locks that were called off, of locks beyond their time."""
 
 from collections.abc import Iterator
-from math import ceil, inf
+from math import ceil
 from typing import Final
 
-from adapters.memory.transactions import transaction_hash
-from core.model.types import AccountId, ChainId, Height, LockTerms
+from core.model.types import AccountId, Height, LockTerms
 from gateway.simulation.plan import FORGETFUL, TIMING, Rough
 from gateway.simulation.verdict.chains import all_locks
 from gateway.simulation.verdict.gates import needed_by
@@ -90,7 +89,7 @@ def _left_lying(record: Record, mine: list[Sent], terms: LockTerms, deal: Agreed
     since_s = max(over_s, forms[-1].at_s)
     sequences = {one.body.sequence for one in forms}
     later = [one.at_s for one in mine if one.body.sequence in sequences and one.at_s > forms[-1].at_s]
-    until_s = min([_mined_s(record, chain, forms), record.world.clock.now(), *later])
+    until_s = min([record.mined_at_s(forms), record.world.clock.now(), *later])
     if until_s - since_s <= CALL_OFF_S + record.silence_s(party):
         return
     began_s = record.world.clock.now() - record.world.seconds
@@ -108,13 +107,6 @@ def _of_no_use_s(record: Record, party: str, deal: Agreed) -> float | None:
     shown_s = record.shown_at_s(deal.hashlock)
     called_off = [one.at_s for one in record.called_off if one.agreed is deal and party == deal.dapp]
     return min([deadline_s, *([] if shown_s is None else [shown_s + READ_S]), *called_off])
-
-
-def _mined_s(record: Record, chain: ChainId, forms: list[Sent]) -> float:
-    """When a block took one of these forms, Unix seconds of true time; infinity if none has."""
-    here = record.world.memory[chain]
-    blocks = [here.outcome(transaction_hash(one.raw)).block for one in forms]
-    return min((record.made_at_s(chain, block.height) for block in blocks if block is not None), default=inf)
 
 
 def _given_back(record: Record, sent: Sent) -> Iterator[Problem]:

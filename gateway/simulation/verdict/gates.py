@@ -7,7 +7,7 @@ here.
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 from typing import Final
 
 from core.model.facts import LockStatus
@@ -216,8 +216,8 @@ def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None =
         named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
         if terms is not None and _was_ready(record, sent, terms, since_s + known_s):
             continue
-        if terms is None and record.signed_s.get(sent.raw, inf) <= since_s + known_s:
-            continue  # a life that is gone may have sent it: it counts as public
+        if terms is None and record.was_left_signed(sent, since_s + known_s):
+            continue
         if named and since_s + known_s < sent.at_s < until_s:
             text = f"{sent.party} (deal {deal.deal.number}) acts while {asset} does not reach its receiver"
             yield Problem(Kind.ACTED_WHILE_BLOCKED, text)

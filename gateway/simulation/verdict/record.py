@@ -1,14 +1,17 @@
 """A story's record, for its judges."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
+from adapters.memory.transactions import transaction_hash
 from core.model.types import AccountId, ChainId, Hashlock, Height, LockTerms, SwapId
 from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Lie, Party, Plan, Purpose, Rough
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Lie, Party, Plan, Rough
+from gateway.simulation.plan_operators import Purpose
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.verdict.chains import shown_at_s
 from gateway.simulation.wire import Sent
@@ -216,7 +219,8 @@ class Record:
         """True if the party's process began a life between these (Unix seconds): what an earlier one signed, or sent,
         it checks again before any form of it leaves."""
         story_s = self.world.clock.now() - self.world.seconds
-        return any(since_s < story_s + began_s < until_s for began_s in self.process(party).began)
+        # What is sent in the instant of its beginning is its own.
+        return any(since_s < story_s + began_s <= until_s for began_s in self.process(party).began)
 
     def was_signed_by(self, sent: Sent, at_s: float) -> bool:
         """True if these bytes were signed by then, and their process lives since; also if nobody knows any more."""
@@ -224,6 +228,12 @@ class Record:
         if signed_s is None:
             return bool(self.plan.rough & FORGETFUL)
         return signed_s <= at_s and not self.was_away(sent.party, signed_s, sent.at_s)
+
+    def was_left_signed(self, sent: Sent, at_s: float) -> bool:
+        """True if a life of its process that has ended signed these bytes by then: whoever comes after it cannot say if
+        they left, so that the preimages in them count as public."""
+        signed_s = self.signed_s.get(sent.raw, inf)
+        return signed_s <= at_s and self.began_again(sent.party, signed_s, sent.at_s)
 
     def is_calm(self, party: str) -> bool:
         """True for a party next to which nothing that it stands on is slow, or fails."""
@@ -245,6 +255,12 @@ class Record:
         happened = self.world.histories[terms.chain].happened
         finals = (one.at_ns / NS_PER_S for one in happened if one.event == "LockFinal" and one.terms == terms)
         return min(finals, default=inf)
+
+    def mined_at_s(self, forms: Iterable[Sent]) -> float:
+        """When a block of a memory chain that stayed took one of these first, Unix seconds of true time; infinity if
+        none has."""
+        mined = [(one.chain, self.world.memory[one.chain].outcome(transaction_hash(one.raw)).block) for one in forms]
+        return min((self.made_at_s(chain, block.height) for chain, block in mined if block is not None), default=inf)
 
     def sent_by_accounts(self) -> list[list[Sent]]:
         """Everything that an account sent on a memory chain with fees, at its first broadcast; of each account."""

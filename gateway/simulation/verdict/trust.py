@@ -7,7 +7,6 @@ Neither locks nor reveals wait for anybody's judgement there but the operator's;
 import hashlib
 from collections.abc import Iterator
 from itertools import takewhile
-from math import inf
 from typing import Final
 
 from gateway.simulation.plan import FORGETFUL, TIMING, Lie, Rough
@@ -74,12 +73,12 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
 
 def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     """Its own clock and its chains contradict each other by more than both may be off: which is right, it cannot say.
-    Another form of earlier bytes is not a new act, but of a process that has begun since; nor is a reveal that was
-    signed before: a life that is gone may have sent it, so that it counts as public."""
+    Another form of earlier bytes is not a new act, but of a process that has begun since; nor is a reveal that a
+    life which has ended had signed before."""
     if sent.party != record.plan.clock_of:
         return
     wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
-    if not sent.body.locks and record.signed_s.get(sent.raw, inf) <= wrong_s:
+    if not sent.body.locks and record.was_left_signed(sent, wrong_s):
         return
     on_the_way_s = SILENT_S if record.party(sent.party).lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
     if sent.at_s > wrong_s + on_the_way_s and not _is_again(record, sent, wrong_s + on_the_way_s):

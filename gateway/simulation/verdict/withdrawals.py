@@ -7,7 +7,8 @@ from core.model.facts import LockStatus
 from core.model.types import AccountId, AssetId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.chains import Payment
-from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Purpose, Rough
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
+from gateway.simulation.plan_operators import Purpose
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.gates import needed_by
