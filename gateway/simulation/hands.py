@@ -51,12 +51,26 @@ async def send(
     return True
 
 
-async def allow(world: World, signer: Signer, terms: LockTerms, bid: FeeBid = HAND_BID) -> None:
+async def allow(world: World, signer: Signer, terms: LockTerms) -> None:
     """Whatever these terms need before they can be locked, one step after the other."""
-    legs = world.chains[terms.chain].access().legs
-    while (needed := await legs.prepare(terms)) is not None:
-        world.faults["allowance"] += 1
-        await send(world, signer, needed, bid=bid)
+    while await _allow_one_step(world, signer, terms, HAND_BID):
+        pass
+
+
+async def approve(world: World, signer: Signer, terms: LockTerms) -> None:
+    """The first step towards that, as wallets ask for it at a first visit. Not again when a lock has used some of it:
+    that would take the sequence that the next lock is just signed for."""
+    await _allow_one_step(world, signer, terms, WALLET_BID)
+
+
+async def _allow_one_step(world: World, signer: Signer, terms: LockTerms, bid: FeeBid) -> bool:
+    """Return false if nothing is needed."""
+    needed = await world.chains[terms.chain].access().legs.prepare(terms)
+    if needed is None:
+        return False
+    world.faults["allowance"] += 1
+    await send(world, signer, needed, bid=bid)
+    return True
 
 
 async def lock(world: World, signer: Signer, terms: LockTerms) -> LockId:

@@ -504,7 +504,7 @@ async def _allow_once(record: Record) -> None:
             later = ChainTime(chain, int(world.clock.now()) + ALLOWED_S)
             none = Hashlock(bytes(32))
             terms = LockTerms(TOKEN[chain], BaseUnits(ALLOWED), signer.account, signer.account, none, later)
-            record.errands.append(asyncio.create_task(hands.allow(world, signer, terms, hands.WALLET_BID)))
+            record.errands.append(asyncio.create_task(hands.approve(world, signer, terms)))
 
 
 def _bent(terms: LockTerms, style: Style, world: World) -> LockTerms:

@@ -27,12 +27,13 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionRecord
 from relayer.transactions.signing import Asked
 
-GATHER_TIMEOUT_S: Final = 1.0
-"""A chain that has not said by then what a signature needs is asked by each lock for itself."""
+GATHER_TIMEOUT_S: Final = 1.5
+"""A chain that has not said by then what a signature needs is asked by each lock for itself. Longer than an endpoint
+that hangs is waited for (`adapters.endpoints.voting.PATIENCE_S`): otherwise the wait for it would always be in vain."""
 TOGETHER_TIMEOUT_S: Final = 10.0
 """A batch that is not signed and sent by then is left, and its locks go out one by one; after half of the time that the
 first of their gates stays open, if that is sooner."""
-LEFT_S: Final = 3 * GATHER_TIMEOUT_S
+LEFT_S: Final = 2 * GATHER_TIMEOUT_S
 """A lock whose gate closes sooner goes alone."""
 
 KeptForExits = Callable[[Collection[SwapId]], Awaitable[Mapping[AssetId, int]]]

@@ -24,6 +24,8 @@ URGENT_TIP_FACTOR: Final = 8
 MINIMUM_TIP: Final = 1
 MARKETS_KEPT: Final = 5
 """Looks at the market, a block apart, whose median is taken for usual: base fees rise by 12.5 % a block (EIP-1559)."""
+SLOW_S: Final = 0.5
+"""An answer that took longer to come stands for as long again, but for a block at most: see `Market.now`."""
 MEMORY_S: Final = 6 * 3600.0
 """How old a bid may be that stands for a look at the market after a restart."""
 MAX_CEILING: Final = 10**6 * 10**9
@@ -74,6 +76,7 @@ class Market:
         self._apart_s = apart_s
         self._seen: deque[FeeMarket] = deque(maxlen=MARKETS_KEPT)
         self._since_s = float("-inf")
+        self._stands_until_s = float("-inf")
         self._free = False
 
     def recall(self, bids: Sequence[FeeBid]) -> None:
@@ -84,7 +87,14 @@ class Market:
 
     async def now(self, timeout_s: float | None = None) -> FeeMarket | None:
         """The market, None on chains without fees. With `timeout_s` the last known one stands in for an answer that
-        does not come. Raise `RetryableError` if there is none."""
+        does not come. Raise `RetryableError` if there is none.
+
+        Next to an endpoint that hangs each answer takes a second or two, and a lock needs several: whoever has just
+        waited for one does not wait for another at once.
+        """
+        began_s = self._clock.monotonic()
+        if began_s < self._stands_until_s:
+            return self._seen[-1] if self._seen and not self._free else None
         try:
             async with asyncio.timeout(timeout_s):
                 market = await self._ask()
@@ -95,6 +105,8 @@ class Market:
         self._free = market is None
         if market is not None:
             self._remember(market)
+        if (took_s := self._clock.monotonic() - began_s) >= SLOW_S:
+            self._stands_until_s = began_s + took_s + min(took_s, self._apart_s)
         return market
 
     def _remember(self, market: FeeMarket) -> None:

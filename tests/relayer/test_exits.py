@@ -636,6 +636,32 @@ async def test_one_strange_fee_market_costs_nothing() -> None:
     assert policy.most(market.usual, 0.0, exits=False) == policy.market_factor * (MARKET.base_fee + MARKET.priority_fee)
 
 
+async def test_an_answer_that_took_long_stands_for_as_long_again() -> None:
+    """But for a block at most; one that came at once is asked for again."""
+    clock = ManualClock()
+    answers: list[FeeMarket | None] = [MARKET, replace(MARKET, base_fee=1), replace(MARKET, base_fee=2), None, MARKET]
+    takes_s = [1.0, 5.0, 0.1, 1.0, 0.0]
+
+    async def ask() -> FeeMarket | None:
+        await clock.advance(takes_s.pop(0))
+        return answers.pop(0)
+
+    market = Market(ask, clock, 2)
+    assert await market.now() == await market.now() == MARKET
+    await clock.advance(0.9)
+    assert await market.now() == MARKET
+    await clock.advance(0.1)
+    assert (await market.now()) == FeeMarket(1, MARKET.priority_fee)
+    await clock.advance(1.9)
+    assert (await market.now()) == FeeMarket(1, MARKET.priority_fee)
+    await clock.advance(0.1)
+    assert (await market.now()) == FeeMarket(2, MARKET.priority_fee)
+    assert await market.now() is None
+    assert await market.now() is None
+    await clock.advance(1)
+    assert await market.now() == MARKET
+
+
 async def test_a_restart_does_not_forget_the_market() -> None:
     house = Poor(10**9 * FEE)
     await house.start()

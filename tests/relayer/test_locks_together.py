@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.endpoints.voting import PATIENCE_S
 from adapters.memory import Endpoint, FaultRates, MemoryChain, ledger
 from adapters.memory.transactions import Batch, decode_message, decode_wire
 from core.model.errors import RejectedError, RetryableError, RevertedError
@@ -235,6 +236,26 @@ def test_a_chain_that_hangs_keeps_no_lock_waiting_for_others() -> None:
         await square.locks(views, COUNT)
         assert square.clock.monotonic() - began_s < 20
         await square.finish(views)
+
+    played(story)
+
+
+def test_locks_next_to_an_endpoint_that_hangs_share_a_transaction() -> None:
+    """Its answer is waited for every time; whoever locks waits longer than that."""
+
+    async def story(square: Square) -> None:
+        pipeline = square.service.pump.pipelines[B]
+        ask = pipeline.ask_for_lock
+
+        async def waits(lock: UnsignedTransaction) -> Asked:
+            await square.clock.sleep(PATIENCE_S)
+            return await ask(lock)
+
+        pipeline.ask_for_lock = waits  # type: ignore[method-assign]
+        views = await square.begun()
+        await square.finish(views)
+        [record] = await square.locks(views)
+        assert len(record.items) == COUNT
 
     played(story)
 

@@ -49,6 +49,7 @@ SEEDS = mixed(2_000 if LONG else 200)
 KEPT = (
     10_020,
     10_028,
+    10_172,
     68,
     73,
     94,
@@ -93,6 +94,7 @@ KEPT = (
     1_010_366,
     1_011_060,
     1_011_488,
+    1_012_074,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
 RARE = {"event-refund-reverted"}
