@@ -191,8 +191,10 @@ class Pipeline(Sending):
                 await self._included(record, attempt, outcome)
                 return False
         if outcomes is None:
-            # Nobody says what became of it. An exit goes out again all the same.
-            return urgency.exits and record.status is TransactionStatus.BROADCAST
+            # Nobody says what became of it. An exit goes out again all the same, and so does what stands before one,
+            # unless it waits to be checked again, or must not happen any more.
+            again = urgency.exits and record.status is TransactionStatus.BROADCAST and not held
+            return again and not await self._over(record, in_time=True)
         if record.status is TransactionStatus.INCLUDED:
             _log.warning("reorged out", chain=self.chain, effect=record.effect_key)
             await self._note(record, TransactionStatus.BROADCAST)

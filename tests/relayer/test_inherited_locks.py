@@ -1,11 +1,12 @@
 """Locks that an earlier process signed: nothing of them is sent or signed again before it was checked again."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from core.model.errors import RejectedError, RetryableError
-from core.model.transactions import FeeMarket
+from core.model.transactions import FeeMarket, Outcome
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
 from relayer.transactions.inherited import HELD_UP_S
@@ -136,6 +137,35 @@ async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMark
     house.silent.clear()
     await house.beat(4)
     assert (house.locked(), await house.received()) == ([0], 1)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("market", [MARKET, None])
+async def test_a_lock_of_which_nobody_says_what_became_waits_all_the_same(
+    market: FeeMarket | None, refused: bool
+) -> None:
+    """An exit behind it is no reason to send what is not checked again, or must not happen."""
+    house = Successor(market, 1)
+    await house.send_each()
+    exit_ = await house.exit()
+    house.silent, house.refused = (set(), {*house.keys}) if refused else ({*house.keys}, set())
+    pipeline = await house.restart()
+    transactions: Any = house.access.transactions
+    outcome = transactions.outcome
+
+    async def says_nothing(_: bytes) -> Outcome:
+        raise RetryableError("no answer")
+
+    transactions.outcome = says_nothing
+    for _ in range(3):
+        await house.clock.advance(1)
+        house.board.latest = None
+        with pytest.raises(RetryableError, match="no answer"):
+            await pipeline.step()
+    assert house.chain.pending() == (exit_.newest.hash,), "the exit alone, which no block can take before it"
+    transactions.outcome = outcome
+    await house.beat(round(HELD_UP_S) + 3)
+    assert (house.locked(), await house.received()) == ([], 1)
 
 
 @pytest.mark.parametrize("refused", [False, True])
