@@ -12,10 +12,10 @@ export {
 export { CausewayError, GateClosedError } from "./errors.js";
 export { type Agreement, type Limits, type SwapAnswer, agreed } from "./swap/agreement.js";
 export { type Progress, type RunOptions, SwapClient, type SwapClientOptions, type SwapView } from "./swap/client.js";
-export { type Alarm, type ChainMemory, type FinalBlock, remembered } from "./swap/finality.js";
+export { remembered } from "./swap/finality.js";
 export { MemoryStore } from "./swap/memory.js";
 export { type Promised, checkFree } from "./swap/purse.js";
 export { type QuoteBody, type QuoteRequest, checkQuote, quoteBytes, verifyQuote } from "./swap/quote.js";
-export type { Result, Stage, SwapRecord, SwapStore } from "./swap/record.js";
+export type { Alarm, ChainMemory, FinalBlock, Result, Stage, SwapRecord, SwapStore } from "./swap/record.js";
 export { type Terms, type TermsBody, swapId, termsOf } from "./swap/terms.js";
 export { type ChainTiming, DEVNET_POLICY, PRODUCTION_POLICY, type SwapPolicy, checkGap, checkLock, checkReveal, checkSkew } from "./swap/timelocks.js";

@@ -1,7 +1,6 @@
 /** Swaps in IndexedDB, each record encrypted: what is on the disk shows neither preimages nor terms. */
 import { rejected, unavailable } from "../errors.js";
-import type { ChainMemory } from "../swap/finality.js";
-import type { SwapRecord, SwapStore } from "../swap/record.js";
+import type { ChainMemory, SwapRecord, SwapStore } from "../swap/record.js";
 import { type Sealed, freshSalt, passkeyKey, passphraseKey, readable, seal, unseal } from "./vault.js";
 
 const [RECORDS, META] = ["swaps", "meta"] as const;

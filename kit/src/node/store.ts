@@ -4,8 +4,7 @@ import { join } from "node:path";
 import { sha256, toHex, utf8 } from "../evidence/bytes.js";
 import { freshSalt, passphraseKey, readable, seal, unseal } from "../browser/vault.js";
 import { type CausewayError, rejected, unavailable } from "../errors.js";
-import type { ChainMemory } from "../swap/finality.js";
-import type { SwapRecord, SwapStore } from "../swap/record.js";
+import type { ChainMemory, SwapRecord, SwapStore } from "../swap/record.js";
 
 const SALT = "salt";
 const CHECK = "check";

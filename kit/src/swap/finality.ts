@@ -4,32 +4,12 @@
  */
 import type { SwapChain } from "../chains/port.js";
 import { CausewayError, unavailable } from "../errors.js";
-import type { SwapStore } from "./record.js";
+import type { ChainMemory, FinalBlock, SwapStore } from "./record.js";
 
 /** Final blocks that are remembered of a chain. The newest decides; by the others, how deep it went. */
 const MOST_KEPT = 32;
 /** How often a chain is looked at while nothing hangs on it: what becomes final meanwhile is remembered. */
 const GLANCE_MS = 5_000;
-
-export interface FinalBlock {
-  readonly height: number;
-  /** As `SwapChain.blockHash` writes it. */
-  readonly hash: string;
-}
-
-/** A final block was seen to be replaced, and nobody has acknowledged it. */
-export interface Alarm {
-  /** The newest final block that is another one now. */
-  readonly height: number;
-  /** Unix seconds. */
-  readonly noticedS: number;
-}
-
-/** What a store keeps of a chain: final blocks, the oldest first, and the alarm. */
-export interface ChainMemory {
-  readonly final: readonly FinalBlock[];
-  readonly alarm?: Alarm;
-}
 
 /**
  * What is known of a chain after a look: `seen` is its newest final block, `gone` are remembered ones that it shows no more. What another

@@ -1,6 +1,5 @@
 import { unavailable } from "../errors.js";
-import type { ChainMemory } from "./finality.js";
-import type { SwapRecord, SwapStore } from "./record.js";
+import type { ChainMemory, SwapRecord, SwapStore } from "./record.js";
 
 /** Forgets everything with the process, preimages included: for tests, and for amounts that may be lost. */
 export class MemoryStore implements SwapStore {

@@ -1,6 +1,5 @@
 /** A swap as it is kept, from the preimage to the outcome. Plain JSON: whoever has it has the preimage, so stores encrypt it. */
 import type { Allowance, Sent } from "../chains/port.js";
-import type { ChainMemory } from "./finality.js";
 import type { QuoteBody } from "./quote.js";
 import type { TermsBody } from "./terms.js";
 
@@ -55,6 +54,26 @@ export interface SwapRecord {
   /** Why neither lock nor reveal follows any more. */
   readonly calledOff?: string;
   readonly result?: Result;
+}
+
+export interface FinalBlock {
+  readonly height: number;
+  /** As `SwapChain.blockHash` writes it. */
+  readonly hash: string;
+}
+
+/** A final block was seen to be replaced, and nobody has acknowledged it. */
+export interface Alarm {
+  /** The newest final block that is another one now. */
+  readonly height: number;
+  /** Unix seconds. */
+  readonly noticedS: number;
+}
+
+/** What a store keeps of a chain: final blocks, the oldest first, and the alarm. */
+export interface ChainMemory {
+  readonly final: readonly FinalBlock[];
+  readonly alarm?: Alarm;
 }
 
 /** Keeps swaps durably. `put` returns when the record would survive a crash. */
