@@ -14,7 +14,7 @@ from adapters.memory import Endpoint
 from adapters.memory.transactions import GiveBack, Lock, Message
 from core.model.consortium import quantity
 from core.model.facts import LockStatus
-from core.model.types import AccountId, Height, LockId, LockTerms
+from core.model.types import AccountId, BlockRef, Height, LockId, LockTerms
 from gateway.simulation.chains import PlayedMemory
 from gateway.simulation.plan import Branching, Twist
 from gateway.simulation.verdict.chains import all_locks
@@ -60,6 +60,11 @@ class Branch:
     def access(self, endpoint: Endpoint) -> Any:
         """The ports over this chain."""
         return PlayedMemory.access(cast("PlayedMemory", self), endpoint)
+
+    def has(self, block: BlockRef) -> bool:
+        """Return true for a block of the branch, also one that it has in common with the true chain."""
+        here = self._here
+        return block.height <= here.height and here.block(block.height).header.ref == block
 
     def grow(self) -> None:
         """Part once it is time; from then on make a block for each of the true chain, or two."""

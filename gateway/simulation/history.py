@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.facts import Block, Claimed, Locked, Refunded
-from core.model.types import ChainId, Height, LockId, LockTerms
+from core.model.types import BlockRef, ChainId, Height, LockId, LockTerms
 from core.runtime.clock import Clock
 from gateway.simulation.chains import PlayedChain
 
@@ -34,6 +34,7 @@ class History:
         self._chain = chain
         self._clock = clock
         self._blocks: list[Block] = []
+        self._had: set[BlockRef] = set()
         self._final = 0
         self._finals: list[tuple[int, Height]] = []
         """From when on (Unix nanoseconds) which height was final."""
@@ -46,6 +47,7 @@ class History:
             self._note(self._blocks.pop(), REVERTED)
         for height in range(len(self._blocks), self._chain.height + 1):
             self._blocks.append(self._chain.block(Height(height)))
+            self._had.add(self._blocks[-1].header.ref)
             self._note(self._blocks[-1], SEEN)
         for block in self._blocks[self._final : self._chain.finalized_height + 1]:
             self._note(block, FINAL)
@@ -56,6 +58,10 @@ class History:
     def final_at(self, at_ns: int) -> Height:
         """Return the height that was final at that time, Unix nanoseconds; 0 before any was."""
         return next((height for since_ns, height in reversed(self._finals) if since_ns <= at_ns), Height(0))
+
+    def had(self, block: BlockRef) -> bool:
+        """Return true for a block that the chain had at any time."""
+        return block in self._had
 
     def _stands(self, block: Block) -> bool:
         ref = block.header.ref

@@ -7,9 +7,9 @@ Times are whole seconds, counted so that T_B is where the specification has it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.memory import FaultRates
 from core.model.errors import FatalError
-from core.model.types import ChainId, LockId, LockTerms, SwapId
+from core.model.types import BlockRef, ChainId, LockId, LockTerms, SwapId
 from core.runtime import journal
 from gateway.simulation.history import Happened
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
@@ -62,6 +62,16 @@ _UNKNOWN: Final = "another"
 _NS: Final = 10**9
 _AFTER_NS: Final = 1_000
 """Notes of the wire are floats of seconds: so much later they surely stand behind what was asked at that moment."""
+
+_OF_ANY_BLOCK: Final = (
+    events.LockSeen,
+    events.LockReverted,
+    events.ClaimSeen,
+    events.ClaimReverted,
+    events.RefundSeen,
+    events.RefundReverted,
+)
+"""Events of a block that need not be final, nor a quorum's."""
 
 Value = dict[str, Any]
 
@@ -162,7 +172,8 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
     elsewhere: dict[str, set[str]] = {}
     for name in whole:
         database, role = record.process(name).database, roles[name]
-        timed += await database.read(lambda c, role=role: list(sight.of_journal(c, role)))  # type: ignore[misc]
+        invented = partial(record.world.is_invented, name)
+        timed += await database.read(lambda c, by=role, no=invented: list(sight.of_journal(c, by, no)))  # type: ignore[misc]
         elsewhere[role] = await database.read(lambda c: set(sight.asked_elsewhere(c)))
     steps = sight.steps(sorted(timed, key=lambda one: one[0]), elsewhere)
     return Trace(
@@ -283,8 +294,11 @@ class _Sight:
     def _lock(self, terms: LockTerms) -> str:
         return next((f"lock{LETTER[leg]}" for leg, agreed in self._legs.items() if agreed == terms), _UNKNOWN)
 
-    def of_journal(self, connection: Connection, by: str) -> Iterator[Timed]:
-        """The events of one party's machine, each with the effects that it asked for."""
+    def of_journal(
+        self, connection: Connection, by: str, is_invented: Callable[[BlockRef], bool] = lambda _: False
+    ) -> Iterator[Timed]:
+        """The events of one party's machine, each with the effects that it asked for. Of a block that only a liar next
+        to it has, which it takes for the head until the others are as high, all it knows is a preimage."""
         swap_id: SwapId = self._agreed.swap_id
         if not sa.inspect(connection).has_table(journal.journal.name):
             return
@@ -292,7 +306,12 @@ class _Sight:
         for stored in journal.stream_effects(connection, swap_id):
             asked.setdefault(stored.sequence, []).append(codec.decode_effect(stored.body))
         for entry in journal.replay(connection, swap_id):
-            yield from self._of_event(entry.recorded_ns, by, codec.decode_event(entry.event))
+            event = codec.decode_event(entry.event)
+            if isinstance(event, _OF_ANY_BLOCK) and is_invented(event.block):
+                if isinstance(event, events.ClaimSeen):
+                    yield self._step(entry.recorded_ns, "journal", by, "PreimageSeen", "claimB")
+            else:
+                yield from self._of_event(entry.recorded_ns, by, event)
             for effect in asked.get(entry.sequence, ()):
                 yield from self._of_effect(entry.recorded_ns, by, effect)
 

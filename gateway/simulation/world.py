@@ -18,7 +18,7 @@ from adapters.memory.ledger import Allowances
 from core.model.facts import hashlock_of
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
-from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height, LockTerms
+from core.model.types import AccountId, Asset, AssetId, BlockRef, ChainId, Hashlock, Height, LockTerms
 from core.runtime.clock import SeededSecrets, VirtualClock
 from gateway.simulation.aims import Aims, is_paused
 from gateway.simulation.branches import Branch
@@ -254,6 +254,12 @@ class World:
             known = Branch(self.memory[chain], branching, self.clock.monotonic, self.agreed, source, self.faults)
             self._branches[party, chain] = known
         return known
+
+    def is_invented(self, party: str, block: BlockRef) -> bool:
+        """Return true for a block that one endpoint of this party's has on a branch of its own, and its chain never
+        had."""
+        branch = self._branches.get((party, block.chain))
+        return branch is not None and branch.has(block) and not self.histories[block.chain].had(block)
 
     async def run(self) -> None:
         """Blocks, reorgs and what else befalls the chains, for ever."""
