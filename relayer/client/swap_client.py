@@ -41,7 +41,7 @@ from relayer.provider.desk import OpenSwap
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
 from relayer.pump import swaps
-from relayer.transactions import records
+from relayer.transactions import accounts, records
 from relayer.watchtower import past_events
 
 T = TypeVar("T")
@@ -311,6 +311,7 @@ class SwapClient:
         found, now_ns = await self._found(swap), self._clock.now_ns()
 
         def call_off(connection: Connection) -> None:
+            accounts.hold_all(connection)
             swaps.take(connection, found.id, [events.QuoteCancelled(reason)], now_ns=now_ns)
             if (intended := _unsigned_reveal(connection, found.id)) is not None:
                 journal.fail_effect(connection, str(intended), reason, now_ns=now_ns)

@@ -45,6 +45,11 @@ _ACCOUNT: Final = sa.select(relayer_accounts).where(
     relayer_accounts.c.chain == sa.bindparam("of_chain"), relayer_accounts.c.account == sa.bindparam("of_account")
 )
 _ACCOUNT_HELD: Final = _ACCOUNT.with_for_update()
+_ALL_HELD: Final = (
+    sa.select(relayer_accounts.c.account)
+    .order_by(relayer_accounts.c.chain, relayer_accounts.c.account)
+    .with_for_update()
+)
 _ADVANCE: Final = sa.update(relayer_accounts).where(
     relayer_accounts.c.chain == sa.bindparam("of_chain"),
     relayer_accounts.c.account == sa.bindparam("of_account"),
@@ -123,6 +128,13 @@ def account_row(connection: Connection, chain: ChainId, account: AccountId, *, h
     """The account's row or None; with `hold` nobody else can change it before this transaction ends."""
     asked = {"of_chain": chain, "of_account": account}
     return connection.execute(_ACCOUNT_HELD if hold else _ACCOUNT, asked).one_or_none()
+
+
+def hold_all(connection: Connection) -> None:
+    """Nobody signs for any account before this transaction ends, and what was being signed is stored: whoever calls
+    something off looks behind this for what was signed. PostgreSQL's READ COMMITTED would let the two miss each other.
+    """
+    connection.execute(_ALL_HELD).all()
 
 
 def where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:

@@ -1,12 +1,14 @@
 """A swap and a refund in real time over the databases that real relayers use: threads, sockets and all."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError
 from core.model.facts import Claimed, Locked
@@ -16,6 +18,7 @@ from core.runtime.web import idempotency
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapView
 from relayer.pump import promises
+from relayer.transactions import accounts
 from relayer.treasury.orders import WithdrawalStatus
 from relayer.treasury.teller import TreasuryPolicy
 from tests.relayer.house import COIN, START, A, B, House
@@ -131,3 +134,28 @@ async def test_withdrawal_and_openings_at_once_take_nothing_twice(database: Data
     assert reserved > 0
     assert reserved <= await house.balance(B, house.relayer[B].account)
     await house.stop()
+
+
+async def test_whoever_calls_off_sees_what_was_being_signed(database: Database) -> None:
+    """A signature is stored in one transaction, while another begins that looks for it."""
+    account = House().relayer[A].account
+    await database.write(create_schema)
+    epoch = await database.write(lambda c: accounts.open_account(c, A, account, 0, False, 0))
+    begun = threading.Event()
+
+    def sign(connection: Connection) -> None:
+        accounts.fence(connection, A, account, epoch)
+        begun.set()
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_sleep(0.5)))
+        accounts.advance(connection, A, account, 1)
+
+    def look(connection: Connection) -> int:
+        accounts.hold_all(connection)
+        return accounts.next_sequence(connection, A, account)
+
+    signing = asyncio.create_task(database.write(sign))
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    assert await database.write(look) == 1
+    await signing
