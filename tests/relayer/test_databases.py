@@ -155,7 +155,6 @@ async def test_whoever_calls_off_sees_what_was_being_signed(database: Database) 
         return accounts.next_sequence(connection, A, account)
 
     signing = asyncio.create_task(database.write(sign))
-    while not begun.is_set():
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(begun.wait, 10)
     assert await database.write(look) == 1
     await signing

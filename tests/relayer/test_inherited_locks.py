@@ -141,10 +141,10 @@ async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMark
 
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("market", [MARKET, None])
-async def test_a_lock_of_which_nobody_says_what_became_waits_all_the_same(
+async def test_a_lock_of_unknown_fate_waits_all_the_same(
     market: FeeMarket | None, refused: bool
 ) -> None:
-    """An exit behind it is no reason to send what is not checked again, or must not happen."""
+    """What is not checked again, or must not happen, is not sent for the sake of an exit behind it."""
     house = Successor(market, 1)
     await house.send_each()
     exit_ = await house.exit()

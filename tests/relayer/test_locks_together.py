@@ -240,7 +240,7 @@ def test_a_chain_that_hangs_keeps_no_lock_waiting_for_others() -> None:
     played(story)
 
 
-def test_locks_next_to_an_endpoint_that_hangs_share_a_transaction() -> None:
+def test_locks_share_a_transaction_next_to_one_that_hangs() -> None:
     """Its answer is waited for every time; whoever locks waits longer than that."""
 
     async def story(square: Square) -> None:
