@@ -144,7 +144,7 @@ async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMark
 async def test_a_lock_of_unknown_fate_waits_all_the_same(
     market: FeeMarket | None, refused: bool
 ) -> None:
-    """What is not checked again, or must not happen, is not sent for the sake of an exit behind it."""
+    """An exit behind it sends nothing that waits for its check, or must not happen."""
     house = Successor(market, 1)
     await house.send_each()
     exit_ = await house.exit()
