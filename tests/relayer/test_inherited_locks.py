@@ -141,9 +141,7 @@ async def test_a_lock_before_an_exit_is_checked_before_it_leaves(market: FeeMark
 
 @pytest.mark.parametrize("refused", [False, True])
 @pytest.mark.parametrize("market", [MARKET, None])
-async def test_a_lock_of_unknown_fate_waits_all_the_same(
-    market: FeeMarket | None, refused: bool
-) -> None:
+async def test_a_lock_of_unknown_fate_waits_all_the_same(market: FeeMarket | None, refused: bool) -> None:
     """An exit behind it sends nothing that waits for its check, or must not happen."""
     house = Successor(market, 1)
     await house.send_each()
