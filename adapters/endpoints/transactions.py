@@ -140,7 +140,7 @@ class BroadcastTransactionSender:
 
     async def submit(self, signed: SignedTransaction) -> None:
         """Return at the first success; the other members still get it. One that hangs delays nobody: once a quorum has
-        refused, the others' success is waited for `PATIENCE_S`.
+        answered, whatever it says, the others' success is waited for `PATIENCE_S`.
 
         Raise a refusal only if a quorum refuses, otherwise `UnaffordableError` or `UnclearRefusalError` if a member
         gives one, else `RetryableError`. A success that a quorum's refusals contradicted afterwards is not believed
@@ -164,7 +164,8 @@ class BroadcastTransactionSender:
             taken = [one for one in answers if not one.failed]
             if taken and (not doubted or len(_operators(taken)) >= self._voters.quorum):
                 return
-            if len(_refusing(answers)) >= self._voters.quorum:
+            if len(_operators(answers)) >= self._voters.quorum:
+                # An account's other transactions wait for this one: what lacks a predecessor is told so at once.
                 patience_s = PATIENCE_S
         if len(_refusing(answers)) < self._voters.quorum and any(not one.failed for one in answers):
             return

@@ -301,6 +301,22 @@ def test_a_success_behind_refusals_is_waited_for_a_while(late_s: float, taken: b
     play(scenario)
 
 
+@pytest.mark.parametrize("liar", LIARS)
+def test_what_no_quorum_takes_yet_waits_for_no_endpoint_that_hangs(liar: int) -> None:
+    """A predecessor is missing, an answer is lost: what stands in the way is seen to no sooner than that is known."""
+
+    async def scenario(w: World) -> None:
+        for who in LIARS:
+            missing = raising(RetryableError("an earlier transaction of this account is missing"))
+            w.lie(who, "transactions", submit=hang if who == liar else missing)
+        signed, begun_s = await w.pay(), w.clock.monotonic()
+        with pytest.raises(RetryableError, match="missing"):
+            await w.access.transactions.submit(signed)
+        assert w.clock.monotonic() - begun_s == pytest.approx(PATIENCE_S)
+
+    play(scenario)
+
+
 def test_refusals_of_a_class_count_before_a_lone_conflict() -> None:
     async def scenario(w: World) -> None:
         w.lie(0, "transactions", submit=raising(ConflictError("used")))
