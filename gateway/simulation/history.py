@@ -4,11 +4,12 @@ In the end a chain shows only the blocks that stayed. What parties saw on the wa
 """
 
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from core.model.facts import Block, Claimed, Locked, Refunded
 from core.model.types import BlockRef, ChainId, Height, LockId, LockTerms
-from core.runtime.clock import Clock
+from core.runtime.clock import NS_PER_S, Clock
 from gateway.simulation.chains import PlayedChain
 
 SEEN, REVERTED, FINAL = "Seen", "Reverted", "Final"
@@ -58,6 +59,10 @@ class History:
     def final_at(self, at_ns: int) -> Height:
         """Return the height that was final at that time, Unix nanoseconds; 0 before any was."""
         return next((height for since_ns, height in reversed(self._finals) if since_ns <= at_ns), Height(0))
+
+    def final_since_s(self, height: Height) -> float:
+        """Return when (Unix seconds) the block at this height became final first; infinity before it is."""
+        return next((since_ns / NS_PER_S for since_ns, final in self._finals if final >= height), inf)
 
     def had(self, block: BlockRef) -> bool:
         """Return true for a block that the chain had at any time."""

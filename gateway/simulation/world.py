@@ -398,9 +398,9 @@ class World:
         for height in range(fork + 1, chain.finalized_height + 1):
             happened = chain.block(Height(height)).events
             self.undone |= {found for logged in happened if (found := hashlock_of(logged)) is not None}
-        final_at = Height(min(fork + 1 + FINALITY_DEPTH, chain.height))
-        final_s = chain.block(final_at).header.time.seconds - self.plan.skew_s[name]
-        self.deep[name] = DeepReorg(self.clock.now(), fork, final_s)
+        history = self.histories[name]
+        history.look()
+        self.deep[name] = DeepReorg(self.clock.now(), fork, history.final_since_s(Height(fork + 1)))
         returning = random.Random(f"deep/{self.plan.seed}")
         chain.reorg(chain.height - fork, keep=lambda _: returning.random() < RETURNING, deep=True)
         self.reorged.append((name, self.seconds))

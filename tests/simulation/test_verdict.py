@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from adapters.memory import FaultRates
 from core.model.transactions import FeeBid
 from core.model.types import (
     Asset,
@@ -896,6 +897,22 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found
     assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
 
 
+@pytest.mark.parametrize("calm", [True, False])
+@pytest.mark.parametrize("final_for_s", [trust.SEEN_S - 0.1, trust.SEEN_S + 0.1])
+def test_a_block_that_was_final_for_a_moment_not_everybody_has_read(final_for_s: Any, calm: bool) -> None:
+    async def story(stage: Stage) -> None:
+        if not calm:
+            shaken = FaultRates(latency_s=(0.0, 0.1))
+            parties = [replace(one, rates=shaken) for one in (*stage.world.plan.relayers, *stage.world.plan.dapps)]
+            stage.world.plan = replace(stage.world.plan, relayers=(parties[0],), dapps=(parties[1],))
+        await acted_after_deep_reorg(stage)
+        reorg = stage.world.deep[B]
+        stage.world.deep[B] = replace(reorg, final_s=reorg.at_s - final_for_s)
+
+    found = {problem.kind for problem in judged(story)}
+    assert (Kind.ACTED_AFTER_DEEP_REORG in found) is (calm or final_for_s > trust.SEEN_S)
+
+
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
 def test_whoever_never_knew_a_replaced_block_may_quote(away_before_s: Any, found: bool) -> None:
     async def story(stage: Stage) -> None:
@@ -940,7 +957,7 @@ def test_a_claim_after_the_reveal_is_an_exit() -> None:
     async def story(stage: Stage) -> None:
         agreed = await stage.played()
         now_s = stage.world.clock.now()
-        stage.world.deep[B] = DeepReorg(now_s, Height(0), now_s)
+        stage.world.deep[B] = DeepReorg(now_s, Height(0), now_s - trust.SEEN_S)
         await stage.pass_to(now_s + trust.NOTICE_S + 1)
         leg, sender = agreed.participant_leg, stage.dapp.accounts[B]
         claim = stage.world.chains[B].access().legs.claim(leg, stage.lock_of(leg)[1], PREIMAGE, sender)

@@ -18,6 +18,9 @@ from gateway.simulation.world import DeepReorg
 NOTICE_S: Final = 10
 """How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
 next to an endpoint that hangs."""
+SEEN_S: Final = 1.5
+"""How long a block has been final, at least, that everybody has read as such: a head may be lost, and is asked for
+again a second later."""
 ON_THE_WAY_S: Final = 2.0
 """How long bytes may be on their way that were signed before the clock went wrong."""
 SILENT_S: Final = TIMING.observation_s
@@ -111,7 +114,10 @@ def _before(record: Record, sent: Sent) -> Iterator[Sent]:
 
 
 def has_never_seen(record: Record, party: str, reorg: DeepReorg) -> bool:
-    """True if the party's process was away from before it could read that any of the replaced blocks was final."""
+    """True if the party could not read in time that any of the replaced blocks was final, or was away from before it
+    could."""
+    if reorg.at_s - reorg.final_s < SEEN_S and not record.is_calm(party):
+        return True
     began_s = record.world.clock.now() - record.world.seconds
     return any(
         began_s + since <= reorg.final_s + NOTICE_S and reorg.at_s <= began_s + until
