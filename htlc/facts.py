@@ -200,7 +200,8 @@ def _reverted(state: SwapState, event: events.LockReverted | events.ClaimReverte
     if sighting.final:
         reasons = (Reason(f"final-{name}-reverted", f"a final {name} of the {event.leg} leg was replaced by a reorg"),)
     reverted = with_leg(state, event.leg, replace(leg, **{name: None}))
-    if name == "lock":
+    if name == "lock" and event.leg is not state.agreement.own_leg:
+        # What was verified is the other party's lock: it stands, if our own one is gone.
         attempts = {kind: attempt for kind, attempt in state.attempts.items() if kind != _VERIFY[event.leg]}
         reverted = replace(reverted, verified=None, attempts=attempts)
     return reverted, reasons

@@ -192,6 +192,19 @@ def test_lock_that_is_reverted_takes_its_verification_along() -> None:
         assert record(state, other) == (state, ())
 
 
+def test_own_lock_that_is_reverted_leaves_the_verification_of_the_other() -> None:
+    """It goes out again, as before: what stands for it stands."""
+    state = made(
+        initiator_leg=locked(FIRST),
+        participant_leg=locked(SECOND, final=False),
+        verified=block(FIRST, 8),
+        attempts={VERIFY: tried(DONE), FUND: SENT},
+    )
+    after, reasons = record(state, events.LockReverted(SECOND, IDS[SECOND], block(SECOND)))
+    assert (after.participant_leg, reasons) == (LegState(lock_id=IDS[SECOND]), ())
+    assert (after.verified, after.attempts) == (state.verified, state.attempts)
+
+
 def test_reverted_claim_leaves_lock_and_verification() -> None:
     claimed = locked(FIRST, claim=locked(FIRST, final=False).lock)
     state = made(initiator_leg=claimed, verified=block(FIRST, 8), attempts={VERIFY: tried(DONE)})
