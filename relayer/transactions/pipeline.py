@@ -47,6 +47,8 @@ RETRY_S: Final = 1.0
 """How soon a step that met a dead endpoint is tried again, heads or not."""
 IDLE_S: Final = 20.0
 """How long a step waits for a head before it looks all the same."""
+EXIT_IDLE_S: Final = 4.0
+"""The same while an exit waits for a block, but for two blocks at least: an endpoint may lose word of some heads."""
 TAKEN_OUT: Final = "its time was over, or its gate closed: another form of the batch was mined, without it"
 """Why an item did nothing that the form in a block does not have."""
 OVERLAP_SHARE: Final = 3
@@ -71,6 +73,8 @@ class Pipeline(Sending):
         super().__init__(database, access, signer, board, clock, policy, metrics)
         self._stranger_looks: dict[int, int] = {}
         self._expired_looks: dict[int, int] = {}
+        self._exits_wait = False
+        self._exit_idle_s = min(IDLE_S, max(EXIT_IDLE_S, 2 * access.parameters.timing.block_time_s))
 
     async def run(self) -> None:
         """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
@@ -85,8 +89,12 @@ class Pipeline(Sending):
                 await self._clock.sleep(RETRY_S)
                 continue
             # What the step itself could not send waits for RETRY_S: an endpoint that refuses at once is not hammered.
-            retry_s, wakes = RETRY_S if self._unsent else IDLE_S, self._wake.count
+            retry_s, wakes = RETRY_S if self._unsent else self._idle_s, self._wake.count
             await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
+
+    @property
+    def _idle_s(self) -> float:
+        return self._exit_idle_s if self._exits_wait else IDLE_S
 
     async def step(self) -> None:
         """Look once at every open transaction and do what its outcome asks for.
@@ -103,6 +111,7 @@ class Pipeline(Sending):
         if unsent:
             await self._submit_all(unsent)
             records = await self._open()
+        self._exits_wait = any(one.exits and one.status is TransactionStatus.BROADCAST for one in records)
         view = await self._view(failures)
         seen = await self._outcomes(records, failures)
         again: list[TransactionRecord] = []

@@ -1,9 +1,11 @@
 """Nothing stands before an exit for long, and the purse carries whatever is signed."""
 
+import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -23,13 +25,13 @@ from core.model.errors import (
 )
 from core.model.transactions import FeeMarket, Outcome, OutcomeStatus
 from core.model.types import Asset, Height
-from core.runtime.clock import ManualClock
+from core.runtime.clock import ManualClock, run_virtually
 from core.runtime.database import InlineDatabase
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import orders, records
 from relayer.transactions.fees import MARKETS_KEPT, MAX_CEILING, MEMORY_S, FeePolicy, Market, first_bid
-from relayer.transactions.pipeline import MAX_REFUSALS, Pipeline
+from relayer.transactions.pipeline import EXIT_IDLE_S, IDLE_S, MAX_REFUSALS, Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.test_transactions import CHAIN, COIN, GWEI, TIMING, House, _nothing, replace_submit
 
@@ -614,6 +616,30 @@ async def test_a_gate_is_asked_inside_the_transaction_that_stores() -> None:
         await pipeline.send(FUND, house.pay(5), gate=gate)
     assert await pipeline.transaction(FUND) is None
     assert house.chain.pending() == ()
+
+
+def test_an_exit_goes_out_again_though_no_head_comes() -> None:
+    """An endpoint that loses word of heads delays an exit by some seconds; nothing else is looked at so often."""
+
+    async def sent_s(exits: bool) -> list[float]:
+        house, at_s = Poor(100 * FEE), list[float]()
+        pipeline = await house.start()
+        await (house.exit() if exits else pipeline.send(FUND, house.pay(5)))
+        ask, loop = house.access.transactions.outcome, asyncio.get_running_loop()
+        transactions: Any = house.access.transactions
+
+        async def outcome(tx_hash: bytes) -> Outcome:
+            at_s.append(round(loop.time(), 3))
+            return await ask(tx_hash)
+
+        transactions.outcome = outcome
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(IDLE_S + 1)
+        running.cancel()
+        return [later - sooner for sooner, later in pairwise(at_s)]
+
+    assert set(run_virtually(sent_s(exits=True))[1:]) == {EXIT_IDLE_S}
+    assert EXIT_IDLE_S not in run_virtually(sent_s(exits=False))
 
 
 # --- fees --------------------------------------------------------------------------------------------------------
