@@ -165,7 +165,7 @@ class BroadcastTransactionSender:
             if taken and (not doubted or len(_operators(taken)) >= self._voters.quorum):
                 return
             if len(_operators(answers)) >= self._voters.quorum:
-                # An account's other transactions wait for this one: what lacks a predecessor is told so at once.
+                # An account's other transactions wait for this one: that it lacks a predecessor is heard at once.
                 patience_s = PATIENCE_S
         if len(_refusing(answers)) < self._voters.quorum and any(not one.failed for one in answers):
             return

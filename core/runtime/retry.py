@@ -39,8 +39,9 @@ MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
 MOMENT: Final = RetryPolicy((0.5, 1.0, 2.0))
 """An effect that an endpoint or the database failed for a moment. A try needs many answers, and a timelock comes
 nearer: what fails often is tried often."""
-EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0, 15.0))
-"""An effect in whose way something stands (an empty purse, a paused token); it never gives up either."""
+EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0))
+"""An effect in whose way something stands (an empty purse, a paused token); it never gives up either. Gates close
+within a minute: what goes away is noticed in time."""
 
 
 async def retrying(

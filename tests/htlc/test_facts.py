@@ -192,7 +192,7 @@ def test_lock_that_is_reverted_takes_its_verification_along() -> None:
         assert record(state, other) == (state, ())
 
 
-def test_own_lock_that_is_reverted_leaves_the_verification_of_the_other() -> None:
+def test_own_lock_that_is_reverted_leaves_the_other_verified() -> None:
     """It goes out again, as before: what stands for it stands."""
     state = made(
         initiator_leg=locked(FIRST),

@@ -33,7 +33,7 @@ from gateway.simulation.verdict import exits, gates, switches, trust
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import ROUNDED_S, Agreed, CalledOff, Record
 from gateway.simulation.verdict.secrets import holds
-from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
+from gateway.simulation.world import CALM_FEES, COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
 from htlc.model import Leg, Role
 from relayer.pump.tables import relayer_swaps
@@ -899,7 +899,7 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found
 
 @pytest.mark.parametrize("calm", [True, False])
 @pytest.mark.parametrize("final_for_s", [trust.SEEN_S - 0.1, trust.SEEN_S + 0.1])
-def test_a_block_that_was_final_for_a_moment_not_everybody_has_read(final_for_s: Any, calm: bool) -> None:
+def test_a_block_final_for_a_moment_not_everybody_has_read(final_for_s: Any, calm: bool) -> None:
     async def story(stage: Stage) -> None:
         if not calm:
             shaken = FaultRates(latency_s=(0.0, 0.1))
@@ -911,6 +911,31 @@ def test_a_block_that_was_final_for_a_moment_not_everybody_has_read(final_for_s:
 
     found = {problem.kind for problem in judged(story)}
     assert (Kind.ACTED_AFTER_DEEP_REORG in found) is (calm or final_for_s > trust.SEEN_S)
+
+
+@pytest.mark.parametrize("believed", [True, False])
+def test_a_lock_that_its_endpoints_refused_may_be_called_off(believed: bool) -> None:
+    async def story(stage: Stage) -> None:
+        await planted_outcomes.lock_given_up(stage)
+        lock, nothing = (one for one in stage.world.wire.sent if (one.party, one.chain) == (stage.dapp.name, A))
+        stage.world.refused_s[lock.party, lock.raw] = nothing.at_s - (0.1 if believed else -0.1)
+
+    assert (Kind.LOCK_GIVEN_UP in {problem.kind for problem in judged(story)}) is not believed
+
+
+@pytest.mark.parametrize("dear_for_s", [0.0, 1_000.0])
+def test_whoever_gets_too_little_gas_for_what_it_costs_waits_on(dear_for_s: float) -> None:
+    """Behind the filling blocks are too dear for the purse, for a while."""
+
+    async def story() -> list[Problem]:
+        stage = Stage(fees=frozenset(CHAINS), expiries=frozenset())
+        held = stage.world.chains[B].balance(stage.relayer.accounts[B], COIN[B])
+        stage.world._base_fees[B] = [(0.0, held), (stage.world.clock.now() + dear_for_s, CALM_FEES.base_fee)]
+        await planted_operators.left_waiting(stage)
+        return await stage.problems()
+
+    found = {problem.kind for problem in run_virtually(story())}
+    assert (Kind.LEFT_WAITING in found) is (dear_for_s == 0)
 
 
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])

@@ -9,9 +9,9 @@ from gateway.simulation.treasury import TOP_UP, funder_of
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import BID_TIMES, Agreed, Record
 from gateway.simulation.wire import Sent
-from gateway.simulation.world import COIN
+from gateway.simulation.world import COIN, GAS
 from relayer.treasury.top_ups import LOOK_S
 
 READ_S: Final = 12.0
@@ -21,6 +21,8 @@ WITHIN_S: Final = 30.0
 TRIES_S: Final = 8.0
 """How far apart an effect tries again that waits for gas, while its gate is open."""
 ENOUGH_S: Final = TRIES_S + 6.0
+KEPT_TIMES: Final = 2
+"""A usual bid's cost is kept this many times for an exit."""
 
 
 def problems(record: Record) -> Iterator[Problem]:
@@ -51,9 +53,28 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     here = record.world.chains[theirs.chain]
     rows = [lock_at(here, lock.lock_id, record.height_at(theirs.chain, closes_s)) for lock in all_locks(here)]
     stands = any(row is not None and row.terms == theirs and row.status is LockStatus.LOCKED for row in rows)
-    if stands and not record.could_not_act(party, final_s, closes_s):
+    since_s = max(final_s, filled_s)
+    if stands and not record.could_not_act(party, final_s, closes_s) and _could_pay(record, deal, since_s, closes_s):
         text = f"deal {deal.deal.number}: {party} has gas since {closes_s - filled_s:.0f} s before its gate closes"
         yield Problem(Kind.LEFT_WAITING, f"{text}, and does not lock")
+
+
+def _could_pay(record: Record, deal: Agreed, since_s: float, closes_s: float) -> bool:
+    """Return true if the provider's purse was enough, for long enough, for the lock and for twice an exit of it and of
+    each lock of its that stands, as usual bids were then."""
+    mine = deal.participant_leg
+    here = record.world.chains[mine.chain]
+    if here.native is None:
+        return True
+    at = record.height_at(mine.chain, closes_s)
+    held = here.balance(mine.sender, here.native, at) - (mine.amount if mine.asset == here.native else 0)
+    theirs = [here.lock_at(lock.lock_id, at) for lock in all_locks(here) if lock.terms.sender == mine.sender]
+    locks = 1 + sum(one is not None and one.status is LockStatus.LOCKED for one in theirs)
+    starts_s = range(int(since_s) + 1, int(closes_s - ENOUGH_S) + 1)
+    return any(
+        held >= (1 + KEPT_TIMES * locks) * GAS * (BID_TIMES * max(fees, default=0) + record.plan.tip)
+        for fees in (record.world.base_fees(mine.chain, start_s, start_s + ENOUGH_S) for start_s in starts_s)
+    )
 
 
 def _paid(record: Record, party: str, chain: ChainId) -> Iterator[Problem]:

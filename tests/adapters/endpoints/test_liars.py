@@ -302,7 +302,7 @@ def test_a_success_behind_refusals_is_waited_for_a_while(late_s: float, taken: b
 
 
 @pytest.mark.parametrize("liar", LIARS)
-def test_what_no_quorum_takes_yet_waits_for_no_endpoint_that_hangs(liar: int) -> None:
+def test_what_no_quorum_takes_yet_waits_for_none_that_hangs(liar: int) -> None:
     """A predecessor is missing, an answer is lost: what stands in the way is seen to no sooner than that is known."""
 
     async def scenario(w: World) -> None:
