@@ -12,7 +12,7 @@ words, never concerns another transaction: see `step`.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -130,7 +130,7 @@ class Pipeline(Sending):
                 _log.error("transaction set aside for now", effect=record.effect_key, error=str(error), exc_info=error)
         await self._submit_all([one for one in again if one.newest.hash not in tried])
         if view is not None:
-            await self._fill_gaps(records, view)
+            await self._fill_gaps(records, view, self._in_doubt(records, seen, behind))
         if self.check_again is not None and await self._inherited.check(held.values(), self.check_again):
             self._wake.notify()
         if failures:
@@ -444,11 +444,28 @@ class Pipeline(Sending):
         self.changed.notify()
         return True
 
-    async def _fill_gaps(self, records: Sequence[TransactionRecord], view: SequenceView) -> None:
+    @staticmethod
+    def _in_doubt(
+        records: Sequence[TransactionRecord],
+        seen: Mapping[int, Sequence[tuple[SignedForm, Outcome]]],
+        behind: Mapping[int, Urgency],
+    ) -> frozenset[int]:
+        """The sequences of what was refused, and may wait for a block all the same: nobody says now that it is nowhere.
+        If an exit stands behind one, that does not wait to hear."""
+
+        def is_nowhere(record: TransactionRecord) -> bool:
+            return record.id in seen and all(one.status is OutcomeStatus.DROPPED for _, one in seen[record.id])
+
+        refused = (one for one in records if one.status is TransactionStatus.REFUSED and not behind[one.id].exits)
+        return frozenset(one.sequence for one in refused if not is_nowhere(one))
+
+    async def _fill_gaps(
+        self, records: Sequence[TransactionRecord], view: SequenceView, in_doubt: Collection[int]
+    ) -> None:
         """A sequence that nothing uses keeps everything behind it from being mined: use it up."""
         waiting = [one.sequence for one in records if one.status is TransactionStatus.BROADCAST]
         missing = await self._watch.missing(view, max(waiting, default=0))
-        for sequence in missing[:MAX_FILLERS]:
+        for sequence in [one for one in missing if one not in in_doubt][:MAX_FILLERS]:
             nothing = await self._sender.cancellation(self.account)
             if nothing is None:
                 _log.error("a sequence is missing and cannot be filled: fund the account", account=self.account)

@@ -23,7 +23,7 @@ from core.model.errors import (
     UnaffordableError,
     UnclearRefusalError,
 )
-from core.model.transactions import FeeMarket, Outcome, OutcomeStatus
+from core.model.transactions import FeeMarket, Outcome, OutcomeStatus, SignedTransaction
 from core.model.types import Asset, Height
 from core.runtime.clock import ManualClock, run_virtually
 from core.runtime.database import InlineDatabase
@@ -73,6 +73,40 @@ def taken(rng: random.Random, share: float, _: bytes) -> bool:
 
 def nobody(_: bytes) -> bool:
     return False
+
+
+async def test_what_was_refused_and_may_be_there_makes_no_way() -> None:
+    """A node refuses what it took, and then does not say what became of it: its sequence is no gap before that."""
+    house = Poor(100 * FEE)
+    pipeline = await house.start()
+    for key in (FUND, "z:1:fund-participant"):
+        await pipeline.send(key, house.pay(5))
+    transactions: Any = house.access.transactions
+    submit, outcome, silent = transactions.submit, transactions.outcome, set[bytes]()
+
+    async def takes_and_refuses(signed: SignedTransaction) -> None:
+        await submit(signed)
+        silent.update(attempt.hash for attempt in (await house.found(FUND)).attempts)
+        raise RevertedError("no")
+
+    async def says_nothing_of_it(tx_hash: bytes) -> Outcome:
+        if tx_hash in silent:
+            raise RetryableError("transactions are being indexed")
+        return await outcome(tx_hash)
+
+    replace_submit(house, takes_and_refuses)
+    await house.clock.advance(FeePolicy().patience_s)
+    await house.beat(accept=nobody)
+    assert (await house.found(FUND)).status is TransactionStatus.REFUSED
+    replace_submit(house, submit)
+    transactions.outcome = says_nothing_of_it
+    for _ in range(4):
+        with pytest.raises(RetryableError):
+            await house.beat(accept=nobody)
+    transactions.outcome = outcome
+    await house.beat(3)
+    [record] = await house.database.read(lambda c: records.with_sequence(c, CHAIN, house.signer.account, 0))
+    assert (record.effect_key, record.status) == (FUND, TransactionStatus.FINAL)
 
 
 # --- the purse ---------------------------------------------------------------------------------------------------
