@@ -913,16 +913,6 @@ def test_a_block_final_for_a_moment_not_everybody_has_read(final_for_s: Any, cal
     assert (Kind.ACTED_AFTER_DEEP_REORG in found) is (calm or final_for_s > trust.SEEN_S)
 
 
-@pytest.mark.parametrize("believed", [True, False])
-def test_a_lock_that_its_endpoints_refused_may_be_called_off(believed: bool) -> None:
-    async def story(stage: Stage) -> None:
-        await planted_outcomes.lock_given_up(stage)
-        lock, nothing = (one for one in stage.world.wire.sent if (one.party, one.chain) == (stage.dapp.name, A))
-        stage.world.refused_s[lock.party, lock.raw] = nothing.at_s - (0.1 if believed else -0.1)
-
-    assert (Kind.LOCK_GIVEN_UP in {problem.kind for problem in judged(story)}) is not believed
-
-
 @pytest.mark.parametrize("dear_for_s", [0.0, 1_000.0])
 def test_whoever_gets_too_little_gas_for_what_it_costs_waits_on(dear_for_s: float) -> None:
     """Behind the filling blocks are too dear for the purse, for a while."""

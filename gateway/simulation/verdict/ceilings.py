@@ -2,7 +2,6 @@
 lock is called off since it stands there, nor since another one in its transaction is."""
 
 from collections.abc import Iterator
-from math import inf
 from typing import Final
 
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
@@ -76,9 +75,6 @@ def _called_off(record: Record, mine: list[Sent]) -> Iterator[Problem]:
         if body.locks or body.settles or body.pays or not former or not former[-1].body.locks:
             continue
         if any(one.body.settles and one.body.sequence > body.sequence for one in mine):
-            continue
-        # Whose endpoints have said that they refuse it has to believe them: what stands behind needs its sequence.
-        if any(record.world.refused_s.get((one.party, one.raw), inf) <= sent.at_s for one in former):
             continue
         hashlocks = {terms.hashlock for terms in former[-1].body.locks}
         deals = [deal for deal in record.agreed if deal.hashlock in hashlocks]
