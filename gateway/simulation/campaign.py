@@ -21,16 +21,16 @@ from gateway.simulation.verdict.problem import Kind, Problem
 
 DENSE_EVERY: Final = 12
 """One town of this many in a campaign is dense; the others are small. A dense one has six times as many swaps and takes
-about as much longer: small ones show more stories in the same time. One of this many is about a rare thing."""
-RARE_PLACE: Final = 6
-"""The place of that one among them."""
+about as much longer: small ones show more stories in the same time. Two of this many are about a rare thing."""
+RARE_PLACES: Final = (3, 7)
+"""The places of these two among them."""
 
 
 def mixed(count: int) -> tuple[int, ...]:
     """Return the seeds of a campaign of `count` towns: dense ones from 0 on, small ones from `SMALL_TOWNS` on, those
     about one rare thing from `RARE_TOWNS` on."""
     dense, small, rare = (iter(range(first, first + count)) for first in (0, SMALL_TOWNS, RARE_TOWNS))
-    at = {0: dense, RARE_PLACE: rare}
+    at = {0: dense, **dict.fromkeys(RARE_PLACES, rare)}
     return tuple(next(at.get(number % DENSE_EVERY, small)) for number in range(count))
 
 

@@ -17,6 +17,7 @@ from gateway.simulation.plan import (
     CALM_TIP,
     CHAINS,
     MAX_BLOCK_TIME_S,
+    RARE_TOWNS,
     TIMING,
     A,
     Act,
@@ -129,7 +130,7 @@ def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
         spikes=(),
         aims=(),
     )
-    return THINGS[plan.seed % len(THINGS)](source, quiet)
+    return THINGS[(plan.seed - RARE_TOWNS) % len(THINGS)](source, quiet)
 
 
 def _steady(name: str) -> Party:
@@ -340,7 +341,8 @@ def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
 
 
 THINGS: Final = (
-    *(_waits_for_gas, _gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone),
-    *(_asks_the_past, _hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone),
-    *(_hears_of_a_branch, _is_used_elsewhere, _hears_of_nothing, _fails_to_watch),
+    *(_gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone, _asks_the_past),
+    *(_hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone, _hears_of_a_branch),
+    *(_is_used_elsewhere, _hears_of_nothing, _fails_to_watch, _waits_for_gas),
 )
+"""A new one comes last: the first towns about the others keep their stories."""
