@@ -23,8 +23,8 @@ from core.model.errors import (
     UnaffordableError,
     UnclearRefusalError,
 )
-from core.model.facts import BlockHeader, HeadUpdate
-from core.model.ports import HeadSource, StateReader, TransactionSender
+from core.model.facts import Block, BlockHeader, HeadUpdate, Locked, Refunded
+from core.model.ports import BlockSource, HeadSource, StateReader, TransactionSender
 from core.model.transactions import (
     FeeBid,
     FeeMarket,
@@ -117,6 +117,8 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], pa
         liar = _Liar(access.transactions, lie, access.chain, faults)
         heads = _AllFinal(access.heads) if lie is Lie.FINAL else access.heads
         return replace(member, access=replace(access, heads=heads, transactions=liar))
+    if lie is Lie.ADDS:
+        return replace(member, access=replace(access, blocks=_Adding(access.blocks, faults)))
     if lie in (Lie.RICH, Lie.POOR):
         return replace(member, access=replace(access, state=_Rich(access.state, lie, faults)))
     spoils = _spoiling(lie, random.Random(f"{party}/{access.chain}/{lie}"), faults, f"{kind_of(party)}-{access.chain}")
@@ -284,6 +286,30 @@ class _Rich:
         self._faults[f"said-{self._lie}"] += 1
         held = await self._inner.balance(account, asset, at)
         return BaseUnits(held // TIMES_RICHER if self._lie is Lie.POOR else TIMES_RICHER * held)
+
+
+class _Adding:
+    """A `BlockSource` by which whatever a block locks comes back in the same block, whose header is the true one."""
+
+    def __init__(self, inner: BlockSource, faults: Counter[str]) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def blocks(self, first: Height, last: Height) -> tuple[Block, ...]:
+        return tuple(map(self._with_more, await self._inner.blocks(first, last)))
+
+    def _with_more(self, block: Block) -> Block:
+        locked = [(one, one.event) for one in block.events if isinstance(one.event, Locked)]
+        behind = max((one.index for one in block.events), default=0) + 1
+        added = (
+            replace(one, index=behind + number, event=Refunded(event.lock_id, event.terms.hashlock))
+            for number, (one, event) in enumerate(locked)
+        )
+        self._faults[f"said-{Lie.ADDS}"] += len(locked)
+        return replace(block, events=(*block.events, *added))
 
 
 class _AllFinal:

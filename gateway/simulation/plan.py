@@ -101,6 +101,8 @@ class Lie(StrEnum):
     FINAL = "final"
     RICH = "rich"
     POOR = "poor"
+    ADDS = "adds"
+    """In its blocks whatever is locked has come back at once."""
     DROPPED = "dropped"
     """It has never heard of any transaction."""
     BRANCH = "branch"
@@ -468,6 +470,8 @@ class Plan:
     """The content of a relayer's short purse, in base units of each asset, where that is to be so much."""
     replaced: ChainId | None = None
     """The chain of which finalized blocks are replaced, where that is to be one in particular."""
+    paused: ChainId | None = None
+    """The chain whose token pauses, where that is to be one in particular."""
     clock_off_s: int = 0
     """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
     clock_of: str = ""

@@ -282,7 +282,8 @@ class World:
             if Rough.TOKEN_TAKES_FEES in self.plan.rough:
                 group.create_task(self._take_fees(self.random.choice(self._with_tokens)), name="fees of a token")
             if Rough.TOKEN_PAUSES in self.plan.rough:
-                group.create_task(self._pause(self.random.choice(self._with_tokens)), name="pause")
+                paused = self.plan.paused or self.random.choice(self._with_tokens)
+                group.create_task(self._pause(paused), name="pause")
 
     def refuse(self, name: str) -> None:
         """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""

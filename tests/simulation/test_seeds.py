@@ -220,7 +220,8 @@ def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     parties = [party for one in plans for party in one.parties]
     in_small_towns = [party for seed in range(PLANS) for party in draw(SMALL_TOWNS + seed).parties]
     assert {one.style for each in plans for one in each.deals} == set(Style)
-    assert {party.lie for party in (*parties, *in_small_towns)} == {*Lie, None}
+    in_rare_towns = [party for number in range(len(THINGS)) for party in draw(RARE_TOWNS + number).parties]
+    assert {party.lie for party in (*parties, *in_small_towns, *in_rare_towns)} == {*Lie, None}
     assert set().union(*(each.rough for each in plans)) == set(Rough)
     for trouble in ("tower", "reorgs", "spikes", "fees", "expiries", "batches"):
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
@@ -268,7 +269,9 @@ def about(one: Plan) -> object:
     fails = bool(party.deaths), bool(client.deaths), party.lie, client.lie, party.moody, one.bending
     doubts = frozenset(deal.doubt for deal in one.deals)
     topped = None if one.topped is None else one.topped.by_itself
-    return one.rough, topped, one.rotation is not None, signing, fails, one.tower is not None, doubts
+    late = party.behind, party.lags_s, frozenset((aim.trouble, aim.act) for aim in one.aims)
+    watched = one.tower is not None, one.strangers
+    return one.rough, topped, one.rotation is not None, signing, fails, watched, doubts, late
 
 
 def test_each_rare_thing_comes_in_its_turn_and_alone() -> None:
@@ -278,7 +281,8 @@ def test_each_rare_thing_comes_in_its_turn_and_alone() -> None:
     assert len(set(things)) == len(THINGS)
     for one in plans:
         assert one.small
-        assert not any((one.ledger, one.reorgs, one.pricing, one.leading, one.strangers))
+        assert not any((one.ledger, one.reorgs, one.pricing, one.leading))
+        assert one.strangers <= {Stranger.BOGUS_WATCHES}
 
 
 @pytest.mark.parametrize("first", CHAINS)

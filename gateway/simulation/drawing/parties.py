@@ -31,7 +31,7 @@ OF_BALANCES: Final = (Lie.RICH, Lie.POOR)
 """The lies that matter to relayers with little of what they pay out."""
 OF_BALANCES_SHARE: Final = 0.5
 """Of narrow relayers with several endpoints, those one of which lies about balances."""
-LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.DROPPED, Lie.BRANCH))
+LIES: Final = tuple(one for one in Lie if one not in (*LATER_LIES, Lie.POOR, Lie.ADDS, Lie.DROPPED, Lie.BRANCH))
 OF_TRANSACTIONS: Final = (Lie.DROPPED, Lie.DROPPED, Lie.REFUSES)
 OF_TRANSACTIONS_SHARE: Final = 0.08
 """Of small towns in which something is slow and nothing rough comes, those whose relayer asks somebody who lies about

@@ -33,6 +33,7 @@ from gateway.simulation.plan import (
     Rough,
     Signing,
     Spike,
+    Stranger,
     Style,
     Trouble,
     Twist,
@@ -89,6 +90,39 @@ WITHDRAWS_SOON_S: Final = (1.0, 2.0)
 BOTH_S: Final = (60.0, 64.0)
 STOPPED_S: Final = 6.0
 """How long a token does not move that a tower claims."""
+FORGOTTEN: Final = (Act.LOCK, Act.FUND, Act.CLAIM)
+"""Of these the first one each is forgotten by every node."""
+FAILING: Final = 0.04
+"""The share of questions that an endpoint does not answer: now and then two of three are left."""
+HALF_DONE: Final = (2, 1, 2, 2)
+"""The writes of effects at which a provider's power fails, counted in each of its lives."""
+MOST, MORE, SOME_MORE = 78_000, 60_000, (35_000, 60_000)
+"""Amounts, in base units of what initiators give: most of what a narrow provider holds, and more than is left then."""
+ASKED_S: Final = 8.0
+"""When somebody comes who locks most of it, and others behind that, one after the other: while the lock is on its way,
+while it stands in a block, and while the provider's own is on its way."""
+ASKED_AFTER_S: Final = 1.2
+ASKING: Final = 6
+SEEN_S: Final = (3.0, 4.5)
+"""When a block has the lock of a cheat who came at once and proved nothing, and it is not final yet."""
+EXPIRING_S: Final = (40.0, 60.0)
+"""How long a refund waits whose forms last half a minute."""
+APART_LOCKS_S: Final = 8.0
+LAGS_S: Final = 0.4
+UNDONE_BEFORE_S: Final = 7.0
+"""How long before T_B a cheat claims whose claim does not stay."""
+MOSTLY: Final = 0.6
+"""The share of answers that comes from a node which is a block behind."""
+REFUSED: Final = 0.1
+QUICKER_S: Final = 0.4
+LAPSES_S: Final = 60.0
+"""Longer than a form of a lock lasts, and than its gate is open."""
+CLAIMED_S: Final = (28.0, 31.0)
+"""When somebody comes for whom the provider has to claim, as that lock has just expired for good, and it does not know
+that yet."""
+ALLOWS_S, WANTED_S, PAUSES_S = 7.0, 3.2, (10.55, 10.8)
+"""When the provider begins again with an account that has allowed nothing, when somebody comes who locks behind that,
+and when a token stops: what the provider checked holds no more once its allowance is final."""
 
 
 def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
@@ -340,9 +374,148 @@ def _is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
     return replace(plan, rough=frozenset(used), at_s=used, deals=deals)
 
 
+def _is_forgotten(source: random.Random, plan: Plan) -> Plan:
+    """Nodes forget both locks and the claim of the first swap, where nothing is outbid. Of the provider's three
+    endpoints the first says that everything is in a block; of the initiator's that everything waits."""
+    first, provider = _first(source, plan, source.choice(CHAINS)), _lied_to(plan, Lie.INCLUDED).relayers
+    return replace(
+        _lied_to(plan, Lie.PENDING),
+        deals=(first, replace(first, number=1, start_s=source.uniform(*LATER_S))),
+        relayers=provider,
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        aims=tuple(Aim(Trouble.EVICTED, act, 1, 0.0) for act in FORGOTTEN),
+    )
+
+
+def _hears_large_numbers(source: random.Random, plan: Plan) -> Plan:
+    """Of the initiator's three endpoints the first counts far more transactions than there are, and the others do not
+    always answer; the first of the provider's makes everything a thousand times as dear."""
+    plan, chain = _with_fees(source, plan)
+    [initiator] = _lied_to(plan, Lie.HIGH_SEQUENCE).dapps
+    return replace(
+        _lied_to(plan, Lie.HIGH_FEE),
+        deals=(_first(source, plan, chain), *plan.deals[1:]),
+        dapps=(replace(initiator, rates=FaultRates(error=FAILING)),),
+    )
+
+
+def _fails_half_way(source: random.Random, plan: Plan) -> Plan:
+    """The provider's power fails inside of the writes by which it notes what it has done; the first of the initiator's
+    three endpoints adds to blocks what did not happen in them."""
+    deaths = tuple(Death(source.uniform(*BACK_S), commit="effect", count=count, after=False) for count in HALF_DONE)
+    return replace(
+        _lied_to(plan, Lie.ADDS),
+        deals=(_first(source, plan, source.choice(CHAINS)),),
+        relayers=(replace(plan.relayers[0], deaths=deaths),),
+    )
+
+
+def _has_less_than_is_wanted(source: random.Random, plan: Plan) -> Plan:
+    """Somebody locks most of what the provider holds on one chain, and others want it, too, before that one is paid. On
+    the other chain a cheat who proved nothing has locked as much, and somebody comes before that lock is final. One of
+    the provider's three endpoints makes a thousand times as much of everything."""
+    model = replace(_first(source, plan, source.choice(CHAINS)), coin=False, amount=MOST)
+    locks = replace(model, style=Style.LAST_SECOND, start_s=ASKED_S)
+    others = (
+        replace(model, number=number, amount=source.randint(*SOME_MORE), start_s=ASKED_S + number * ASKED_AFTER_S)
+        for number in range(1, ASKING)
+    )
+    cheat = replace(model, number=ASKING, first=model.second, style=Style.VANISHES)
+    comes = replace(cheat, number=ASKING + 1, style=Style.HONEST, amount=MORE, start_s=source.uniform(*SEEN_S))
+    return replace(
+        plan,
+        narrow=True,
+        deals=(locks, *others, cheat, comes),
+        relayers=_lied_to(plan, Lie.RICH).relayers,
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+    )
+
+
+def _takes_back(source: random.Random, plan: Plan) -> Plan:
+    """The provider takes two locks back, and the second time it waits for longer than a form lasts. Strangers have both
+    swaps watched, and many that there are not."""
+    first = replace(_first(source, plan, source.choice(CHAINS)), style=Style.VANISHES)
+    return replace(
+        plan,
+        deals=(first, replace(first, number=1, start_s=source.uniform(*LATER_S))),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        strangers=frozenset({Stranger.BOGUS_WATCHES}),
+        aims=(Aim(Trouble.STARVED, Act.REFUND, 2, source.uniform(*EXPIRING_S)),),
+    )
+
+
+def _hears_late(source: random.Random, plan: Plan) -> Plan:
+    """Endpoints know of a transaction a little late, and cannot always be asked for one that waits; nodes forget every
+    lock. Of two cheats who claim in the last second one locks twice, and the other's claim does not stay."""
+    first = _first(source, plan, source.choice(CHAINS))
+    honest = (replace(first, number=number, start_s=number * APART_LOCKS_S) for number in range(MAX_FEW))
+    cheat = replace(first, number=MAX_FEW, style=Style.LAST_SECOND, before_timelock_s=UNDONE_BEFORE_S)
+    relayer, dapp = (replace(one, lags_s=LAGS_S) for one in (plan.relayers[0], plan.dapps[0]))
+    return replace(
+        plan,
+        deals=(*honest, replace(cheat, twice=True), replace(cheat, number=MAX_FEW + 1, undone=True)),
+        relayers=(relayer,),
+        dapps=(dapp,),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        aims=tuple(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in range(1, 2 * MAX_FEW + 1)),
+    )
+
+
+def _hears_of_the_block_before(source: random.Random, plan: Plan) -> Plan:
+    """Most of the provider's three endpoints are a block behind most of the time; the initiator's only one refuses
+    locks that it takes."""
+    first = _first(source, plan, source.choice(CHAINS))
+    deals = (first, *(replace(first, number=number, start_s=number * APART_LOCKS_S) for number in range(1, MAX_FEW)))
+    return replace(
+        plan,
+        deals=deals,
+        relayers=(replace(plan.relayers[0], operators=FEW_OPERATORS, behind=MOSTLY),),
+        dapps=(replace(plan.dapps[0], moody=REFUSED),),
+    )
+
+
+def _lets_a_lock_expire(source: random.Random, plan: Plan) -> Plan:
+    """The provider's lock waits until no block can hold it any more; what it sends next on that chain is a claim."""
+    first = _first(source, plan, source.choice(CHAINS))
+    later = replace(first, number=1, first=first.second, start_s=source.uniform(*CLAIMED_S))
+    return replace(
+        plan,
+        deals=(first, later),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 1, LAPSES_S),),
+    )
+
+
+def _waits_for_its_allowance(source: random.Random, plan: Plan) -> Plan:
+    """The provider begins again with an account whose allowance is not final as it could lock, and the token
+    that it is to be paid in stops meanwhile."""
+    second = source.choice(CHAINS)
+    first = replace(_first(source, plan, second), style=Style.LAST_SECOND, coin=False, start_s=WANTED_S)
+    return replace(
+        plan,
+        rough=frozenset({Rough.TOKEN_PAUSES}),
+        at_s={Rough.TOKEN_PAUSES: source.uniform(*PAUSES_S)},
+        paused=first.first,
+        deals=(first,),
+        allowances=frozenset({second}),
+        rotation=Rotation(second, ALLOWS_S),
+        block_time_s={first.first: QUICKER_S, second: 2 * MAX_BLOCK_TIME_S},
+        timing={**plan.timing, second: SLOWER},
+    )
+
+
 THINGS: Final = (
     *(_gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone, _asks_the_past),
     *(_hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone, _hears_of_a_branch),
     *(_is_used_elsewhere, _hears_of_nothing, _fails_to_watch, _waits_for_gas),
+    *(_is_forgotten, _hears_large_numbers, _fails_half_way, _has_less_than_is_wanted, _takes_back, _hears_late),
+    *(_hears_of_the_block_before, _lets_a_lock_expire, _waits_for_its_allowance),
 )
 """A new one comes last: the first towns about the others keep their stories."""
