@@ -76,7 +76,7 @@ def nobody(_: bytes) -> bool:
 
 
 async def test_what_was_refused_and_may_be_there_makes_no_way() -> None:
-    """A node refuses what it took, and then does not say what became of it: its sequence is no gap before that."""
+    """A node refuses what it took, and then does not say what became of it: nothing fills its sequence before that."""
     house = Poor(100 * FEE)
     pipeline = await house.start()
     for key in (FUND, "z:1:fund-participant"):
