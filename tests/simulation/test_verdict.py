@@ -897,6 +897,23 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found
     assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
 
 
+@pytest.mark.parametrize(("late_s", "wrong", "found"), [(2, True, False), (2, False, True), (20, True, True)])
+def test_a_wrong_clock_has_what_blocks_show_for_another_form(late_s: Any, wrong: Any, found: bool) -> None:
+    """Of a lock that left in time: blocks show the time to lock as over a little later than it is."""
+
+    async def story(stage: Stage) -> None:
+        agreed = await stage.open(quote_s=60, gap_s=0)
+        if wrong:
+            behind = {Rough.CLOCK_WRONG: 60.0}
+            stage.world.plan = replace(stage.world.plan, clock_of=stage.dapp.name, clock_off_s=-60, at_s=behind)
+        unsigned, _ = stage.lock_of(agreed.initiator_leg)
+        stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0))
+        await stage.pass_to(agreed.lock_deadline_s + late_s)
+        stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0, fee=FeeBid(2_300, 150)))
+
+    assert (Kind.LOCKED_PAST_DEADLINE in {problem.kind for problem in judged(story)}) is found
+
+
 @pytest.mark.parametrize("calm", [True, False])
 @pytest.mark.parametrize("final_for_s", [trust.SEEN_S - 0.1, trust.SEEN_S + 0.1])
 def test_a_block_final_for_a_moment_not_everybody_has_read(final_for_s: Any, calm: bool) -> None:

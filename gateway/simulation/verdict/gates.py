@@ -130,9 +130,9 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
     if sent.spent and _another_form(record, sent, terms, sent.at_s):
         return  # the first form is final: of this one nothing can come
     t_b = deal.participant_leg.timelock.seconds
-    left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent)
-    if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
-        left_s += SHOWN_S  # its own clock is wrong: it has what blocks show
+    by_blocks = sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s)
+    shown_s = SHOWN_S if by_blocks else 0  # its own clock is wrong: it has what blocks show
+    left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent) + shown_s
     who, gates = f"{sent.party} (deal {deal.deal.number})", needed_by(record.plan, deal)
     if sent.party == deal.relayer:
         if terms != deal.participant_leg:
@@ -153,7 +153,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
             text = f"{who} locks {left_s} s before T_B, not more than {gates.lock_s} s"
             yield Problem(Kind.LOCKED_TOO_LATE, text)
         yield from _blocked(record, sent, deal, terms)
-        if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
+        if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S + shown_s:
             yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
     public_s = _public_at(record, sent, deal)
     if public_s is not None and public_s < sent.at_s and not _left_in_this_life(record, sent, terms, public_s):
