@@ -23,8 +23,8 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
   outvotes one that is too high or too low.
 - *Balances at the head, records, orders, free places*: a wrong number on a screen; a lock or an approval that the
   simulation refuses; a swap that is refused over an order that does not exist.
-- *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `HEDGE_S` on a
-  read, `WITNESS_S` on blocks.
+- *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `PATIENCE_S` on
+  a broadcast that nobody has taken, `HEDGE_S` on a read, `WITNESS_S` on blocks.
 - *Raising*, whatever it is: counted as its failure.
 
 If only a minority answers, exits still go out through it, and heads and blocks go on, marked as disputed.

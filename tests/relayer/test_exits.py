@@ -82,7 +82,7 @@ async def test_what_was_refused_and_may_be_there_makes_no_way() -> None:
     for key in (FUND, "z:1:fund-participant"):
         await pipeline.send(key, house.pay(5))
     transactions: Any = house.access.transactions
-    submit, outcome, silent = transactions.submit, transactions.outcome, set[bytes]()
+    submit, outcome, silent = transactions.submit, house.access.transactions.outcome, set[bytes]()
 
     async def takes_and_refuses(signed: SignedTransaction) -> None:
         await submit(signed)
