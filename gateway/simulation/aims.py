@@ -190,6 +190,11 @@ class Aims:
                 terms = next((lock.terms for lock in all_locks(chain) if lock.terms.hashlock in hashlocks), None)
                 self._pause(chain, None if terms is None else terms.asset, self._clock.now() + for_s)
 
+    @property
+    def starved_until_s(self) -> float:
+        """Until when blocks leave anything lying that they were to, Unix seconds; 0 if there was nothing."""
+        return max(self._starved_s.values(), default=0.0)
+
     def place(self, tx_hash: bytes) -> object:
         """Return the place of a transaction that a party sent, which all its forms share; the hash of any other."""
         body = self._bodies.get(tx_hash)

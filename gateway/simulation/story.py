@@ -550,7 +550,8 @@ async def _settled(record: Record) -> None:
     world = record.world
     # What a provider opened for somebody who refused its answer has to end, too.
     last_s = max((one.initiator_leg.timelock.seconds for one in record.agreed), default=world.clock.now())
-    while world.clock.now() < last_s + SETTLING_S:
+    # A refund that blocks leave lying until now needs as long from then on as any other.
+    while world.clock.now() < max(last_s, world.aims.starved_until_s) + SETTLING_S:
         await world.clock.sleep(3)
         if any(problem.kind is Kind.LOCK_LEFT for problem in ends.problems(record)):
             continue
