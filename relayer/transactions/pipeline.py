@@ -200,9 +200,11 @@ class Pipeline(Sending):
                 await self._included(record, attempt, outcome)
                 return False
         if outcomes is None:
-            # Nobody says what became of it. An exit goes out again all the same, and so does what stands before one,
-            # unless it waits to be checked again, or must not happen any more.
+            # Nobody says what became of it. An exit goes out again all the same, before it expires in another form, and
+            # so does what stands before one, unless it waits to be checked again, or must not happen any more.
             again = urgency.exits and record.status is TransactionStatus.BROADCAST and not held
+            if again and record.exits and await self._expires(record, unused=False):
+                return False
             return again and not await self._over(record, in_time=True)
         if record.status is TransactionStatus.INCLUDED:
             _log.warning("reorged out", chain=self.chain, effect=record.effect_key)

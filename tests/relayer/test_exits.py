@@ -16,6 +16,7 @@ from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from core.model.errors import (
     CausewayError,
     ConflictError,
+    DisagreementError,
     GateClosedError,
     RejectedError,
     RetryableError,
@@ -432,6 +433,30 @@ async def test_an_exit_is_signed_again_before_it_expires() -> None:
         assert newest.expiry_height > house.chain.height
         expiries.add(newest.expiry_height)
     assert len(expiries) > 4
+    await house.beat(4)
+    assert await house.received() == 1
+
+
+async def test_an_exit_is_signed_again_before_it_expires_though_nobody_says_what_became_of_it() -> None:
+    """Between a liar and a node that does not answer there is no quorum: another form does no harm, none would."""
+    house = Poor(1_000, market=None)
+    await house.start(expiry_blocks=9)
+    await house.exit(left_s=10_000)
+    transactions: Any = house.access.transactions
+    ask = transactions.outcome
+
+    async def outcome(_: bytes) -> Outcome:
+        raise DisagreementError("no 2 of 3 operators say the same")
+
+    transactions.outcome = outcome
+    for _ in range(40):
+        with suppress(RetryableError):
+            await house.beat(1, accept=nobody)
+        newest = (await house.found(CLAIM)).newest
+        assert newest.expiry_height is not None
+        assert newest.expiry_height > house.chain.height
+        assert newest.hash in house.chain.pending()
+    transactions.outcome = ask
     await house.beat(4)
     assert await house.received() == 1
 
