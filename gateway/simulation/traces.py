@@ -228,14 +228,21 @@ class _Sight:
         for place in self._again:
             del self._places[place]
         self._taken_over_ns: dict[tuple[ChainId, LockId], int] = {}
-        """When another lock took the place of one that a reorg took out: what settles it is none of this swap's."""
-        held = set[tuple[ChainId, LockId]]()
+        """When another lock took the place of one that a reorg took out, or that was settled: what settles it is
+        none of this swap's."""
+        self._after_another_ns: dict[tuple[ChainId, LockId], int] = {}
+        """When a lock came to a place that another one had before: until then nobody takes this one back."""
+        held, others = set[tuple[ChainId, LockId]](), set[tuple[ChainId, LockId]]()
         for one in happened:
             lane = one.chain, one.lock_id
             if one.terms in agreed.legs:
+                if lane in others - held:
+                    self._after_another_ns[lane] = one.at_ns
                 held.add(lane)
             elif lane in held:
                 self._taken_over_ns.setdefault(lane, one.at_ns)
+            else:
+                others.add(lane)
         model = specification("honest", False)
         self._t_a, self._t_b = (leg.timelock.seconds for leg in agreed.legs)
         self._zero_s = self._t_b - int(model.value("TB", {}))
@@ -284,8 +291,9 @@ class _Sight:
             if terms.hashlock == self._agreed.hashlock:
                 yield self._lock(terms)
         for place in sent.body.settles:
-            letter = self._places.get((sent.chain, place))
-            if letter is not None and at_ns < self._taken_over_ns.get((sent.chain, place), at_ns + 1):
+            lane = sent.chain, place
+            letter, there = self._places.get(lane), reveals or at_ns >= self._after_another_ns.get(lane, at_ns)
+            if letter is not None and there and at_ns < self._taken_over_ns.get(lane, at_ns + 1):
                 settled = True
                 yield f"{'claim' if reveals else 'refund'}{letter}"
         if reveals and not settled:

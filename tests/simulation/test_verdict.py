@@ -23,6 +23,7 @@ from core.model.types import (
 )
 from core.runtime import journal
 from core.runtime.clock import run_virtually
+from gateway.simulation import traces
 from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.logbook import HEARD, note
@@ -646,6 +647,38 @@ async def watched_machines(stage: Stage) -> None:
     agreed = await stage.played()
     await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
     await _completed(stage, agreed)
+
+
+async def place_used_again(stage: Stage) -> None:
+    """Where a chain lets the place of a settled lock be used again, a later swap has the place of the first one."""
+    await watched_machines(stage)
+    await stage.world.clock.sleep(30.0)
+    later = await stage.open()
+    preimage = Preimage((2).to_bytes(32, "big"))
+    first = await stage.lock(stage.dapp, later.initiator_leg, 1)
+    second = await stage.lock(stage.relayer, later.participant_leg)
+    for process, terms, place in (
+        (stage.dapp, later.participant_leg, second),
+        (stage.relayer, later.initiator_leg, first),
+    ):
+        legs = stage.world.chains[terms.chain].access().legs
+        await stage.send(process, legs.claim(terms, place, preimage, process.accounts[terms.chain]))
+        stage.mine()
+
+
+def test_a_place_that_is_used_again_is_another_lock_s_by_then() -> None:
+    """No exit of the first swap is the second one's, in the verdict or in the traces, and the first ended in time."""
+
+    async def run() -> tuple[list[Problem], list[set[str]]]:
+        stage = Stage(repeats=frozenset({B}))
+        await place_used_again(stage)
+        told = await traces.of(stage.record)
+        of_wire = [{step["on"] for step in one.steps if step["of"] == "wire"} for one in told]
+        return await stage.problems(), of_wire
+
+    found, of_wire = run_virtually(run())
+    assert found == []
+    assert of_wire == [{"lockA", "lockB", "claimB", "claimA"}] * 2
 
 
 @pytest.mark.parametrize("story", [played, watched_machines], ids=lambda story: story.__name__)

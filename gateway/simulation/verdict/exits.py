@@ -41,8 +41,10 @@ def problems(record: Record) -> Iterator[Problem]:
         for lock_id in sent.body.settles:
             sent_for[sent.chain, lock_id].append(sent)
     for chain in CHAINS:
-        for lock in all_locks(record.world.chains[chain]):
-            sendings = sent_for[chain, lock.lock_id]
+        locks = all_locks(record.world.chains[chain])
+        for lock in locks:
+            at_its_place = [one for one in locks if one.lock_id == lock.lock_id]
+            sendings = [one for one in sent_for[chain, lock.lock_id] if _is_about(record, one, lock, at_its_place)]
             yield from _too_early(record, lock, sendings)
             for party in _parties(record, lock):
                 mine = [sent for sent in sendings if sent.party == party]
@@ -64,6 +66,18 @@ def _parties(record: Record, lock: LockOutcome) -> list[str]:
 
 def _claims(sent: Sent, lock: LockOutcome) -> bool:
     return any(hashlib.sha256(one).digest() == lock.terms.hashlock for one in sent.body.preimages)
+
+
+def _is_about(record: Record, sent: Sent, lock: LockOutcome, at_its_place: list[LockOutcome]) -> bool:
+    """A place may be used again once its lock is settled. A claim is about the lock that its preimage opens, a refund
+    about the one that was there then."""
+    if len(at_its_place) == 1 or _claims(sent, lock):
+        return True
+    if any(_claims(sent, one) for one in at_its_place):
+        return False
+    skew_s = record.world.plan.skew_s[sent.chain]
+    there = [one for one in at_its_place if one.made_at_s - skew_s <= sent.at_s + ROUNDED_S]
+    return lock is (there or at_its_place)[-1]
 
 
 def _too_early(record: Record, lock: LockOutcome, sendings: list[Sent]) -> Iterator[Problem]:

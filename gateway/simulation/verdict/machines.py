@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import CausewayError, NotFoundError
 from core.model.facts import ChainEvent, Claimed, LockStatus
-from core.model.types import Height, LockId, LockTerms, SwapId
+from core.model.types import Height, LockTerms, SwapId
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, FORGETFUL
@@ -160,7 +160,7 @@ def _final_at_s(record: Record, lock: LockOutcome) -> float:
     world, chain = record.world, lock.terms.chain
     here = world.chains[chain]
     depth = FINALITY_DEPTH if chain in world.memory else 0
-    ended = [one.block.height for one, _, _ in events_of(here) if _ends(one.event, lock.lock_id)]
+    ended = [one.block.height for one, _, _ in events_of(here) if _ends(one.event, lock)]
     skew_s, began_s = world.plan.skew_s[chain], world.clock.now() - world.seconds
     in_block_s = here.block(Height(max(ended))).header.time.seconds - skew_s
     final_s = here.block(Height(min(max(ended) + depth, here.height))).header.time.seconds - skew_s
@@ -169,8 +169,10 @@ def _final_at_s(record: Record, lock: LockOutcome) -> float:
     return in_block_s if reorged else final_s
 
 
-def _ends(event: ChainEvent, lock_id: LockId) -> bool:
-    return isinstance(event, Claimed) and event.lock_id == lock_id
+def _ends(event: ChainEvent, lock: LockOutcome) -> bool:
+    """A claim of this lock, and of no other one that had its place before or has it since."""
+    here = isinstance(event, Claimed) and event.lock_id == lock.lock_id
+    return here and event.hashlock == lock.terms.hashlock
 
 
 def _chain_problems(who: str, state: SwapState, locks: list[LockOutcome]) -> Iterator[Problem]:
