@@ -445,17 +445,20 @@ class Checks:
 
     async def place(self, swap_id: SwapId, terms: LockTerms) -> LockId:
         """Return the id of our future lock, written down before it is signed; the same id if asked again."""
+        used = set[LockId]()
         for _ in range(PLACE_RETRIES):
             known, taken = await self._database.read(
                 lambda c: (places.lock_place(c, swap_id), places.places_taken(c, terms.chain))
             )
             if known is not None:
                 return known
-            free = await self._access(terms.chain).legs.lock_id(terms, taken)
+            free = await self._access(terms.chain).legs.lock_id(terms, taken | used)
             take = partial(places.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
             with suppress(ConflictError):
-                return await self._database.write(take)
-        raise RetryableError(f"could not reserve a lock id after {PLACE_RETRIES} attempts: other swaps took each first")
+                if (place := await self._database.write(take)) is not None:
+                    return place
+                used = await self._database.read(lambda c: places.places_used(c, terms.chain))
+        raise RetryableError(f"could not reserve a lock id after {PLACE_RETRIES} attempts: other swaps had each before")
 
     def _access(self, chain: ChainId) -> CheckedChain:
         if chain not in self._chains:

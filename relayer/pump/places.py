@@ -16,8 +16,24 @@ _PLACES_TAKEN: Final = (
     .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
     .where(relayer_locks.c.chain == sa.bindparam("on_chain"), ~relayer_swaps.c.done)
 )
+MOST_USED: Final = 4_096
+"""How many ended swaps count whose places a chain should not name again: an EVM lane names one after 65,536 uses."""
+_NEWEST_ENDED: Final = (
+    sa.select(relayer_swaps.c.swap_id)
+    .where(relayer_swaps.c.done)
+    .order_by(relayer_swaps.c.created_ns.desc())
+    .limit(MOST_USED)
+)
+_PLACES_USED: Final = sa.select(relayer_locks.c.lock_id).where(
+    relayer_locks.c.swap_id.in_(_NEWEST_ENDED), relayer_locks.c.chain == sa.bindparam("on_chain")
+)
 _TAKE_PLACE: Final = sa.insert(relayer_locks)
-_PLACE_TAKEN: Final = _PLACES_TAKEN.where(relayer_locks.c.lock_id == sa.bindparam("place"))
+_AT_PLACE: Final = (
+    sa.select(relayer_locks.c.swap_id, relayer_swaps.c.done)
+    .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
+    .where(relayer_locks.c.chain == sa.bindparam("on_chain"), relayer_locks.c.lock_id == sa.bindparam("place"))
+    .order_by(relayer_swaps.c.done)
+)
 
 
 def lock_place(connection: Connection, swap_id: SwapId) -> LockId | None:
@@ -31,16 +47,25 @@ def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
     return {LockId(row.lock_id) for row in connection.execute(_PLACES_TAKEN, {"on_chain": chain})}
 
 
-def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
-    """Write a place down; answers the one that is written down already if there is one.
+def places_used(connection: Connection, chain: ChainId) -> set[LockId]:
+    """Places on this chain at which locks of the newest ended swaps have stood: what an endpoint that lies, or lags,
+    does not show."""
+    return {LockId(row.lock_id) for row in connection.execute(_PLACES_USED, {"on_chain": chain})}
+
+
+def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId | None:
+    """Write a place down; answers the one that is written down already if there is one, None if a lock of ours stood
+    there not long ago.
 
     Raise `ConflictError` if another open swap has it: ask the chain for another place.
     """
     one_at_a_time(connection)
     if (known := lock_place(connection, swap_id)) is not None:
         return known
-    clash = connection.execute(_PLACE_TAKEN, {"on_chain": chain, "place": lock_id}).first()
-    if clash is not None:
-        raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
+    former = connection.execute(_AT_PLACE, {"on_chain": chain, "place": lock_id}).first()
+    if former is not None and not former.done:
+        raise ConflictError(f"the place {lock_id} belongs to swap {former.swap_id}")
+    if former is not None and lock_id in places_used(connection, chain):
+        return None
     connection.execute(_TAKE_PLACE, {"swap_id": swap_id, "chain": chain, "lock_id": lock_id})
     return lock_id

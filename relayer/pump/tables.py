@@ -86,8 +86,8 @@ relayer_locks = sa.Table(
     sa.Index(None, "chain", "lock_id"),
 )
 """The place of our own lock, written down before the lock is signed: one place a swap, and no two *open* swaps one
-place. A chain may name a place again once its lock is settled (an EVM lane after 65,536 uses). A row goes if the swap
-ended without the lock ever having stood on chain."""
+place. A chain may name a place again once its lock is settled (an EVM lane after 65,536 uses); who does so sooner lies,
+or lags. A row goes if the swap ended without the lock ever having stood on chain."""
 
 TABLES: Final = (relayer_swaps, relayer_locks)
 

@@ -38,6 +38,7 @@ QUESTIONS: dict[str, Callable[[Connection], object]] = {
     "locked": lambda c: promises.locked_on(c, CHAIN, ACCOUNT, [SwapId("swap")]),
     "lapses": lambda c: promises.lapses(c, ACCOUNT, 1, 2),
     "places": lambda c: places.places_taken(c, CHAIN),
+    "places used": lambda c: places.places_used(c, CHAIN),
     "waiting": lambda c: tables.any_waits(c, CHAIN, 7, Height(7)),
     "waiting for time": lambda c: tables.waiting_for_time(c, CHAIN, 7),
     "waiting for finality": lambda c: tables.waiting_for_finality(c, CHAIN, Height(7)),

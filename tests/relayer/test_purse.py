@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from core.model.errors import (
     ConflictError,
@@ -16,7 +17,9 @@ from core.model.types import (
     LockId,
 )
 from relayer.policy import ExposureLimit, WatchPolicy
+from relayer.pump import places
 from relayer.pump.checks import EXIT_COST_AGE_S, PLACE_RETRIES
+from relayer.pump.tables import relayer_swaps
 from tests.htlc.scenarios import (
     A,
     B,
@@ -135,6 +138,28 @@ async def test_place_is_written_down_once(office: Office) -> None:
     await office.begin(second, quote="second")
     assert await office.checks.place(second.swap_id, second.participant_leg) == "2"
     assert office.chains[B].asked == [set(), {"1"}]
+
+
+async def test_place_at_which_a_lock_of_ours_has_stood_is_not_taken_again_soon(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that lies names it as free: the chain would refuse the lock, and the swap would come to nothing."""
+    await office.begin()
+    second = other_agreement(1)
+    office.chains[B].places = [LockId("1"), LockId("1"), LockId("2")]
+    await office.checks.place(office.agreement.swap_id, office.agreement.participant_leg)
+    done = sa.update(relayer_swaps).values(done=True)
+    await office.database.write(lambda c: c.execute(done))
+    await office.begin(second, quote="second")
+    assert await office.checks.place(second.swap_id, second.participant_leg) == "2"
+    assert office.chains[B].asked == [set(), set(), {"1"}]
+    # As long ago as an EVM lane needs until it comes round, it may be true.
+    await office.database.write(lambda c: c.execute(done))
+    third = other_agreement(2)
+    await office.begin(third, quote="third")
+    monkeypatch.setattr(places, "places_used", lambda *_: {LockId("2")})
+    office.chains[B].places = [LockId("1")]
+    assert await office.checks.place(third.swap_id, third.participant_leg) == "1"
 
 
 async def test_place_that_is_always_taken_is_asked_again_later(office: Office) -> None:
