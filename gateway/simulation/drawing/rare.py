@@ -94,8 +94,9 @@ FORGOTTEN: Final = (Act.LOCK, Act.FUND, Act.CLAIM)
 """Of these the first one each is forgotten by every node."""
 FAILING: Final = 0.04
 """The share of questions that an endpoint does not answer: now and then two of three are left."""
-HALF_DONE: Final = (2, 1, 2, 2)
-"""The writes of effects at which a provider's power fails, counted in each of its lives."""
+AT_ONCE_S: Final = (0.0, 1.0)
+HALF_DONE: Final = 2
+"""The write of an effect at which a provider's power fails: that it has looked at the initiator's lock."""
 MOST, MORE, SOME_MORE = 78_000, 60_000, (35_000, 60_000)
 """Amounts, in base units of what initiators give: most of what a narrow provider holds, and more than is left then."""
 ASKED_S: Final = 8.0
@@ -111,16 +112,17 @@ APART_LOCKS_S: Final = 8.0
 LAGS_S: Final = 0.4
 UNDONE_BEFORE_S: Final = 7.0
 """How long before T_B a cheat claims whose claim does not stay."""
-MOSTLY: Final = 0.6
+MOSTLY: Final = 0.65
 """The share of answers that comes from a node which is a block behind."""
-REFUSED: Final = 0.1
-QUICKER_S: Final = 0.4
+REFUSED: Final = 0.2
+QUICKER_S, SLOWLY_S = 0.4, 5.25
+"""How often there are blocks where somebody locks whom the provider should answer, and where its allowance waits."""
 LAPSES_S: Final = 60.0
 """Longer than a form of a lock lasts, and than its gate is open."""
 CLAIMED_S: Final = (28.0, 31.0)
 """When somebody comes for whom the provider has to claim, as that lock has just expired for good, and it does not know
 that yet."""
-ALLOWS_S, WANTED_S, PAUSES_S = 7.0, 3.2, (10.55, 10.8)
+ALLOWS_S, WANTED_S, PAUSES_S = 7.0, 3.2, (10.58, 10.7)
 """When the provider begins again with an account that has allowed nothing, when somebody comes who locks behind that,
 and when a token stops: what the provider checked holds no more once its allowance is final."""
 
@@ -401,13 +403,14 @@ def _hears_large_numbers(source: random.Random, plan: Plan) -> Plan:
 
 
 def _fails_half_way(source: random.Random, plan: Plan) -> Plan:
-    """The provider's power fails inside of the writes by which it notes what it has done; the first of the initiator's
+    """The provider's power fails inside of the write by which it notes what it has done; the first of the initiator's
     three endpoints adds to blocks what did not happen in them."""
-    deaths = tuple(Death(source.uniform(*BACK_S), commit="effect", count=count, after=False) for count in HALF_DONE)
+    death = Death(source.uniform(*AT_ONCE_S), commit="effect", count=HALF_DONE, after=False)
+    first = _first(source, plan, source.choice(CHAINS))
     return replace(
         _lied_to(plan, Lie.ADDS),
-        deals=(_first(source, plan, source.choice(CHAINS)),),
-        relayers=(replace(plan.relayers[0], deaths=deaths),),
+        deals=(first, replace(first, number=1, start_s=APART_S)),
+        relayers=(replace(plan.relayers[0], deaths=(death,)),),
     )
 
 
@@ -467,25 +470,25 @@ def _hears_late(source: random.Random, plan: Plan) -> Plan:
 
 
 def _hears_of_the_block_before(source: random.Random, plan: Plan) -> Plan:
-    """Most of the provider's three endpoints are a block behind most of the time; the initiator's only one refuses
-    locks that it takes."""
+    """Most of the provider's three endpoints are a block behind most of the time."""
     first = _first(source, plan, source.choice(CHAINS))
     deals = (first, *(replace(first, number=number, start_s=number * APART_LOCKS_S) for number in range(1, MAX_FEW)))
     return replace(
         plan,
         deals=deals,
         relayers=(replace(plan.relayers[0], operators=FEW_OPERATORS, behind=MOSTLY),),
-        dapps=(replace(plan.dapps[0], moody=REFUSED),),
     )
 
 
 def _lets_a_lock_expire(source: random.Random, plan: Plan) -> Plan:
-    """The provider's lock waits until no block can hold it any more; what it sends next on that chain is a claim."""
+    """The provider's lock waits until no block can hold it any more; what it sends next on that chain is a claim.
+    The initiator's only endpoint refuses locks that it takes."""
     first = _first(source, plan, source.choice(CHAINS))
     later = replace(first, number=1, first=first.second, start_s=source.uniform(*CLAIMED_S))
     return replace(
         plan,
         deals=(first, later),
+        dapps=(replace(plan.dapps[0], moody=REFUSED),),
         fees=frozenset(),
         expiries=frozenset(CHAINS),
         block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
@@ -506,7 +509,7 @@ def _waits_for_its_allowance(source: random.Random, plan: Plan) -> Plan:
         deals=(first,),
         allowances=frozenset({second}),
         rotation=Rotation(second, ALLOWS_S),
-        block_time_s={first.first: QUICKER_S, second: 2 * MAX_BLOCK_TIME_S},
+        block_time_s={first.first: QUICKER_S, second: SLOWLY_S},
         timing={**plan.timing, second: SLOWER},
     )
 
