@@ -139,6 +139,13 @@ def moody(
     return replace(member, access=replace(access, transactions=_Moody(access.transactions, share, source, refused)))
 
 
+def picky(member: Member, is_too_much: Callable[[bytes], bool], refused: Callable[[], None]) -> Member:
+    """The member, which takes nothing that `is_too_much` for it, and says so in words that nobody knows. `refused`
+    hears of each."""
+    access = member.access
+    return replace(member, access=replace(access, transactions=_Picky(access.transactions, is_too_much, refused)))
+
+
 def lagging(member: Member, lags_s: float, clock: Clock) -> Member:
     """The member, which knows of a transaction so long after a block has taken it."""
     access = member.access
@@ -247,6 +254,26 @@ class _Moody:
         if self._source.random() < self._share(signed.raw):
             self._refused(signed.raw)
             raise self._source.choice(MOODS)(WORDS)
+
+
+class _Picky:
+    """A `TransactionSender` that refuses what is too much for it."""
+
+    def __init__(
+        self, inner: TransactionSender, is_too_much: Callable[[bytes], bool], refused: Callable[[], None]
+    ) -> None:
+        self._inner = inner
+        self._is_too_much = is_too_much
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        if self._is_too_much(signed.raw):
+            self._refused()
+            raise UnclearRefusalError(WORDS)
+        await self._inner.submit(signed)
 
 
 class _Lagging:

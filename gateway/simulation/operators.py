@@ -54,10 +54,11 @@ async def _use_elsewhere(record: Record) -> None:
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
     await _use(record)
-    if world.plan.used_again:
+    if world.plan.used_again or world.plan.looked_into:
         await world.clock.sleep(ADOPT_S)
         await _adopt(record, relayer)
         record.acknowledged.append((relayer.name, world.clock.now()))
+    if world.plan.used_again:
         world.faults["used-again"] += 1
         await _use(record)
 

@@ -409,12 +409,17 @@ class Party:
 
     behind: float = 0.0
     """The share of answers that comes from a node of an endpoint's which is a block behind the others."""
+    picky: bool = False
+    """None of its endpoints takes a transaction that settles several locks."""
+    silent_s: float = 0.0
+    """The seconds for which none of its endpoints but the first answers, once its lock has left for every swap."""
 
     @property
     def is_calm(self) -> bool:
         """True if nothing that it stands on is slow, or fails."""
         steady = not (self.fickle or self.moody or self.locked or self.lags_s or self.behind)
-        return self.rates == FaultRates() and self.lie is None and steady
+        answered = not (self.silent_s or self.picky)
+        return self.rates == FaultRates() and self.lie is None and steady and answered
 
     def steady(self) -> "Party":
         """Return the same party, which neither dies nor loses its database, and whose signers work."""
@@ -472,6 +477,8 @@ class Plan:
     """The chain of which finalized blocks are replaced, where that is to be one in particular."""
     paused: ChainId | None = None
     """The chain whose token pauses, where that is to be one in particular."""
+    stalled: ChainId | None = None
+    """The chain on which nothing becomes final for a while, where that is to be one in particular."""
     clock_off_s: int = 0
     """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
     clock_of: str = ""
@@ -485,6 +492,8 @@ class Plan:
     """The relayers' guards look though nothing rough is to come."""
     used_again: bool = False
     """The operator acknowledges what the relayer's keys were used for elsewhere, and uses them once more."""
+    looked_into: bool = False
+    """The operator acknowledges what the relayer's keys were used for elsewhere, and that was all."""
     topped: Topped | None = None
     rotation: Rotation | None = None
     tip: int = CALM_TIP

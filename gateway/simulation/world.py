@@ -25,7 +25,7 @@ from gateway.simulation.branches import Branch
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
-from gateway.simulation.liars import balanced, lagging, lying, moody
+from gateway.simulation.liars import balanced, lagging, lying, moody, picky
 from gateway.simulation.plan import (
     CALM_BASE_FEE,
     CALM_TIP,
@@ -58,6 +58,7 @@ STALL_S: Final = 30.0
 """How long finality stands still, if a plan has it; sometimes twice that: then relayers notice, and offer nothing."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
 """The settings of the ledger's nodes, each as often as it stands here."""
+A_MOMENT_S: Final = 0.1
 MAX_BELOW_FINAL: Final = 5
 """How many finalized blocks a deep reorg replaces at most."""
 MOST_SKIPPED: Final = 3
@@ -110,6 +111,8 @@ class World:
         self.agreed: list[LockTerms] = []
         """The terms of every leg that was agreed on so far: a liar may know of them."""
         self._branches: dict[tuple[str, ChainId], Branch] = {}
+        self._silenced: list[tuple[Party, Endpoint]] = []
+        """Endpoints of parties that will not answer for a while."""
         self._issues: list[tuple[Height, Mapping[AssetId, int]]] = []
         self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
         """The highest base fee that each chain has seen."""
@@ -195,6 +198,8 @@ class World:
             rates = replace(party.rates, late_events=1.0, late_events_s=inf) if hides else party.rates
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), rates)
             self.endpoints.append(endpoint)
+            if party.silent_s and number > 0:
+                self._silenced.append((party, endpoint))
             member = self._member(chain, f"operator-{number}", endpoint, party if number == party.liar else None)
             if party.lie is not None and number == party.liar:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
@@ -203,12 +208,20 @@ class World:
             if party.behind:
                 nodes = random.Random(f"{party.name}/{chain}/{number}/{process}/{self.plan.seed}/nodes")
                 member = balanced(member, endpoint, party.behind, nodes, self.faults)
+            if party.picky:
+                member = picky(member, partial(self._settles_several, chain), self._refuse_together)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
                 refused = partial(self._take_and_refuse, chain, party, number)
                 member = moody(member, partial(self._mood, chain, party), moods, refused)
             members.append(member)
         return self.wire.tapped(party.name, combine(members), process)
+
+    def _settles_several(self, chain: ChainId, raw: bytes) -> bool:
+        return len(self.chains[chain].read(raw).settles) > 1
+
+    def _refuse_together(self) -> None:
+        self.faults["refused-together"] += 1
 
     def _mood(self, chain: ChainId, party: Party, raw: bytes) -> float:
         """The share of such bytes that a moody endpoint refuses: of locks, which are few, more."""
@@ -272,10 +285,11 @@ class World:
                 group.create_task(self._restart(self.ledger), name=f"restarts of {B}")
             for reorg in self.plan.reorgs:
                 group.create_task(self._reorganise(reorg), name=f"reorg of {reorg.chain}")
+            for party, endpoint in self._silenced:
+                group.create_task(self._silence(party, endpoint), name=f"an endpoint of {party.name} falls silent")
             if Rough.FINALITY_STALLS in self.plan.rough:
-                group.create_task(
-                    self._stall(B if self.ledger is not None else self.random.choice(CHAINS)), name="stall"
-                )
+                stalled = B if self.ledger is not None else self.plan.stalled or self.random.choice(CHAINS)
+                group.create_task(self._stall(stalled), name="stall")
             if Rough.DEEP_REORG in self.plan.rough:
                 replaced = self.plan.replaced or self.random.choice(self._with_tokens)
                 group.create_task(self._reorganise_deeply(replaced), name="deep reorg")
@@ -284,6 +298,19 @@ class World:
             if Rough.TOKEN_PAUSES in self.plan.rough:
                 paused = self.plan.paused or self.random.choice(self._with_tokens)
                 group.create_task(self._pause(paused), name="pause")
+
+    async def _silence(self, party: Party, endpoint: Endpoint) -> None:
+        """Once a lock of this party has left for every swap, its endpoint does not answer for a while."""
+        while not self._has_locked_everywhere(party.name):
+            await self.clock.sleep(A_MOMENT_S)
+        endpoint.down = True
+        self.faults["fell-silent"] += 1
+        await self.clock.sleep(party.silent_s)
+        endpoint.down = False
+
+    def _has_locked_everywhere(self, name: str) -> bool:
+        locked = {terms.hashlock for one in self.wire.sent if one.party == name for terms in one.body.locks}
+        return len(locked) == len(self.plan.deals)
 
     def refuse(self, name: str) -> None:
         """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""

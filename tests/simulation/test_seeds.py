@@ -270,12 +270,13 @@ def about(one: Plan) -> object:
     """The differences between towns about rare things."""
     party, client = one.relayers[0], one.dapps[0]
     signing = None if one.signing is None else (one.signing.act, one.signing.again)
-    fails = bool(party.deaths), bool(client.deaths), party.lie, client.lie, party.moody, one.bending
+    fails = bool(party.deaths), len(client.deaths), party.lie, client.lie, party.moody, one.bending
     doubts = frozenset(deal.doubt for deal in one.deals)
     topped = None if one.topped is None else one.topped.by_itself
     late = party.behind, party.lags_s, frozenset((aim.trouble, aim.act) for aim in one.aims)
     watched = one.tower is not None, one.strangers
-    return one.rough, topped, one.rotation is not None, signing, fails, watched, doubts, late
+    apart = party.silent_s > 0, party.picky, one.clock_off_s > 0, one.looked_into
+    return one.rough, topped, one.rotation is not None, signing, fails, watched, doubts, late, apart
 
 
 def test_each_rare_thing_comes_in_its_turn_and_alone() -> None:

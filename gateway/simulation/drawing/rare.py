@@ -125,6 +125,24 @@ that yet."""
 ALLOWS_S, WANTED_S, PAUSES_S = 7.0, 3.2, (10.58, 10.7)
 """When the provider begins again with an account that has allowed nothing, when somebody comes who locks behind that,
 and when a token stops: what the provider checked holds no more once its allowance is final."""
+AHEAD_S: Final = 17
+"""How far ahead a party's clock goes: beyond the bound of a chain that is believed to be quick, and within that of one
+that is believed to be slow."""
+AHEAD_AT_S: Final = {"relayer": (6.5, 7.5), "dapp": (11.0, 12.0)}
+"""When it does: behind the agreement, and before that party locks, or reveals."""
+EVEN_S: Final = 1.5
+"""How often there are blocks meanwhile: neither acts at once."""
+SILENT_S: Final = 100.0
+"""Longer than the provider's lock stands."""
+SETTLED_S: Final = (32.0, 36.0)
+"""When somebody comes once the operator has looked into it."""
+CROWD: Final = 5
+SOON_S: Final = 0.3
+ENOUGH_FOR_TWO: Final = (900_000, 1_100_000)
+"""Gas for the claims of two swaps."""
+TAKEN_AT_S: Final = (15.5, 16.5)
+"""When somebody else uses the provider's keys, whose lock waits for a block: it takes the lock's sequence."""
+STALLED_AT_S: Final = (14.0, 15.0)
 
 
 def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
@@ -514,11 +532,97 @@ def _waits_for_its_allowance(source: random.Random, plan: Plan) -> Plan:
     )
 
 
+def _is_ahead(source: random.Random, plan: Plan) -> Plan:
+    """The clock of one party goes ahead, further than one of its chains allows, and less than the other one does, while
+    two swaps are under way, one in each direction."""
+    party = source.choice((plan.relayers[0], plan.dapps[0]))
+    slow, wrong_s = source.choice(CHAINS), AHEAD_AT_S[party.name.partition("-")[0]]
+    first = _first(source, plan, source.choice(CHAINS))
+    return replace(
+        plan,
+        rough=frozenset({Rough.CLOCK_WRONG}),
+        at_s={Rough.CLOCK_WRONG: source.uniform(*wrong_s)},
+        clock_of=party.name,
+        clock_off_s=AHEAD_S,
+        deals=(first, replace(first, number=1, first=first.second)),
+        timing={**plan.timing, slow: SLOWER},
+        skew_s=dict.fromkeys(CHAINS, 0),
+        block_time_s=dict.fromkeys(CHAINS, EVEN_S),
+    )
+
+
+def _opens_again(source: random.Random, plan: Plan) -> Plan:
+    """The initiator's power fails as the preimage of its swap is stored, and again once its lock has left."""
+    deaths = (
+        Death(source.uniform(*BACK_S), commit="store", count=1),
+        Death(source.uniform(*BACK_S), sending="lock"),
+    )
+    first = _first(source, plan, source.choice(CHAINS))
+    return replace(plan, deals=(first,), dapps=(replace(plan.dapps[0], deaths=deaths),))
+
+
+def _hears_one_voice(source: random.Random, plan: Plan) -> Plan:
+    """Once the provider has locked, only one of its three endpoints answers, which is less than a quorum. It has a
+    claim to send, and later a refund."""
+    plan, paid_on = _with_fees(source, plan)
+    provider = replace(plan.relayers[0], operators=FEW_OPERATORS, silent_s=SILENT_S)
+    first = _first(source, plan, next(chain for chain in CHAINS if chain != paid_on))
+    return replace(plan, deals=(first, replace(first, number=1, style=Style.VANISHES)), relayers=(provider,))
+
+
+def _is_overtaken(source: random.Random, plan: Plan) -> Plan:
+    """While the provider's lock waits for a block, nothing becomes final any more, and somebody else uses its keys:
+    what takes the lock's sequence may go again."""
+    plan = _waits_for_a_block(source, plan)
+    at_s = {Rough.FINALITY_STALLS: source.uniform(*STALLED_AT_S), Rough.USED_ELSEWHERE: source.uniform(*TAKEN_AT_S)}
+    provider = replace(plan.relayers[0], operators=FEW_OPERATORS)
+    return replace(plan, rough=frozenset(at_s), at_s=at_s, stalled=plan.deals[0].second, relayers=(provider,))
+
+
+def _is_looked_into(source: random.Random, plan: Plan) -> Plan:
+    """Somebody else uses the provider's keys, its operator looks into that, and somebody comes afterwards."""
+    first = replace(_first(source, plan, source.choice(CHAINS)), start_s=source.uniform(*SETTLED_S))
+    used = {Rough.USED_ELSEWHERE: source.uniform(*USED_S)}
+    return replace(plan, rough=frozenset(used), at_s=used, deals=(first,), looked_into=True)
+
+
+def _all_at_once(source: random.Random, plan: Plan) -> Plan:
+    """The provider has gas for the exits of two swaps, and more people come at one moment; only exits cost it
+    anything."""
+    paid_on = source.choice(CHAINS)
+    model = _first(source, plan, next(chain for chain in CHAINS if chain != paid_on))
+    return replace(
+        plan,
+        rough=frozenset({Rough.SHORT_PURSE}),
+        deals=tuple(replace(model, number=number, start_s=number * SOON_S) for number in range(CROWD)),
+        fees=frozenset({paid_on}),
+        expiries=frozenset(CHAINS) - {paid_on},
+        purse=source.randint(*ENOUGH_FOR_TWO),
+    )
+
+
+def _go_alone(source: random.Random, plan: Plan) -> Plan:
+    """The provider takes several locks back at one moment, and its endpoints take no transaction of several."""
+    first = replace(_first(source, plan, source.choice(CHAINS)), style=Style.VANISHES)
+    deals = tuple(replace(first, number=number) for number in range(MAX_FEW))
+    picky = replace(plan.relayers[0], picky=True)
+    return replace(plan, deals=deals, relayers=(picky,), batches=frozenset(CHAINS))
+
+
+def _claims_again(source: random.Random, plan: Plan) -> Plan:
+    """The block with the initiator's reveal goes when everybody has read it, and its token does not move as the claim
+    comes again: it fails, and the preimage is public."""
+    first = replace(_first(source, plan, source.choice(CHAINS)), coin=False, amount=source.randint(*LITTLE))
+    return replace(plan, deals=(first,), aims=(Aim(Trouble.UNDONE, Act.CLAIM, 1, STOPPED_S),))
+
+
 THINGS: Final = (
     *(_gets_gas_by_itself, _changes_its_account, _comes_back, _falls_behind, _is_undone, _asks_the_past),
     *(_hears_two_voices, _funds_again, _reveals, _withdraws, _bends, _watches_alone, _hears_of_a_branch),
     *(_is_used_elsewhere, _hears_of_nothing, _fails_to_watch, _waits_for_gas),
     *(_is_forgotten, _hears_large_numbers, _fails_half_way, _has_less_than_is_wanted, _takes_back, _hears_late),
     *(_hears_of_the_block_before, _lets_a_lock_expire, _waits_for_its_allowance),
+    *(_is_ahead, _opens_again, _hears_one_voice, _is_overtaken, _is_looked_into, _all_at_once),
+    *(_go_alone, _claims_again),
 )
 """A new one comes last: the first towns about the others keep their stories."""

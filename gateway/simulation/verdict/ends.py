@@ -7,7 +7,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import LockTerms
-from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
+from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Plan, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
@@ -133,7 +133,7 @@ def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterato
 def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
     """An initiator who is up while the other lock stands, final and as agreed, and there is time, reveals; also one who
     was away before."""
-    if deal.dapp is None or deal.deal.doubt is not None or record.plan.rough or _is_held_up(record, deal):
+    if deal.dapp is None or deal.deal.doubt is not None or _is_rough(record.plan) or _is_held_up(record, deal):
         return
     if _first_s(record, deal.dapp, deal, reveals=True) < inf:
         return
@@ -149,7 +149,7 @@ def _unfunded(record: Record, deal: Agreed) -> Iterator[Problem]:
     plan, name = record.plan, deal.relayer
     rotates = plan.rotation is not None and not record.is_calm(name)
     unsure = plan.leading is not None or rotates or any(one.fickle for one in plan.dapps)
-    if deal.dapp is None or deal.deal.doubt is not None or plan.rough or unsure or _is_held_up(record, deal):
+    if deal.dapp is None or deal.deal.doubt is not None or _is_rough(plan) or unsure or _is_held_up(record, deal):
         return
     if _first_s(record, name, deal) < inf:
         return
@@ -176,6 +176,12 @@ def _reorged_since(record: Record, deal: Agreed, since_s: float) -> bool:
     return any(chain in chains and began_s + at_s > since_s - LEAST_S for chain, at_s in record.world.reorged)
 
 
+def _is_rough(plan: Plan) -> bool:
+    """True if something comes that goes beyond the promised bounds, but for a use of the provider's keys that its
+    operator looks into: before that nobody is quoted anything."""
+    return bool(plan.rough - ({Rough.USED_ELSEWHERE} if plan.looked_into else set()))
+
+
 def _is_held_up(record: Record, deal: Agreed) -> bool:
     return bool({deal.hashlock, *(leg.asset for leg in deal.legs)} & record.world.aims.disturbed)
 
@@ -187,7 +193,7 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     A person's time to act does not cover the first, and the gates leave room for the last if money is at stake,
     which is at the claims: a lock that comes too late is taken back.
     """
-    if record.plan.rough or _is_held_up(record, deal):
+    if _is_rough(record.plan) or _is_held_up(record, deal):
         return False
     # From the agreement on, which the initiator's process may have heard of later.
     agreed_at_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s)
