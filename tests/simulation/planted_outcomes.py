@@ -20,7 +20,7 @@ from htlc import events
 from htlc.model import Leg, Role
 from indexer import tables
 from relayer.pump import swaps
-from relayer.transactions import records
+from relayer.transactions import accounts, records
 from relayer.transactions.records import SignedForm, TransactionStatus
 from tests.simulation.stage import FEE, PREIMAGE, Stage
 
@@ -337,6 +337,32 @@ async def _indexed(stage: Stage, chain: ChainId, height: Height, block_hash: byt
     await stage.relayer.database.write(write)
 
 
+async def sequence_spent(stage: Stage) -> None:
+    """Somebody else uses the provider's key; long after that the provider signs something under the same sequence."""
+    nothing = stage.world.chains[A].harmless(stage.relayer.accounts[A], TOKEN[A])
+    stage.world.memory[A].take(await stage.sign(stage.relayer, nothing))
+    stage.mine()
+    await stage.played()
+    await stage.world.clock.sleep(60.0)
+    stage.mine()
+    stage.note(
+        stage.relayer, A, await stage.sign(stage.relayer, nothing, 0, fee=FeeBid(FEE.max_fee + 1, FEE.priority_fee))
+    )
+
+
+async def use_invented(stage: Stage) -> None:
+    """The provider's claim stands in a block, and its database says that somebody else has used that sequence."""
+    await stage.played()
+    account, now_ns = stage.relayer.accounts[A], stage.world.clock.now_ns()
+    await stage.relayer.database.write(lambda c: accounts.note_foreign_use(c, A, account, 0, 1, now_ns))
+
+
+async def two_promised(stage: Stage) -> None:
+    """Two swaps are agreed on, one after the other; nobody locks."""
+    for _ in range(2):
+        await stage.begun(stage.relayer, await stage.open(), Role.LIQUIDITY_PROVIDER)
+
+
 PLANTED = (
     opened_past_price,
     underbid,
@@ -354,4 +380,6 @@ PLANTED = (
     lock_given_up,
     index_off_chain,
     index_behind,
+    use_invented,
+    sequence_spent,
 )

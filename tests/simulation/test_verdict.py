@@ -742,6 +742,19 @@ def test_a_violation_of_a_kind_planted_elsewhere_is_found(story: Any, kind: Kind
     assert {problem.kind for problem in judged(story)} == {kind}
 
 
+@pytest.mark.parametrize(("purse", "is_enough"), [(900_000, True), (700_000, False)])
+def test_agreements_are_held_against_the_gas_of_their_exits(purse: int, is_enough: bool) -> None:
+    """An exit keeps 400,000 on the chain with fees."""
+
+    async def run() -> list[Problem]:
+        stage = Stage(rough=frozenset({Rough.SHORT_PURSE}), purse=purse)
+        await planted_outcomes.two_promised(stage)
+        return await stage.problems()
+
+    beyond = [problem for problem in run_virtually(run()) if problem.kind is Kind.PROMISED_BEYOND]
+    assert len(beyond) == (0 if is_enough else 1), beyond
+
+
 @pytest.mark.parametrize(("slower", "kinds"), [(A, set()), (B, {Kind.GAP_TOO_SMALL})])
 def test_a_gap_is_held_against_the_lag_of_its_own_chain(slower: ChainId, kinds: set[Kind]) -> None:
     """The timelocks are those of chains that are alike, and one of the two lags more."""

@@ -24,6 +24,8 @@ PAID_TIMES: Final = 4
 MARGIN: Final = 2
 MARKET_S: Final = 12.0
 """How old the market may be by which somebody bids, or computes a reserve, next to an endpoint that hangs."""
+KNOWN_S: Final = 20.0
+"""How long whoever signs may take to know of what others have signed with its key: some looks, a block apart."""
 FRESH_S: Final = 30.0
 """A process that came back so shortly before a height may not have signed again yet."""
 
@@ -38,6 +40,7 @@ def problems(record: Record) -> Iterator[Problem]:
     yield from _overdrawn(record)
     yield from _signed_twice(record)
     yield from _sequences(record)
+    yield from _spent(record)
     yield from _lapsed(record)
 
 
@@ -264,6 +267,22 @@ def _sequences(record: Record) -> Iterator[Problem]:
             taken[place] = sent
         # A form that was refused has taken the place of those before it, if a node has it all the same.
         given_up_s[place] = min(given_up_s.get(place, inf), record.world.refused_s.get((sent.party, sent.raw), inf))
+
+
+def _spent(record: Record) -> Iterator[Problem]:
+    """Nothing is signed for the first time under a sequence that a block has used up long ago, whoever's that was."""
+    if record.plan.rough & {*FORGETFUL, Rough.TWO_PROCESSES, Rough.DEEP_REORG}:
+        return
+    places: set[tuple[str, ChainId, AccountId, int]] = set()
+    for sent in record.world.wire.firsts():
+        place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
+        fresh = place not in places and record.signed_s.get(sent.raw, sent.at_s) > sent.at_s - ROUNDED_S
+        places.add(place)
+        if fresh and sent.spent and not record.was_away(sent.party, sent.at_s - KNOWN_S, sent.at_s):
+            long_ago = record.height_at(sent.chain, sent.at_s - KNOWN_S)
+            if record.world.chains[sent.chain].used(sent.body.sender, long_ago) > sent.body.sequence:
+                text = f"{sent.party} signs something under sequence {sent.body.sequence} of {sent.chain}"
+                yield Problem(Kind.SEQUENCE_SPENT, f"{text}, which a block has used up {KNOWN_S:.0f} s ago")
 
 
 def _deed(sent: Sent) -> tuple[object, ...]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from adapters.memory.transactions import transaction_hash
 from core.model.facts import Claimed, Locked, LoggedEvent, Refunded, hashlock_of
 from core.model.transactions import OutcomeStatus
 from core.model.types import ChainId, LockTerms, SwapId
@@ -21,7 +22,7 @@ from htlc.facts import leg_of
 from htlc.model import Phase, SwapState
 from relayer.pump.acting import FUND_KINDS
 from relayer.pump.tables import relayer_swaps
-from relayer.transactions import records
+from relayer.transactions import accounts, records
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 FINISHED = "finished"
@@ -44,6 +45,8 @@ def _of_process(
     connection: Connection, record: Record, process: Process, shown: dict[ChainId, list[LoggedEvent]]
 ) -> Iterator[Problem]:
     yield from _transactions(connection, record, process)
+    if not record.plan.rough & FORGETFUL:
+        yield from _foreign(connection, record, process)
     for swap_id in connection.execute(sa.select(relayer_swaps.c.swap_id)).scalars().all():
         state = engine.load(connection, SwapId(swap_id))
         who = f"{process.name}: {swap_id[:8]}"
@@ -66,6 +69,19 @@ def _transactions(connection: Connection, record: Record, process: Process) -> I
                     yield Problem(Kind.OUTCOME_OFF_CHAIN, f"{who} is final in a block that does not hold it")
             elif one.status is not TransactionStatus.FINAL and mined and not one.exits:
                 yield Problem(Kind.OUTCOME_OFF_CHAIN, f"{who} is {one.status}, and a block holds it")
+
+
+def _foreign(connection: Connection, record: Record, process: Process) -> Iterator[Problem]:
+    """Nothing that a block holds of a party's own counts as somebody else's use of its account."""
+    sent = [one for one in record.world.wire.firsts() if one.party == process.name and one.chain in record.world.memory]
+    for row in connection.execute(sa.select(accounts.relayer_foreign_uses)).all():
+        uses = range(row.sequence, row.end_sequence)
+        mine = [one for one in sent if (one.chain, one.body.sender) == (row.chain, row.account)]
+        for one in mine:
+            held = record.world.memory[one.chain].outcome(transaction_hash(one.raw)).block
+            if one.body.sequence in uses and held is not None:
+                text = f"{process.name} takes sequence {one.body.sequence} of {one.chain}, which is its own"
+                yield Problem(Kind.USE_INVENTED, f"{text}, for somebody else's")
 
 
 def _settled(connection: Connection, chain: ChainId) -> list[TransactionRecord]:

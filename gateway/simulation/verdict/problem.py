@@ -24,6 +24,8 @@ class Kind(StrEnum):
     OVERDRAWN = "overdrawn"
     BOTH_COULD_PAY = "both-could-pay"
     SEQUENCE_REUSED = "sequence-reused"
+    SEQUENCE_SPENT = "sequence-spent"
+    USE_INVENTED = "use-invented"
     EXIT_LAPSED = "exit-lapsed"
     UNDERBID = "underbid"
     RAISED_LATE = "raised-late"

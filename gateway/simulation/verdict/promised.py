@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
-from core.model.types import AccountId, Height
+from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Rough
 from gateway.simulation.process import MOST
@@ -20,6 +20,7 @@ from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.world import GAS
 from relayer.policy import EXPIRY_WINDOW_S
 from relayer.pump.tables import relayer_swaps
 
@@ -27,6 +28,10 @@ READ_S: Final = 12.0
 """How old a balance, or a block, may be that an answer stands on, next to an endpoint that hangs."""
 ROUNDED_S: Final = 2.0
 """Times of blocks are whole seconds, and bytes are on their way for a moment."""
+MARKET_S: Final = 5.0
+"""How old the market may be by which gas is kept."""
+EXIT_TIMES: Final = 4
+"""The gas that is kept for an exit, in times of the base fee: its bid is twice that, and may double."""
 UNCLEAR: Final = frozenset({*FORGETFUL, Rough.TWO_PROCESSES, Rough.DEEP_REORG, Rough.USED_ELSEWHERE, Rough.CLOCK_WRONG})
 
 
@@ -58,12 +63,14 @@ def _beyond(
     record: Record, new: Agreed, before: list[Agreed], at_s: float, locks: list[LockOutcome]
 ) -> Iterator[Problem]:
     wanted = new.participant_leg
-    others = [one for one in before if one.participant_leg.asset == wanted.asset]
-    open_ones = [one for one in others if _is_promised(record, one, before, at_s, locks)]
-    funded = [one for one in others if _stands(record, one, at_s, locks)]
+    promised = [one for one in before if _is_promised(record, one, before, at_s, locks)]
+    standing = [one for one in before if _stands(record, one, at_s, locks)]
+    yield from _without_gas(record, new, promised, standing, at_s)
+    open_ones = [one for one in promised if one.participant_leg.asset == wanted.asset]
+    funded = [one for one in standing if one.participant_leg.asset == wanted.asset]
     taken = sum(one.participant_leg.amount for one in open_ones)
     who = f"deal {new.deal.number}: {new.relayer}"
-    if (held := _held(record, new, at_s)) < taken + wanted.amount:
+    if (held := _held(record, wanted.sender, wanted.asset, at_s)) < taken + wanted.amount:
         text = f"{who} has {held} of {wanted.asset}, {taken} of it promised, and promises {wanted.amount}"
         yield Problem(Kind.PROMISED_BEYOND, text)
     for words, most, counted in (
@@ -75,6 +82,30 @@ def _beyond(
         if whole > most:
             text = f"{who} promises {whole} of {wanted.asset} {words}, the limit is {most}"
             yield Problem(Kind.PROMISED_BEYOND, text)
+
+
+def _without_gas(
+    record: Record, new: Agreed, promised: list[Agreed], standing: list[Agreed], at_s: float
+) -> Iterator[Problem]:
+    """A swap is agreed on with gas for an exit on either chain, and for the own lock, next to that of all others."""
+    for chain in sorted({leg.chain for leg in new.legs}):
+        if (native := record.world.chains[chain].native) is None:
+            continue
+        account = _payer(new, chain)
+        alike = [one for one in (*promised, new) if _payer(one, chain) == account]
+        funded = [one for one in standing if _payer(one, chain) == account]
+        locks = [one.participant_leg for one in alike if one.participant_leg.chain == chain]
+        lowest = min(record.world.base_fees(chain, at_s - READ_S - MARKET_S, at_s + ROUNDED_S), default=0)
+        gas = EXIT_TIMES * GAS * lowest * (len(alike) + len(funded) + len(locks))
+        needed = gas + sum(leg.amount for leg in locks if leg.asset == native)
+        if (held := _held(record, account, native, at_s)) < needed:
+            text = f"deal {new.deal.number}: {new.relayer} has {held} of {native}, and {needed} are needed"
+            yield Problem(Kind.PROMISED_BEYOND, f"{text}, with the gas of {len(alike) + len(funded)} swaps")
+
+
+def _payer(deal: Agreed, chain: ChainId) -> AccountId:
+    """The provider's account on this chain of the deal."""
+    return deal.participant_leg.sender if deal.participant_leg.chain == chain else deal.initiator_leg.receiver
 
 
 def _is_same(one: Agreed, other: Agreed) -> bool:
@@ -128,16 +159,15 @@ def _settled_s(record: Record, lock: LockOutcome) -> float:
     return inf if lock.settled_at_s is None else lock.settled_at_s - record.plan.skew_s[lock.terms.chain]
 
 
-def _held(record: Record, deal: Agreed, at_s: float) -> int:
-    """The most that the provider's account held in any block that an answer may have stood on."""
-    leg = deal.participant_leg
-    here, skew_s = record.world.chains[leg.chain], record.plan.skew_s[leg.chain]
+def _held(record: Record, account: AccountId, asset: AssetId, at_s: float) -> int:
+    """The most that a provider's account held in any block that an answer may have stood on."""
+    chain = chain_of(asset)
+    here, skew_s = record.world.chains[chain], record.plan.skew_s[chain]
     heights = [
         height
         for height in range(here.height + 1)
         if at_s - READ_S <= here.block(Height(height)).header.time.seconds - skew_s <= at_s + ROUNDED_S
     ]
     return max(
-        (here.balance(leg.sender, leg.asset, Height(height)) for height in heights),
-        default=here.balance(leg.sender, leg.asset),
+        (here.balance(account, asset, Height(height)) for height in heights), default=here.balance(account, asset)
     )
