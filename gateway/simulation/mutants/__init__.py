@@ -5,7 +5,7 @@
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
     operating   in what operators do, and run on
-    unforeseen, strangers, outsiders, newcomers, passers_by, readers
+    unforeseen, strangers, outsiders, newcomers, passers_by, readers, visitors
                 bugs thought of before anybody knew if they would be noticed
     widenings   of the kinds that worlds were last made wider for
     places      what code a bug changes, and where a run has to come by for that to matter
@@ -33,12 +33,13 @@ from gateway.simulation.mutants.relaying import ACTING, CHECKING
 from gateway.simulation.mutants.sending import SENDING
 from gateway.simulation.mutants.strangers import STRANGE
 from gateway.simulation.mutants.unforeseen import UNFORESEEN
+from gateway.simulation.mutants.visitors import VISITED
 from gateway.simulation.mutants.widenings import AT_CEILINGS, BRANCHING, FILLING, ROTATING, SLOW
 
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED, *READ),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED, *READ, *VISITED),
     *(*BRANCHING, *SLOW, *AT_CEILINGS, *FILLING, *ROTATING),
 )
