@@ -89,7 +89,8 @@ SENDING: Final = (
         "unanswered-is-dropped",
         "What no endpoint speaks of for a moment is noted as refused.",
         PIPELINE,
-        "            return urgency.exits and record.status is TransactionStatus.BROADCAST\n",
+        "            again = urgency.exits and record.status is TransactionStatus.BROADCAST and not held\n"
+        "            return again and not await self._over(record, in_time=True)\n",
         "            await self._note(record, TransactionStatus.REFUSED, reason='nobody knows of it')\n"
         "            return False\n",
     ),

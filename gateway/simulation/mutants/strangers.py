@@ -64,7 +64,7 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "gaps-are-not-filled",
         "A sequence that nothing uses keeps everything behind it from being mined.",
         PIPELINE,
-        "        for sequence in missing[:MAX_FILLERS]:",
+        "        for sequence in [one for one in missing if one not in in_doubt][:MAX_FILLERS]:",
         "        for sequence in missing[:0]:",
     ),
     plant(
