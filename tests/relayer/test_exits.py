@@ -437,7 +437,7 @@ async def test_an_exit_is_signed_again_before_it_expires() -> None:
     assert await house.received() == 1
 
 
-async def test_an_exit_is_signed_again_before_it_expires_though_nobody_says_what_became_of_it() -> None:
+async def test_an_exit_of_unknown_fate_is_signed_again_in_time() -> None:
     """Between a liar and a node that does not answer there is no quorum: another form does no harm, none would."""
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=9)

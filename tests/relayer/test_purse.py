@@ -140,9 +140,7 @@ async def test_place_is_written_down_once(office: Office) -> None:
     assert office.chains[B].asked == [set(), {"1"}]
 
 
-async def test_place_at_which_a_lock_of_ours_has_stood_is_not_taken_again_soon(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_place_of_a_former_lock_is_not_taken_again_soon(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """An endpoint that lies names it as free: the chain would refuse the lock, and the swap would come to nothing."""
     await office.begin()
     second = other_agreement(1)

@@ -650,7 +650,7 @@ async def watched_machines(stage: Stage) -> None:
 
 
 async def place_used_again(stage: Stage) -> None:
-    """Where a chain lets the place of a settled lock be used again, a later swap has the place of the first one."""
+    """A later swap has the place of the first one, on a chain that lets places of settled locks be used again."""
     await watched_machines(stage)
     await stage.world.clock.sleep(30.0)
     later = await stage.open()

@@ -171,8 +171,9 @@ def _final_at_s(record: Record, lock: LockOutcome) -> float:
 
 def _ends(event: ChainEvent, lock: LockOutcome) -> bool:
     """A claim of this lock, and of no other one that had its place before or has it since."""
-    here = isinstance(event, Claimed) and event.lock_id == lock.lock_id
-    return here and event.hashlock == lock.terms.hashlock
+    if not isinstance(event, Claimed):
+        return False
+    return (event.lock_id, event.hashlock) == (lock.lock_id, lock.terms.hashlock)
 
 
 def _chain_problems(who: str, state: SwapState, locks: list[LockOutcome]) -> Iterator[Problem]:
