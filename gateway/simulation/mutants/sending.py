@@ -89,7 +89,8 @@ SENDING: Final = (
         "unanswered-is-dropped",
         "What no endpoint speaks of for a moment is noted as refused.",
         PIPELINE,
-        "            again = urgency.exits and record.status is TransactionStatus.BROADCAST and not held\n"
+        "            if again and record.exits and await self._expires(record, unused=False):\n"
+        "                return False\n"
         "            return again and not await self._over(record, in_time=True)\n",
         "            await self._note(record, TransactionStatus.REFUSED, reason='nobody knows of it')\n"
         "            return False\n",
