@@ -18,7 +18,7 @@ from gateway.simulation.doubts import hooks_of, withdraw
 from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.ledger.tries import try_rules
+from gateway.simulation.ledger.tries import let_one_expire, try_rules
 from gateway.simulation.logbook import HEARD
 from gateway.simulation.lull import is_lull
 from gateway.simulation.plan import COME_BACK_S, FINALITY_DEPTH, HOLD_S, POLICY, TIMING, Deal, Doubt, Plan, Rough, Style
@@ -124,6 +124,8 @@ async def _play(plan: Plan) -> Verdict:
                 if world.ledger is not None:
                     record.errands.append(asyncio.create_task(try_rules(world)))
             await _settled(record)
+            if world.ledger is not None:
+                await let_one_expire(world)
     except TimeoutError:
         found.append(Problem(Kind.STORY_UNENDED, "the story did not come to its end"))
     verdict = await _judge(record, found)

@@ -407,6 +407,10 @@ class World:
             self._patience[place] = self.seconds + late_s
         return self.seconds >= self._patience[place]
 
+    def leave_lying(self, tx_hash: bytes) -> None:
+        """No block takes this transaction."""
+        self._patience[self.aims.place(tx_hash)] = inf
+
     async def _reorganise(self, reorg: Reorg) -> None:
         await self.clock.sleep(reorg.at_s)
         chain = self.memory[reorg.chain]

@@ -1,5 +1,6 @@
 """A stranger who tries what the ledger's rules forbid, each thing once, with a lock of their own."""
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -20,6 +21,8 @@ AMOUNT: Final = 5
 SIGNATURE_BYTES: Final = 64
 SOON_S: Final = 30
 LATER_S: Final = 3_600
+EXPIRES_IN: Final = 2
+"""Blocks after which a transaction expires that none of them takes."""
 SEEN_S: Final = 2 * MAX_BLOCK_TIME_S + MAX_PENDING_S
 """In this time a transaction that was taken is in a block."""
 
@@ -45,6 +48,20 @@ async def try_rules(world: World) -> None:
     await hands.send(world, signer, refund)
     await _try(world, signer, refund)
     await _try_while_held(world, signer, payee)
+
+
+async def let_one_expire(world: World) -> None:
+    """Pay with a transaction that blocks leave lying until it expires: when everything else is over."""
+    chain, signer = world.chains[B], world.signer("trier-payee", B)
+    sender, expiry = chain.access().transactions, Height(chain.height + EXPIRES_IN)
+    sequence = (await sender.sequences(signer.account)).latest
+    request = sender.assemble(chain.harmless(signer.account, COIN[B]), sequence, None, expiry)
+    signed = sender.attach(request, await signer.sign(request))
+    world.leave_lying(signed.hash)
+    world.faults["ledger-try"] += 1
+    with suppress(CausewayError):
+        await sender.submit(signed)
+        await hands.until(world, lambda: chain.height > expiry, world.clock.now() + SEEN_S)
 
 
 async def _try_while_held(world: World, held: Signer, other: Signer) -> None:
