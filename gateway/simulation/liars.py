@@ -139,11 +139,10 @@ def moody(
     return replace(member, access=replace(access, transactions=_Moody(access.transactions, share, source, refused)))
 
 
-def picky(member: Member, is_too_much: Callable[[bytes], bool], refused: Callable[[], None]) -> Member:
-    """The member, which takes nothing that `is_too_much` for it, and says so in words that nobody knows. `refused`
-    hears of each."""
+def picky(member: Member, is_too_much: Callable[[bytes], bool], faults: Counter[str]) -> Member:
+    """The member, which takes nothing that `is_too_much` for it, and says so in words that nobody knows."""
     access = member.access
-    return replace(member, access=replace(access, transactions=_Picky(access.transactions, is_too_much, refused)))
+    return replace(member, access=replace(access, transactions=_Picky(access.transactions, is_too_much, faults)))
 
 
 def lagging(member: Member, lags_s: float, clock: Clock) -> Member:
@@ -259,19 +258,17 @@ class _Moody:
 class _Picky:
     """A `TransactionSender` that refuses what is too much for it."""
 
-    def __init__(
-        self, inner: TransactionSender, is_too_much: Callable[[bytes], bool], refused: Callable[[], None]
-    ) -> None:
+    def __init__(self, inner: TransactionSender, is_too_much: Callable[[bytes], bool], faults: Counter[str]) -> None:
         self._inner = inner
         self._is_too_much = is_too_much
-        self._refused = refused
+        self._faults = faults
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
     async def submit(self, signed: SignedTransaction) -> None:
         if self._is_too_much(signed.raw):
-            self._refused()
+            self._faults["refused-together"] += 1
             raise UnclearRefusalError(WORDS)
         await self._inner.submit(signed)
 

@@ -209,7 +209,7 @@ class World:
                 nodes = random.Random(f"{party.name}/{chain}/{number}/{process}/{self.plan.seed}/nodes")
                 member = balanced(member, endpoint, party.behind, nodes, self.faults)
             if party.picky:
-                member = picky(member, partial(self._settles_several, chain), self._refuse_together)
+                member = picky(member, partial(self._settles_several, chain), self.faults)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
                 refused = partial(self._take_and_refuse, chain, party, number)
@@ -219,9 +219,6 @@ class World:
 
     def _settles_several(self, chain: ChainId, raw: bytes) -> bool:
         return len(self.chains[chain].read(raw).settles) > 1
-
-    def _refuse_together(self) -> None:
-        self.faults["refused-together"] += 1
 
     def _mood(self, chain: ChainId, party: Party, raw: bytes) -> float:
         """The share of such bytes that a moody endpoint refuses: of locks, which are few, more."""

@@ -6,7 +6,6 @@ a `RetryableError` (not final for the quorum yet, endpoints that disagree, clock
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
@@ -454,9 +453,9 @@ class Checks:
                 return known
             free = await self._access(terms.chain).legs.lock_id(terms, taken | used)
             take = partial(places.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
-            with suppress(ConflictError):
-                if (place := await self._database.write(take)) is not None:
-                    return place
+            try:
+                return await self._database.write(take)
+            except ConflictError:
                 used = await self._database.read(lambda c: places.places_used(c, terms.chain))
         raise RetryableError(f"could not reserve a lock id after {PLACE_RETRIES} attempts: other swaps had each before")
 

@@ -53,19 +53,17 @@ def places_used(connection: Connection, chain: ChainId) -> set[LockId]:
     return {LockId(row.lock_id) for row in connection.execute(_PLACES_USED, {"on_chain": chain})}
 
 
-def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId | None:
-    """Write a place down; answers the one that is written down already if there is one, None if a lock of ours stood
-    there not long ago.
+def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
+    """Write a place down; answers the one that is written down already if there is one.
 
-    Raise `ConflictError` if another open swap has it: ask the chain for another place.
+    Raise `ConflictError` if another open swap has it, or a lock of ours stood there not long ago: ask the chain for
+    another place.
     """
     one_at_a_time(connection)
     if (known := lock_place(connection, swap_id)) is not None:
         return known
     former = connection.execute(_AT_PLACE, {"on_chain": chain, "place": lock_id}).first()
-    if former is not None and not former.done:
-        raise ConflictError(f"the place {lock_id} belongs to swap {former.swap_id}")
-    if former is not None and lock_id in places_used(connection, chain):
-        return None
+    if former is not None and (not former.done or lock_id in places_used(connection, chain)):
+        raise ConflictError(f"the place {lock_id} is, or was not long ago, that of swap {former.swap_id}")
     connection.execute(_TAKE_PLACE, {"swap_id": swap_id, "chain": chain, "lock_id": lock_id})
     return lock_id

@@ -34,7 +34,7 @@ from relayer.transactions import orders, records
 from relayer.transactions.fees import MARKETS_KEPT, MAX_CEILING, MEMORY_S, FeePolicy, Market, first_bid
 from relayer.transactions.pipeline import EXIT_IDLE_S, IDLE_S, MAX_REFUSALS, Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
-from tests.relayer.test_transactions import CHAIN, COIN, GWEI, TIMING, House, _nothing, replace_submit
+from tests.relayer.test_transactions import CHAIN, COIN, GWEI, TIMING, House, _nothing, replace_outcome, replace_submit
 
 MARKET = FeeMarket(10 * GWEI, GWEI)
 FEE = 100_000 * (2 * MARKET.base_fee + MARKET.priority_fee)
@@ -82,8 +82,7 @@ async def test_what_was_refused_and_may_be_there_makes_no_way() -> None:
     pipeline = await house.start()
     for key in (FUND, "z:1:fund-participant"):
         await pipeline.send(key, house.pay(5))
-    transactions: Any = house.access.transactions
-    submit, outcome, silent = transactions.submit, house.access.transactions.outcome, set[bytes]()
+    submit, outcome, silent = house.access.transactions.submit, house.access.transactions.outcome, set[bytes]()
 
     async def takes_and_refuses(signed: SignedTransaction) -> None:
         await submit(signed)
@@ -100,11 +99,11 @@ async def test_what_was_refused_and_may_be_there_makes_no_way() -> None:
     await house.beat(accept=nobody)
     assert (await house.found(FUND)).status is TransactionStatus.REFUSED
     replace_submit(house, submit)
-    transactions.outcome = says_nothing_of_it
+    replace_outcome(house, says_nothing_of_it)
     for _ in range(4):
         with pytest.raises(RetryableError):
             await house.beat(accept=nobody)
-    transactions.outcome = outcome
+    replace_outcome(house, outcome)
     await house.beat(3)
     [record] = await house.database.read(lambda c: records.with_sequence(c, CHAIN, house.signer.account, 0))
     assert (record.effect_key, record.status) == (FUND, TransactionStatus.FINAL)
@@ -442,13 +441,11 @@ async def test_an_exit_of_unknown_fate_is_signed_again_in_time() -> None:
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=9)
     await house.exit(left_s=10_000)
-    transactions: Any = house.access.transactions
-    ask = transactions.outcome
 
-    async def outcome(_: bytes) -> Outcome:
+    async def undecided(_: bytes) -> Outcome:
         raise DisagreementError("no 2 of 3 operators say the same")
 
-    transactions.outcome = outcome
+    outcome = replace_outcome(house, undecided)
     for _ in range(40):
         with suppress(RetryableError):
             await house.beat(1, accept=nobody)
@@ -456,7 +453,7 @@ async def test_an_exit_of_unknown_fate_is_signed_again_in_time() -> None:
         assert newest.expiry_height is not None
         assert newest.expiry_height > house.chain.height
         assert newest.hash in house.chain.pending()
-    transactions.outcome = ask
+    replace_outcome(house, outcome)
     await house.beat(4)
     assert await house.received() == 1
 

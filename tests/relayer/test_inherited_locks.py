@@ -1,7 +1,6 @@
 """Locks that an earlier process signed: nothing of them is sent or signed again before it was checked again."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
@@ -14,6 +13,7 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.test_exits import MARKET
 from tests.relayer.test_locks_taken_out import Several
+from tests.relayer.test_transactions import replace_outcome
 
 LATE_S = 60
 EXIT = "e:1:claim-initiator"
@@ -148,20 +148,18 @@ async def test_a_lock_of_unknown_fate_waits_all_the_same(market: FeeMarket | Non
     exit_ = await house.exit()
     house.silent, house.refused = (set(), {*house.keys}) if refused else ({*house.keys}, set())
     pipeline = await house.restart()
-    transactions: Any = house.access.transactions
-    outcome = transactions.outcome
 
     async def says_nothing(_: bytes) -> Outcome:
         raise RetryableError("no answer")
 
-    transactions.outcome = says_nothing
+    outcome = replace_outcome(house, says_nothing)
     for _ in range(3):
         await house.clock.advance(1)
         house.board.latest = None
         with pytest.raises(RetryableError, match="no answer"):
             await pipeline.step()
     assert house.chain.pending() == (exit_.newest.hash,), "the exit alone, which no block can take before it"
-    transactions.outcome = outcome
+    replace_outcome(house, outcome)
     await house.beat(round(HELD_UP_S) + 3)
     assert (house.locked(), await house.received()) == ([], 1)
 

@@ -130,6 +130,13 @@ def replace_submit(house: House, submit: Any) -> None:
     sender.submit = submit
 
 
+def replace_outcome(house: House, outcome: Any) -> Any:
+    """Answer for the chain what became of a transaction; return what answered before."""
+    sender: Any = house.access.transactions
+    before, sender.outcome = sender.outcome, outcome
+    return before
+
+
 async def _nothing(_: object) -> None:
     """A broadcast that nobody hears."""
 

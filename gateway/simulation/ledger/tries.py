@@ -1,6 +1,5 @@
 """A stranger who tries what the ledger's rules forbid, each thing once, with a lock of their own."""
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -53,15 +52,9 @@ async def try_rules(world: World) -> None:
 async def let_one_expire(world: World) -> None:
     """Pay with a transaction that blocks leave lying until it expires: when everything else is over."""
     chain, signer = world.chains[B], world.signer("trier-payee", B)
-    sender, expiry = chain.access().transactions, Height(chain.height + EXPIRES_IN)
-    sequence = (await sender.sequences(signer.account)).latest
-    request = sender.assemble(chain.harmless(signer.account, COIN[B]), sequence, None, expiry)
-    signed = sender.attach(request, await signer.sign(request))
+    signed = await _signed(world, signer, chain.harmless(signer.account, COIN[B]), Height(chain.height + EXPIRES_IN))
     world.leave_lying(signed.hash)
-    world.faults["ledger-try"] += 1
-    with suppress(CausewayError):
-        await sender.submit(signed)
-        await hands.until(world, lambda: chain.height > expiry, world.clock.now() + SEEN_S)
+    await _submit(world, signed)
 
 
 async def _try_while_held(world: World, held: Signer, other: Signer) -> None:
@@ -85,10 +78,16 @@ async def _try_while_held(world: World, held: Signer, other: Signer) -> None:
 
 async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None) -> None:
     """Send it once, and wait until a block could hold it."""
+    await _submit(world, await _signed(world, signer, unsigned, expiry))
+
+
+async def _signed(
+    world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None
+) -> SignedTransaction:
     sender = world.chains[B].access().transactions
     sequence = (await sender.sequences(signer.account)).latest
     request = sender.assemble(unsigned, sequence, None, expiry)
-    await _submit(world, sender.attach(request, await signer.sign(request)))
+    return sender.attach(request, await signer.sign(request))
 
 
 async def _forge(world: World, victim: Signer) -> None:

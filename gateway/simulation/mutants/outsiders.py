@@ -27,7 +27,7 @@ OUTSIDE: Final = (
         "place-is-not-kept",
         "The place of a lock is not written down, so that two locks may be sent to one.",
         CHECKS,
-        "                if (place := await self._database.write(take)) is not None:\n                    return place",
+        "                return await self._database.write(take)",
         "                return free",
     ),
     plant(

@@ -68,8 +68,8 @@ def _could_pay(record: Record, deal: Agreed, since_s: float, closes_s: float) ->
         return True
     at = record.height_at(mine.chain, closes_s)
     held = here.balance(mine.sender, here.native, at) - (mine.amount if mine.asset == here.native else 0)
-    theirs = [here.lock_at(lock.lock_id, at) for lock in all_locks(here) if lock.terms.sender == mine.sender]
-    locks = 1 + sum(one is not None and one.status is LockStatus.LOCKED for one in theirs)
+    own = [here.lock_at(lock.lock_id, at) for lock in all_locks(here) if lock.terms.sender == mine.sender]
+    locks = 1 + sum(one is not None and one.status is LockStatus.LOCKED for one in own)
     starts_s = range(int(since_s) + 1, int(closes_s - ENOUGH_S) + 1)
     return any(
         held >= (1 + KEPT_TIMES * locks) * GAS * (BID_TIMES * max(fees, default=0) + record.plan.tip)

@@ -7,7 +7,7 @@ from typing import Final
 
 from gateway.simulation.drawing.deals import plain
 from gateway.simulation.drawing.rare import blocks, endpoints, people, purses
-from gateway.simulation.drawing.rare.parts import steady
+from gateway.simulation.drawing.rare.parts import calm_party
 from gateway.simulation.drawing.small import MAX_FEW
 from gateway.simulation.plan import BEGAN_AT_S, CALM_TIP, CHAINS, RARE_TOWNS, TIMING, Plan
 
@@ -19,8 +19,8 @@ def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
     quiet = replace(
         plan,
         deals=tuple(map(plain, plan.deals[:MAX_FEW])),
-        relayers=(steady(plan.relayers[0].name),),
-        dapps=(steady(plan.dapps[0].name),),
+        relayers=(calm_party(plan.relayers[0].name),),
+        dapps=(calm_party(plan.dapps[0].name),),
         tower=None,
         rough=frozenset(),
         at_s={},

@@ -22,7 +22,8 @@ STOPPED_S: Final = 6.0
 """How long a token does not move that a tower claims."""
 
 
-def steady(name: str) -> Party:
+def calm_party(name: str) -> Party:
+    """A party with one endpoint, which nothing fails."""
     return Party(name, 1, None, FaultRates())
 
 
@@ -42,6 +43,7 @@ def with_fees(source: random.Random, plan: Plan) -> tuple[Plan, ChainId]:
 
 
 def with_a_liar(plan: Plan, lie: Lie) -> Plan:
+    """The same story, in which of each party's three endpoints the one that is asked first lies."""
     relayer, dapp = (
         replace(one, operators=FEW_OPERATORS, lie=lie, liar=0) for one in (plan.relayers[0], plan.dapps[0])
     )

@@ -7,7 +7,15 @@ from typing import Final
 from gateway.simulation.drawing import signatures
 from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.operators import IN_TIME_S
-from gateway.simulation.drawing.rare.parts import LATER_S, SLOWER, STOPPED_S, first_deal, steady, with_a_liar, with_fees
+from gateway.simulation.drawing.rare.parts import (
+    LATER_S,
+    SLOWER,
+    STOPPED_S,
+    calm_party,
+    first_deal,
+    with_a_liar,
+    with_fees,
+)
 from gateway.simulation.plan import (
     CHAINS,
     MAX_BLOCK_TIME_S,
@@ -73,7 +81,7 @@ def fails_to_watch(source: random.Random, plan: Plan) -> Plan:
     """A tower's power fails as it writes down what it is asked to watch."""
     watched = replace(first_deal(source, plan, source.choice(CHAINS)), watched=True)
     fails = Death(source.uniform(*BACK_S), commit="agreement", count=1, after=source.random() < 0.5)
-    return replace(plan, deals=(watched, *plan.deals[1:]), tower=replace(steady("tower"), deaths=(fails,)))
+    return replace(plan, deals=(watched, *plan.deals[1:]), tower=replace(calm_party("tower"), deaths=(fails,)))
 
 
 def funds_again(source: random.Random, plan: Plan) -> Plan:
@@ -114,7 +122,7 @@ def watches_alone(source: random.Random, plan: Plan) -> Plan:
         rough=frozenset({Rough.PROVIDER_VANISHES}),
         at_s={Rough.PROVIDER_VANISHES: 0.0},
         deals=(lapses, completes),
-        tower=steady("tower"),
+        tower=calm_party("tower"),
         aims=(Aim(Trouble.PAUSED, Act.CLAIM, 2, STOPPED_S),),
     )
 

@@ -269,17 +269,21 @@ async def upcoming(pair: Pair) -> int:
     """The sequence under which ANN signs next, on both sides, once nothing waits there: which of the tests before ran
     here is up to whoever shares them out."""
     account = AccountId(f"causeway:parity:{ANN.address.hex()}")
-    for _ in range(TRIES):
-        seen = set[tuple[str, int]]()
-        for engine, _ in sides(pair):
-            rpc_of_engine = CometRpc(engine.url)
-            waiting = (await engine.result("num_unconfirmed_txs"))["n_txs"]
-            seen.add((waiting, (await read_account(rpc_of_engine, account)).sequence))
-            await rpc_of_engine.close()
-        if len(seen) == 1 and (found := seen.pop())[0] == "0":
-            return found[1]
-        await asyncio.sleep(SILENCE_S)
-    raise AssertionError(seen)
+
+    async def next_of(engine: Engine) -> int:
+        assert (await engine.result("num_unconfirmed_txs"))["n_txs"] == "0"
+        node = CometRpc(engine.url)
+        try:
+            return (await read_account(node, account)).sequence
+        finally:
+            await node.close()
+
+    async def agreed() -> tuple[int]:
+        theirs, ours = [await next_of(engine) for engine, _ in sides(pair)]
+        assert theirs == ours
+        return (ours,)  # true, whatever the number is
+
+    return (await eventually(agreed, ANSWER_S))[0]
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -296,14 +300,17 @@ async def test_broadcasts_are_answered_alike(pair: Pair, kind: str) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_what_waits_is_shown_alike(pair: Pair) -> None:
     first = await upcoming(pair)
+    shown: tuple[Any, Any] = None, None
     for sequence in range(first, first + TRIES):
         paid = base64.b64encode(ANN.signed(sequence, Transfer("cnyd", BEN.address, quantity(1)))).decode()
         calls = [rpc("broadcast_tx_sync", {"tx": paid}), *(rpc(f"{name}unconfirmed_txs") for name in ("", "num_"))]
         theirs, ours = await answers(pair, b"[%b]" % b",".join(calls))
         await asyncio.sleep(SILENCE_S)
+        shown = theirs, ours
         if theirs == ours and theirs[-1][1]["result"]["n_txs"] == "1":
-            return  # otherwise a block came between the calls
-    raise AssertionError((theirs, ours))
+            break  # otherwise a block came between the calls
+    assert shown[0] == shown[1]
+    assert shown[0][-1][1]["result"]["n_txs"] == "1"
 
 
 @pytest.mark.asyncio(loop_scope="module")
