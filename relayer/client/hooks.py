@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Protocol
+
+from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, RejectedError
 from core.model.types import SwapId
@@ -65,27 +67,40 @@ class Hooks:
             ) from error
 
 
-class ClientConsultation:
-    """A `Consultation`: the chains' newest facts first, then the caller. `known` raises `RetryableError` until nothing
-    is hidden any more that another copy of the store may have done for this swap."""
+class Copies(Protocol):
+    """A client's word on what other copies of its store may have done."""
 
-    def __init__(self, database: Database, hooks: Hooks, known: Callable[[SwapState], Awaitable[None]]) -> None:
+    async def known(self, state: SwapState) -> None:
+        """Raise `RetryableError` until nothing is hidden any more that they may have done for this swap."""
+
+    def still_known(self, connection: Connection, state: SwapState) -> None:
+        """Raise `RetryableError` if something has come up since `known` returned."""
+
+
+class ClientConsultation:
+    """A `Consultation`: the chains' newest facts first, then the caller."""
+
+    def __init__(self, database: Database, hooks: Hooks, copies: Copies) -> None:
         self._database = database
         self._hooks = hooks
-        self._known = known
+        self._copies = copies
 
     async def before_lock(self, state: SwapState) -> None:
         """The store may be a copy, of which the original went on: what the chains show by now comes first.
 
         Raise `ConflictError` if our leg was locked before.
         """
-        await self._known(state)
+        await self._copies.known(state)
         own = state.agreement.own_leg
         if own is not None:
             terms = state.agreement.terms(own)
             if len(await self._database.read(lambda c: feed.history_of(c, terms, 1))) > 0:
                 raise ConflictError("our leg was locked before, as its chain shows: it is not funded again")
         await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
+
+    def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
+        """An endpoint that was behind may have shown since that the account was used."""
+        self._copies.still_known(connection, state)
 
     async def before_repeating(self, state: SwapState) -> None:
         """The caller has let it pass before it was signed."""

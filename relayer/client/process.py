@@ -1,7 +1,7 @@
 """The initiator's process: followers and a pump over the client's own database; the caller is asked before each act."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import RetryableError
 from core.model.ports import ChainAccess, Signer
-from core.model.types import ChainId, Height, SwapId
+from core.model.types import AccountId, ChainId, Height, LockTerms, SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
@@ -56,6 +56,8 @@ class ClientProcess:
         self._metrics = metrics
         self._since_s = since_s
         self._inherited = frozenset(inherited)
+        self._counted: dict[SwapId, int] = {}
+        """Of inherited swaps: up to which of our account's sequences all uses are known."""
         self._facts = FactSignal()
         self._followers: dict[ChainId, Follower] = {}
         self._heads_at_start: dict[ChainId, Height] = {}
@@ -64,7 +66,7 @@ class ClientProcess:
         # Its owner uses the account elsewhere, too: a sequence that another transaction took is taken for what it is.
         # (A lock whose sequence is finally used otherwise is never signed again by the machine.)
         shared = replace(policy, pipeline=replace(policy.pipeline, shared=True))
-        consultation = ClientConsultation(database, self.hooks, self._known)
+        consultation = ClientConsultation(database, self.hooks, self)
         self._pump = Pump(
             database, chains, signers, shared, self._facts, clock, RelayerMetrics(metrics), preimages, consultation
         )
@@ -94,15 +96,13 @@ class ClientProcess:
             if head is None or tip is None or tip.height < head:
                 raise RetryableError(f"{chain} is still being read up to its newest block: nothing is locked before")
 
-    async def _known(self, state: SwapState) -> None:
+    async def known(self, state: SwapState) -> None:
         """Raise `RetryableError` while a lock that another copy of the store has made may be hidden from us: until the
         facts reach the heads of our start, and while our account has uses of which this store knows nothing and that
         are not final. A reorg could take such a lock out of sight, and bring it back next to a second one."""
         await self.caught_up()
-        own = state.agreement.own_leg
-        if own is None or state.swap_id not in self._inherited:
+        if (terms := self._inherited_lock(state)) is None:
             return
-        terms = state.agreement.terms(own)
         access, account = self._chains[terms.chain], terms.sender
         view = await access.transactions.sequences(account)
         # Asked for afterwards: what is final by that count is in a block up to here.
@@ -110,15 +110,27 @@ class ClientProcess:
         if (final := view.finalized) is None or tip is None or tip.height < height:
             raise RetryableError(f"what is final of {account} is not known yet: nothing is locked before")
 
-        def unknown(connection: Connection) -> list[int]:
+        def unknown(connection: Connection) -> tuple[int, list[int]]:
             end = max(view.latest, accounts.next_sequence(connection, terms.chain, account))
-            return sequences.gaps(connection, terms.chain, account, final, end, undone=True)
+            return end, sequences.gaps(connection, terms.chain, account, final, end, undone=True)
 
-        if found := await self._database.read(unknown):
-            raise RetryableError(
-                f"{account} was used elsewhere (number {found[0]}), which is not final yet and may be this lock, made "
-                "with another copy of this store: nothing is locked before it is final"
-            )
+        end, found = await self._database.read(unknown)
+        _check_uses(account, found)
+        self._counted[state.swap_id] = end
+
+    def still_known(self, connection: Connection, state: SwapState) -> None:
+        """Raise `RetryableError` if a use of our account has come up since `known` looked, of which this store knows
+        nothing. Of several endpoints most may be behind at that look, and not when the sequence is counted."""
+        if (terms := self._inherited_lock(state)) is None:
+            return
+        account, counted = terms.sender, self._counted[state.swap_id]
+        end = accounts.next_sequence(connection, terms.chain, account)
+        _check_uses(account, sequences.gaps(connection, terms.chain, account, counted, end))
+
+    def _inherited_lock(self, state: SwapState) -> LockTerms | None:
+        """Our lock's terms if another copy may have made it."""
+        own = state.agreement.own_leg
+        return None if own is None or state.swap_id not in self._inherited else state.agreement.terms(own)
 
     async def _first_height(self, access: ChainAccess) -> Height:
         """The newest final block, or the one before the oldest agreement was made."""
@@ -156,3 +168,11 @@ class ClientProcess:
             await follower.run()
 
         return run
+
+
+def _check_uses(account: AccountId, unknown: Sequence[int]) -> None:
+    if unknown:
+        raise RetryableError(
+            f"{account} was used elsewhere (number {unknown[0]}), which is not final yet and may be this lock, made "
+            "with another copy of this store: nothing is locked before it is final"
+        )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy.engine import Connection
+
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.ports import OrderReader
 from core.model.types import AccountId, ChainId, chain_of
@@ -77,6 +79,9 @@ class Screening:
         legs = agreement.initiator_leg, agreement.participant_leg
         parties = {account for leg in legs for account in (leg.sender, leg.receiver)}
         await self.check(parties - set(agreement.own_accounts))
+
+    def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
+        """It was asked a moment ago."""
 
     async def before_repeating(self, state: SwapState) -> None:
         """The bytes may have reached nobody: they are our lock still."""

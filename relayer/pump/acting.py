@@ -169,11 +169,11 @@ class Acts:
         return {asset: locked * cost for asset, cost in inventory.exits([chain], costs).items() if locked * cost > 0}
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
-        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`, and
-        `PausedError`."""
+        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`, and as
+        `Checks.still_allow_lock`."""
         state = swaps.load(connection, swap_id)
         decisions.by_own_clock(decisions.check_fund_now, state, self._no_earlier_s(connection, state.agreement))
-        self._checks.switches_allow(connection, state.agreement)
+        self._checks.still_allow_lock(connection, state)
 
     def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
         state = swaps.load(connection, swap_id)

@@ -74,6 +74,9 @@ class Consultation(Protocol):
     async def before_lock(self, state: SwapState) -> None:
         """Return once our lock may be made, as far as it is for them to say."""
 
+    def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
+        """Once more, in the transaction that stores its signature: what `before_lock` found must still be so."""
+
     async def before_repeating(self, state: SwapState) -> None:
         """The same of our lock that an earlier process signed."""
 
@@ -260,6 +263,13 @@ class Checks:
 
         if alarm := await self._database.read(look):
             raise DisagreementError(f"{alarm}: look into it, then acknowledge the alarm")
+
+    def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
+        """Ask for our lock once more, in the transaction that stores its signature. Raise `PausedError`, and what
+        whoever was consulted has found since."""
+        self.switches_allow(connection, state.agreement)
+        if self._consultation is not None:
+            self._consultation.still_allow_lock(connection, state)
 
     def switches_allow(self, connection: Connection, agreement: Agreement) -> None:
         """Ask the switches once more, in the transaction that stores the signature. Raise `PausedError`."""

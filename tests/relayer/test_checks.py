@@ -193,6 +193,9 @@ class Asked:
     async def before_lock(self, state: SwapState) -> None:
         self._answer("lock", state)
 
+    def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
+        self._answer("still", state)
+
     async def before_repeating(self, state: SwapState) -> None:
         self._answer("repeat", state)
 
@@ -215,6 +218,16 @@ async def test_consultation_comes_before_everything_else(office: Office) -> None
     with pytest.raises(RejectedError, match="not today"):
         await office.made(consultation=Asked(RejectedError("not today"))).before_funding(state)
     assert office.chains[A].asked == office.chains[B].asked == []
+
+
+async def test_consultation_is_asked_where_the_signature_is_stored(office: Office) -> None:
+    state = await office.ready_to_fund()
+    asked = Asked()
+    await office.database.read(lambda c: office.made(consultation=asked).still_allow_lock(c, state))
+    assert asked.asked == [("still", state.sequence)]
+    refusing = office.made(consultation=Asked(RetryableError("not yet")))
+    with pytest.raises(RetryableError, match="not yet"):
+        await office.database.read(lambda c: refusing.still_allow_lock(c, state))
 
 
 async def test_lock_signed_by_an_earlier_process_is_asked_about(office: Office) -> None:

@@ -72,8 +72,8 @@ UNNOTICED: Final[tuple[Mutant, ...]] = (
         "copies-lock-next-to-unknown-uses",
         "A client with an older copy of its store locks while a lock of the newer one may still come back.",
         "relayer/client/process.py",
-        "        if own is None or state.swap_id not in self._inherited:\n",
-        "        if own is None or state.swap_id:\n",
+        "None if own is None or state.swap_id not in self._inherited else",
+        "None if own is None or state.swap_id else",
     ),
     plant(
         "intended-reveals-cannot-be-cancelled",

@@ -115,8 +115,8 @@ SLOW: Final[tuple[Mutant, ...]] = (
     plant(
         "switches-before-the-signature-only",
         "A pause that is ordered while a lock is signed does not keep it back.",
-        ACTING,
-        "        self._checks.switches_allow(connection, state.agreement)\n",
+        "relayer/pump/checks.py",
+        "        self.switches_allow(connection, state.agreement)\n",
         "",
     ),
     plant(

@@ -111,3 +111,33 @@ def test_a_copy_locks_nothing_while_a_lock_may_come_back() -> None:
         await world.stop()
 
     play(story())
+
+
+def test_a_copy_locks_nothing_if_a_use_comes_up_while_it_asks() -> None:
+    """Its endpoints were behind when the copy looked for uses that it does not know, and not any more when it signs."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        chain = world.chains[A]
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            copy = copied(world.store)
+            await client.lock(swap)
+            await client.locked(swap)
+        chain.reorg(1, keep=lambda _: False)
+        asked: list[None] = []
+
+        async def before_lock(_: object) -> None:
+            asked.append(None)
+            await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
+
+        world.store = copy
+        async with world.client(Shut()) as client:
+            outcome = await client.run(swap.id, before_lock=before_lock)
+        assert asked
+        assert outcome.phase is Phase.ABANDONED
+        assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
+        await world.stop()
+
+    play(story())
