@@ -103,19 +103,19 @@ def _initiator_outcome(state: SwapState) -> Phase | None:
         return Phase.ABANDONED if state.closed is not None else None
     if other.status is LegStatus.CLAIMED and other.final:
         return Phase.COMPLETED
-    if not own.settled:
+    if not (own.settled or _was_never_locked(state, Leg.INITIATOR)):
         return None
     if own.status is LegStatus.CLAIMED:
         return Phase.LOST if _can_never_be_claimed(state, Leg.PARTICIPANT) else None
     waiting = _is_claiming(state) and other.lock is not None and not _can_never_be_claimed(state, Leg.PARTICIPANT)
-    return None if waiting else Phase.REFUNDED
+    return None if waiting else _unpaid(own)
 
 
 def _participant_outcome(state: SwapState) -> Phase | None:
     own, other = state.participant_leg, state.initiator_leg
     if not has_funded(state):
         return Phase.ABANDONED if state.closed is not None else None
-    if not own.settled:
+    if not (own.settled or _was_never_locked(state, Leg.PARTICIPANT)):
         return None
     if other.status is LegStatus.CLAIMED:
         return Phase.COMPLETED if other.final else None
@@ -123,7 +123,20 @@ def _participant_outcome(state: SwapState) -> Phase | None:
         return Phase.LOST if _can_never_be_claimed(state, Leg.INITIATOR) else None
     if state.preimage is not None and not _can_never_be_claimed(state, Leg.INITIATOR):
         return None
-    return Phase.REFUNDED
+    return _unpaid(own)
+
+
+def _was_never_locked(state: SwapState, own: Leg) -> bool:
+    """Return true if our lock was on its way, or seen for a while, and its chain is final beyond its timelock without
+    it. One that was final before is gone with a finalized block: who knows what comes back."""
+    attempt = state.attempt(leg_kind(FundLeg, own))
+    was_final = attempt is not None and attempt.status is AttemptStatus.DONE
+    return state.leg(own).status is LegStatus.ABSENT and not was_final and _can_never_be_claimed(state, own)
+
+
+def _unpaid(own: LegState) -> Phase:
+    """How a swap ended in which our leg went to nobody else: it is back, or was never there in the end."""
+    return Phase.ABANDONED if own.status is LegStatus.ABSENT else Phase.REFUNDED
 
 
 def _watchtower_outcome(state: SwapState) -> Phase | None:

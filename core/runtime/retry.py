@@ -36,7 +36,7 @@ FOLLOWER: Final = RetryPolicy((0.2, 0.5, 1.0, 2.0, 5.0))
 in seconds."""
 MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
 """A worker that exits depend on: a database that is locked for a moment, again and again, must be no outage."""
-MOMENT: Final = RetryPolicy((0.5, 1.0, 2.0))
+MOMENT: Final = RetryPolicy((0.5, 1.0))
 """An effect that an endpoint or the database failed for a moment. A try needs many answers, and a timelock comes
 nearer: what fails often is tried often."""
 EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0))

@@ -105,6 +105,44 @@ def test_leg_is_lost_from_a_final_block_at_its_timelock_on(finalized: int, phase
     assert outcome(Role.LIQUIDITY_PROVIDER, **known, **legs) is phase
 
 
+GONE = LegState(lock_id=IDS[SECOND])
+"""Our lock was seen, in a branch that is no more."""
+
+
+@pytest.mark.parametrize("second", [GONE, LegState()])
+@pytest.mark.parametrize(
+    ("first", "finalized", "fund", "phase"),
+    [
+        (locked(FIRST, claim=seen(FIRST)), -1, AttemptStatus.SENT, None),
+        (locked(FIRST, claim=seen(FIRST)), 0, AttemptStatus.SENT, Phase.COMPLETED),
+        (locked(FIRST, claim=seen(FIRST)), 0, AttemptStatus.DONE, None),
+        (locked(FIRST, claim=seen(FIRST, False)), 0, AttemptStatus.SENT, None),
+        (locked(FIRST), 0, AttemptStatus.SENT, Phase.ABANDONED),
+        (locked(FIRST, refund=seen(FIRST)), 0, AttemptStatus.SENT, Phase.ABANDONED),
+    ],
+)
+def test_provider_without_its_lock_ends_at_its_timelock(
+    first: LegState, finalized: int, fund: AttemptStatus, phase: Phase | None, second: LegState
+) -> None:
+    """What a block showed that is no more may come back until then, and a lock that was final at any time."""
+    t_b = timelock(agreement(), SECOND)
+    facts = {"initiator_leg": first, "participant_leg": second, "attempts": {FUND: tried(fund)}}
+    assert outcome(Role.LIQUIDITY_PROVIDER, participant_clock=clock(SECOND, t_b + 9, t_b + finalized), **facts) is phase
+
+
+def test_provider_without_its_lock_goes_on_claiming() -> None:
+    t_b = timelock(agreement(), SECOND)
+    facts = {"initiator_leg": locked(FIRST), "participant_leg": GONE, "attempts": {FUND: SENT}, "preimage": PREIMAGE}
+    assert outcome(Role.LIQUIDITY_PROVIDER, participant_clock=clock(SECOND, t_b), **facts) is None
+
+
+@pytest.mark.parametrize(("finalized", "phase"), [(-1, None), (0, Phase.ABANDONED)])
+def test_initiator_without_its_lock_ends_at_its_timelock(finalized: int, phase: Phase | None) -> None:
+    t_a = timelock(agreement(), FIRST)
+    facts = {"initiator_leg": LegState(lock_id=IDS[FIRST]), "attempts": {leg_kind(FundLeg, FIRST): SENT}}
+    assert outcome(Role.INITIATOR, initiator_clock=clock(FIRST, t_a + 9, t_a + finalized), **facts) is phase
+
+
 @pytest.mark.parametrize(
     ("first", "second", "facts", "phase"),
     [
