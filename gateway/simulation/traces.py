@@ -202,7 +202,9 @@ def _is_calm(record: Record) -> bool:
         *(process.away for process in record.processes),
     ]
     return not any(faults) and all(
-        party.rates == FaultRates() and party.lie is None and not (party.locked or party.outages or party.behind)
+        party.rates == FaultRates()
+        and party.lie is None
+        and not (party.locked or party.outages or party.behind or party.picky)
         for party in plan.parties
     )
 

@@ -278,6 +278,7 @@ class Pipeline(Sending):
     async def _still_refused(self, record: TransactionRecord, urgency: Urgency, view: SequenceView | None) -> None:
         """Neither signed nor sent again: its effect is asked for again, or called off. Only its sequence matters."""
         self._unsent.discard(record.id)
+        self._doubted.pop(record.id, None)
         expiry, now_ns = record.newest.expiry_height, self._clock.now_ns()
         if expiry is not None and expiry < (await self._board.current()).finalized.height:
             if view is not None:

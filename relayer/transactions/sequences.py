@@ -1,5 +1,6 @@
 """Which sequence the next transaction takes, and which ones nothing will use any more. Over a `Connection`."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -13,15 +14,23 @@ MAX_GAPS: Final = 64
 
 
 def free_sequence(
-    connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0, *, exits: bool = True
+    connection: Connection,
+    chain: ChainId,
+    account: AccountId,
+    at_least: int = 0,
+    *,
+    exits: bool = True,
+    doubted: Collection[int] = (),
 ) -> int:
     """The sequence that the next transaction should take: one that was given up, so that no gap stays, or a new one.
 
     `at_least` is what the chain counts: nothing below it can be mined any more. `exits`: it is for an exit. Nothing
     else takes the sequence of a refused exit, whose bytes some node may still mine: a lock would fall out of its swap
-    by that. If no exit takes it, it is filled.
+    by that. If no exit takes it, it is filled. `doubted`: sequences that are not to be taken yet.
     """
     for sequence in _given_up(connection, chain, account, exits):
+        if sequence in doubted:
+            continue
         if sequence >= at_least and not accounts.is_foreign(connection, chain, account, sequence):
             return sequence
     return accounts.next_sequence(connection, chain, account)

@@ -90,6 +90,9 @@ class Signatory:
         self.worth: Worth | None = None
         self.bodies: dict[str, UnsignedTransaction] = {}
         """Bodies by effect key; those that reveal are nowhere else."""
+        self.doubted: dict[int, int] = {}
+        """Sequences of transactions that were refused a moment ago, by their ids: a node may have taken one all the same.
+        Until it is known to be nowhere no other lock takes its sequence: one of the two would fall out of its swap."""
         self.market = Market(access.transactions.fee_market, clock, access.parameters.timing.block_time_s)
         self._database = database
         self._access = access
@@ -176,7 +179,8 @@ class Signatory:
         chain, account = unsigned.chain, unsigned.sender
         sequence = order.sequence
         if sequence is None:
-            sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)
+            doubted = () if order.exits else self.doubted.values()
+            sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits, doubted=doubted)
         if (known := records.by_effects(connection, (order.effect_key, *order.items))) is not None:
             return known, sequence, None, {}
         floor = _highest([one.bid for one in records.with_sequence(connection, chain, account, sequence)])

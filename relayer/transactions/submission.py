@@ -96,6 +96,7 @@ class Sending:
         )
         self._hand = Signatory(database, access, signer, board, clock, policy.fees, policy.expiry_blocks, self._watch)
         self._bodies = self._hand.bodies
+        self._doubted = self._hand.doubted
         self._sending = asyncio.Lock()
         self._wake = Signal()
         self._unsent: set[int] = set()
@@ -362,6 +363,8 @@ class Sending:
             self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
             if record.status is TransactionStatus.BROADCAST:
                 await self._note(record, TransactionStatus.REFUSED, reason=error.message)
+                self._doubted[record.id] = record.sequence
+                self._wake.notify()
         except FatalError:
             raise
         except Exception as error:
@@ -421,6 +424,7 @@ class Sending:
             left_out=outcome.left_out if outcome else (),
         )
         await self._database.write(store)
+        self._doubted.pop(record.id, None)
         if status not in records.OPEN:
             self._bodies.pop(record.effect_key, None)
             self._unsent.discard(record.id)

@@ -243,6 +243,7 @@ async def test_the_sequence_of_a_refused_transaction_is_handed_on() -> None:
     replace_submit(house, refuse)
     refused = await pipeline.send("s:1:lock", house.pay(3))
     replace_submit(house, real)
+    await pipeline.step()  # it is nowhere
     heir = await pipeline.send("s:2:lock", house.pay(4))
     assert heir.sequence == refused.sequence == 0
     await house.beat(5)
@@ -251,6 +252,25 @@ async def test_the_sequence_of_a_refused_transaction_is_handed_on() -> None:
     assert first is not None
     assert second is not None
     assert (first.status, second.status) == (TransactionStatus.SUPERSEDED, TransactionStatus.FINAL)
+
+
+async def test_a_lock_leaves_the_sequence_that_was_just_refused() -> None:
+    """The node took it all the same: a second lock under its sequence would put one of the two out of its swap."""
+    house = House()
+    pipeline = await house.start()
+    real = house.access.transactions.submit
+
+    async def takes_and_refuses(signed: SignedTransaction) -> None:
+        await real(signed)
+        raise RevertedError("no endpoint wants this")
+
+    replace_submit(house, takes_and_refuses)
+    await pipeline.send("s:1:lock", house.pay(3))
+    replace_submit(house, real)
+    other = await pipeline.send("s:2:lock", house.pay(4))
+    assert other.sequence == 1
+    await house.beat(5)
+    assert await house.received() == 7
 
 
 async def test_a_process_that_was_replaced_cannot_sign() -> None:

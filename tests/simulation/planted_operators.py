@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from fractions import Fraction
 from types import SimpleNamespace
@@ -24,7 +25,7 @@ from gateway.simulation.regulator import HOOK, Posted
 from gateway.simulation.treasury import TOP_UP, funder_of
 from gateway.simulation.verdict import switches, withdrawals
 from gateway.simulation.verdict.gates import needed
-from gateway.simulation.verdict.record import Filled, Ordered
+from gateway.simulation.verdict.record import Agreed, Filled, Ordered
 from gateway.simulation.world import COIN, PURSE
 from htlc.model import Role
 from relayer.switches import Cause, Switch, scope_of_chain
@@ -264,7 +265,11 @@ async def topped_up_wrongly(stage: Stage) -> None:
     stage.record.agreed.clear()
 
 
-async def left_waiting(stage: Stage) -> None:
+async def _nothing(_: Agreed) -> None:
+    """What a provider does that does not lock."""
+
+
+async def left_waiting(stage: Stage, then: Callable[[Agreed], Awaitable[None]] = _nothing) -> None:
     """The provider has gas from then on, all the time that it needs, and does not lock."""
     stage.world.plan = replace(stage.world.plan, topped=Topped(by_itself=False, at_s=0.0))
     agreed = await stage.open()
@@ -272,6 +277,7 @@ async def left_waiting(stage: Stage) -> None:
     for one in stage.world.histories.values():
         one.look()
     stage.record.filled.append(Filled(stage.relayer.name, B, stage.world.clock.now()))
+    await then(agreed)
     await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 

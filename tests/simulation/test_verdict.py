@@ -930,6 +930,24 @@ def test_exit_that_went_with_a_final_block_may_lapse(reorg_after_s: Any, found: 
     assert (Kind.EXIT_LAPSED in {problem.kind for problem in judged(story)}) is found
 
 
+@pytest.mark.parametrize("paused", [True, False])
+def test_whoever_gets_gas_and_meets_a_pause_has_locked(paused: bool) -> None:
+    """The provider's lock leaves once it has gas, and no block takes it: its token has stopped, or not."""
+
+    async def story(stage: Stage) -> None:
+        async def sends(agreed: Agreed) -> None:
+            lock, _ = stage.lock_of(agreed.participant_leg)
+            stage.note(stage.relayer, B, await stage.sign(stage.relayer, lock))
+            if paused:
+                now_s = stage.world.clock.now()
+                stage.world.blocked.append((agreed.participant_leg.asset, None, now_s + 1, now_s + 9))
+
+        await planted_operators.left_waiting(stage, sends)
+
+    found = {problem.kind for problem in judged(story)}
+    assert (Kind.LEFT_WAITING in found) is not paused
+
+
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
 def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found: bool) -> None:
     """Both processes were away when it was replaced: since when decides if they had read that it was final."""

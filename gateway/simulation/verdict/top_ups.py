@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from core.model.facts import LockStatus
-from core.model.types import AccountId, ChainId, Height
+from core.model.types import AccountId, ChainId, Height, LockTerms
 from gateway.simulation.treasury import TOP_UP, funder_of
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.gates import needed_by
@@ -21,6 +21,8 @@ WITHIN_S: Final = 30.0
 TRIES_S: Final = 8.0
 """How far apart an effect tries again that waits for gas, while its gate is open."""
 ENOUGH_S: Final = TRIES_S + 6.0
+LOCKED_S: Final = 10.0
+"""How long a lock may take until a block holds it."""
 KEPT_TIMES: Final = 2
 """A usual bid's cost is kept this many times for an exit."""
 
@@ -47,6 +49,8 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     closes_s = mine.timelock.seconds - needed_by(record.plan, deal).fund_s
     if closes_s - filled_s < ENOUGH_S or any(lock.terms == mine for lock in all_locks(record.world.chains[chain])):
         return
+    if _met_a_pause(record, party, mine):
+        return
     final_s = record.final_at_s(theirs)
     if max(final_s, filled_s) > closes_s - ENOUGH_S or record.shown_at_s(deal.hashlock) is not None:
         return
@@ -57,6 +61,17 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     if stands and not record.could_not_act(party, final_s, closes_s) and _could_pay(record, deal, since_s, closes_s):
         text = f"deal {deal.deal.number}: {party} has gas since {closes_s - filled_s:.0f} s before its gate closes"
         yield Problem(Kind.LEFT_WAITING, f"{text}, and does not lock")
+
+
+def _met_a_pause(record: Record, party: str, mine: LockTerms) -> bool:
+    """Its lock has left, and its token stopped before a block could take it: what that made of it is for ever."""
+    left_s = [sent.at_s for sent in record.world.wire.sent if sent.party == party and mine in sent.body.locks]
+    return any(
+        asset == mine.asset and since_s < at_s + LOCKED_S and until_s > at_s
+        for asset, whom, since_s, until_s in record.world.blocked
+        for at_s in left_s
+        if whom is None
+    )
 
 
 def _could_pay(record: Record, deal: Agreed, since_s: float, closes_s: float) -> bool:
