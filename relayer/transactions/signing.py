@@ -91,8 +91,8 @@ class Signatory:
         self.bodies: dict[str, UnsignedTransaction] = {}
         """Bodies by effect key; those that reveal are nowhere else."""
         self.doubted: dict[int, int] = {}
-        """Sequences of transactions that were refused a moment ago, by their ids: a node may have taken one all the same.
-        Until it is known to be nowhere no other lock takes its sequence: one of the two would fall out of its swap."""
+        """Sequences of transactions that were refused a moment ago, by their ids: a node may have taken one all the
+        same. Until it is known to be nowhere no other lock takes its sequence, and falls out of its swap by that."""
         self.market = Market(access.transactions.fee_market, clock, access.parameters.timing.block_time_s)
         self._database = database
         self._access = access

@@ -124,7 +124,7 @@ GONE = LegState(lock_id=IDS[SECOND])
 def test_provider_without_its_lock_ends_at_its_timelock(
     first: LegState, finalized: int, fund: AttemptStatus, phase: Phase | None, second: LegState
 ) -> None:
-    """What a block showed that is no more may come back until then, and a lock that was final at any time."""
+    """A lock that a block showed which is no more may come back until then, and one that was final at any time."""
     t_b = timelock(agreement(), SECOND)
     facts = {"initiator_leg": first, "participant_leg": second, "attempts": {FUND: tried(fund)}}
     assert outcome(Role.LIQUIDITY_PROVIDER, participant_clock=clock(SECOND, t_b + 9, t_b + finalized), **facts) is phase

@@ -266,7 +266,7 @@ async def topped_up_wrongly(stage: Stage) -> None:
 
 
 async def _nothing(_: Agreed) -> None:
-    """What a provider does that does not lock."""
+    """The provider does not lock."""
 
 
 async def left_waiting(stage: Stage, then: Callable[[Agreed], Awaitable[None]] = _nothing) -> None:

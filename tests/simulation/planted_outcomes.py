@@ -222,6 +222,21 @@ async def voided_too_early(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
+async def called_off_at(stage: Stage, *, timelock_s: int) -> None:
+    """The provider's lock is in no block, and its machine hears that so many seconds behind its timelock are final."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg)
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, unsigned, 0))
+    await _hears_of_its_lock(stage, agreed, events.EffectDropped)
+    timelock = agreed.participant_leg.timelock
+    await stage.pass_to(timelock.seconds + timelock_s)
+    stage.mine(10)
+    await stage.told(stage.relayer, agreed, events.TimeAdvanced(Leg.PARTICIPANT, timelock, timelock, timelock.seconds))
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
 async def failed_and_there(stage: Stage) -> None:
     """The provider's machine hears that its lock failed for good, and a block holds it."""
     agreed = await stage.open(style=Style.VANISHES, honest=False)

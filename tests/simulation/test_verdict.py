@@ -2,6 +2,7 @@
 
 from contextvars import Context
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -928,6 +929,12 @@ def test_exit_that_went_with_a_final_block_may_lapse(reorg_after_s: Any, found: 
         stage.world.deep[B] = DeepReorg(refund.at_s + reorg_after_s, Height(1), refund.at_s)
 
     assert (Kind.EXIT_LAPSED in {problem.kind for problem in judged(story)}) is found
+
+
+@pytest.mark.parametrize(("timelock_s", "found"), [(1, False), (-9, True)])
+def test_a_lock_in_no_block_is_over_at_its_timelock(timelock_s: int, found: bool) -> None:
+    kinds = {one.kind for one in judged(partial(planted_outcomes.called_off_at, timelock_s=timelock_s))}
+    assert (Kind.MACHINE_ENDED_EARLY in kinds) is found
 
 
 @pytest.mark.parametrize("paused", [True, False])

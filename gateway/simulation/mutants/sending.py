@@ -61,8 +61,8 @@ SENDING: Final = (
         (
             Edit(
                 SIGNING,
-                "sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)",
-                "sequence = count",
+                "sequences.free_sequence(connection, chain, account, count, exits=order.exits, doubted=doubted)",
+                "count",
             ),
             Edit(
                 ORDERS,

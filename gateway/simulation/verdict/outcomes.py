@@ -137,7 +137,8 @@ def _is_shown(event: events.EffectFinal, state: SwapState, shown: dict[ChainId, 
 def _given_up(
     connection: Connection, record: Record, process: Process, who: str, state: SwapState
 ) -> Iterator[Problem]:
-    """A swap comes to nothing once no block can hold our lock any more, and not before."""
+    """A swap comes to nothing once no block can hold our lock any more, and not before: from its timelock on a chain
+    refuses it."""
     own = state.agreement.own_leg
     if own is None or state.phase is not Phase.ABANDONED:
         return
@@ -148,6 +149,8 @@ def _given_up(
         return
     ended_s = min(ended_ns) / NS_PER_S
     final = record.world.histories[terms.chain].final_at(min(ended_ns))
+    if record.world.chains[terms.chain].block(final).header.time >= terms.timelock:
+        return
     for sent in locks_of(record, process.name, terms, ended_s):
         if sent.raw in record.world.wire.accepted and may_be_mined(record, sent, final):
             yield Problem(Kind.MACHINE_ENDED_EARLY, f"{who} came to nothing while its lock might still be mined")
