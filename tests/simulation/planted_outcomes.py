@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Locked
 from core.model.transactions import FeeBid
-from core.model.types import BaseUnits, ChainId, Height
+from core.model.types import BaseUnits, ChainId, Height, Preimage
 from core.runtime import journal
 from gateway.simulation.plan import A, B, Style
 from gateway.simulation.process import MOST
@@ -90,6 +90,22 @@ async def raised_late(stage: Stage) -> None:
         await stage.world.clock.sleep(4.0)
     stage.world.memory[A].take(raw)
     stage.mine()
+
+
+async def two_raised_late(stage: Stage, *gaps_s: int) -> None:
+    """Two claims of the provider's wait for half a minute, one behind the other, with their first bids."""
+    claims = []
+    for number, gap_s in enumerate(gaps_s):
+        agreed = await stage.open(gap_s=gap_s)
+        first = await stage.lock(stage.dapp, agreed.initiator_leg, number)
+        preimage = Preimage((number + 1).to_bytes(32, "big")) if number else PREIMAGE
+        legs = stage.world.chains[A].access().legs
+        claim = legs.claim(agreed.initiator_leg, first, preimage, stage.relayer.accounts[A])
+        claims.append(await stage.sign(stage.relayer, claim, number))
+    for _ in range(8):
+        for raw in claims:
+            stage.note(stage.relayer, A, raw)
+        await stage.world.clock.sleep(4.0)
 
 
 async def raised_soon(stage: Stage) -> None:

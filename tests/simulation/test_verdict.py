@@ -40,7 +40,7 @@ from htlc import codec, events
 from htlc.model import Leg, Role
 from relayer.pump.tables import relayer_swaps
 from tests.simulation import planted_operators, planted_outcomes
-from tests.simulation.stage import PREIMAGE, Stage, deal, plan
+from tests.simulation.stage import FEE, PREIMAGE, Stage, deal, plan
 
 
 async def initiator_lost(stage: Stage) -> None:
@@ -848,6 +848,24 @@ def test_lock_that_has_left_is_bid_up_by_the_same_process_only(begins_again: Any
         await bid_up_while_blocked(stage, begins_again)
 
     assert (Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}) is begins_again
+
+
+@pytest.mark.parametrize(
+    ("of_bid_percent", "gap_s", "found"), [(110, 10**6, set()), (110, 0, {0, 1}), (115, 10**6, {0, 1})]
+)
+def test_exit_is_raised_beyond_a_ceiling_if_its_time_or_that_of_one_behind_it_calls_for_that(
+    of_bid_percent: int, gap_s: int, found: set[int]
+) -> None:
+    """Two claims wait, one behind the other, and another form of either bids an eighth more. The first one's timelock is
+    far off, and that of the other one is `gap_s` further than it must be."""
+
+    async def run() -> list[Problem]:
+        stage = Stage(ceiling=FEE.max_fee * of_bid_percent // 100)
+        await planted_outcomes.two_raised_late(stage, 10**6, gap_s)
+        return await stage.problems()
+
+    late = [str(problem) for problem in run_virtually(run()) if problem.kind is Kind.RAISED_LATE]
+    assert {number for number in range(2) if any(f"sequence {number} " in one for one in late)} == found
 
 
 def test_every_kind_of_problem_has_its_planted_violation() -> None:

@@ -11,7 +11,7 @@ from core.model.types import AccountId, ChainId, Height
 from core.runtime.clock import NS_PER_S
 from gateway.simulation.aims import CROWDED_TIP
 from gateway.simulation.plan import FORGETFUL, Lie, Rough
-from gateway.simulation.verdict.ceilings import most_of
+from gateway.simulation.verdict.ceilings import called_for
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.limits import MARKET_S
@@ -200,10 +200,10 @@ def _patience_s(record: Record, party: str, locks: list[LockOutcome], since_s: f
 
 
 def _is_dear(record: Record, sent: Sent, mine: list[Sent], until_s: float) -> bool:
-    """Return true if a bid that is an eighth higher is more than a party offers: the market came down since, or it is
-    at its ceiling."""
+    """Return true if a bid that is an eighth higher is more than a party has to offer: the market came down since, or
+    it is at the ceiling of its own time, and of the exits behind it."""
     ceiling, raised = record.plan.ceiling, sent.body.max_fee * 9 // 8 + 1
-    if ceiling is not None and raised > most_of(record, ceiling, sent, mine, until_s - LOOK_S):
+    if ceiling is not None and raised > called_for(record, ceiling, sent, mine, until_s - LOOK_S):
         return True
     asked = min(record.world.base_fees(sent.chain, sent.at_s, until_s), default=0) + record.plan.tip
     return sent.body.max_fee * 9 > 8 * MARKET_TIMES * asked

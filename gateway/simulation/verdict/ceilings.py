@@ -53,6 +53,15 @@ def most_of(record: Record, ceiling: int, sent: Sent, mine: list[Sent], at_s: fl
     return ceiling + round((EXIT_TIMES - 1) * ceiling * _share(record, sent, mine, at_s))
 
 
+def called_for(record: Record, ceiling: int, exit_: Sent, mine: list[Sent], at_s: float) -> int:
+    """The most that an exit has to offer at that time (Unix seconds): what its own time calls for, or that of an exit
+    behind it. Before one that offers no more than the ceiling nobody has to go beyond it."""
+    sequence = exit_.body.sequence
+    behind = [one for one in mine if one.body.settles and one.body.sequence > sequence and one.at_s <= at_s]
+    share = max(_share(record, one, mine, at_s) for one in (exit_, *behind))
+    return ceiling + round((EXIT_TIMES - 1) * ceiling * share)
+
+
 def _share(record: Record, sent: Sent, mine: list[Sent], at_s: float) -> float:
     """How much of its time an exit had used up then: of a claim's, up to its timelock."""
     first_s = min(record.signed_s.get(one.raw, one.at_s) for one in mine if one.body.sequence == sent.body.sequence)
