@@ -48,3 +48,12 @@ def reached(said: Sequence[tuple[str, int]], endpoints_of: Mapping[str, int]) ->
         least[operator] = min(number, least.get(operator, number))
     needed = size(endpoints_of)
     return sorted(least.values(), reverse=True)[needed - 1] if len(least) >= needed else None
+
+
+def may_rise(said: Sequence[tuple[str, int]], endpoints_of: Mapping[str, int]) -> bool:
+    """Return true if a quorum would reach a larger number once operators without any answer have one as well."""
+    number, silent = reached(said, endpoints_of), {*endpoints_of} - {operator for operator, _ in said}
+    if number is None or not silent:
+        return False
+    most = max(one for _, one in said)
+    return reached([*said, *((operator, most) for operator in silent)], endpoints_of) != number

@@ -99,9 +99,10 @@ class FailoverStateReader:
                 return None
             return HEDGE_S if voters.impatient(heard) is None else 0.0
 
-        answers = await voters.soon(
-            lambda member: member.access.state.balance(account, asset, at), voters.answered, patience
-        )
+        async def ask(member: Member) -> BaseUnits:
+            return await member.access.state.balance(account, asset, at)
+
+        answers = await voters.undisputed(ask, await voters.soon(ask, voters.answered, patience))
         held = [(one.member, one.answer) for one in answers if isinstance(one.answer, int)]
         refusals = [one.answer for one in answers if isinstance(one.answer, RejectedError)]
         if refusals and len(refusals) == len(answers):

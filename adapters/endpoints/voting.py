@@ -291,6 +291,28 @@ class Voters:
             )
         return number
 
+    async def undisputed(self, question: Callable[[Member], Awaitable[int]], answers: Sequence[Said]) -> list[Said]:
+        """The answers; if others contradict each other, and one that failed would decide how much `reached` says, those
+        that failed are asked once more, for at most `HEDGE_S`: one that lies and one that fails for a moment are two,
+        and would have the last word together."""
+        said = [(one.member.operator, one.answer) for one in answers if isinstance(one.answer, int)]
+        if not quorum.may_rise(said, self._members_of):
+            return list(answers)
+        failed = [one.member for one in answers if isinstance(one.answer, RetryableError)]
+        again = {one.member: one for one in await self._asked_briefly(failed, question)}
+        return [again.get(one.member, one) for one in answers]
+
+    async def _asked_briefly(self, members: Sequence[Member], question: Callable[[Member], Awaitable[T]]) -> list[Said]:
+        """Return what these members say, but for those that take longer than `HEDGE_S`."""
+        if not members:
+            return []
+        asked = [asyncio.create_task(self._said_in_the_end(member, question)) for member in members]
+        try:
+            done, _ = await asyncio.wait(asked, timeout=HEDGE_S)
+            return [task.result() for task in asked if task in done]
+        finally:
+            await _cancelled(asked)
+
     def disagreement(self, answers: Sequence[Said], about: str) -> DisagreementError:
         heard = {one.member.operator: repr(one.answer)[:200] for one in answers}
         return DisagreementError(

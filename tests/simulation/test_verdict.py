@@ -853,11 +853,11 @@ def test_lock_that_has_left_is_bid_up_by_the_same_process_only(begins_again: Any
 @pytest.mark.parametrize(
     ("of_bid_percent", "gap_s", "found"), [(110, 10**6, set()), (110, 0, {0, 1}), (115, 10**6, {0, 1})]
 )
-def test_exit_is_raised_beyond_a_ceiling_if_its_time_or_that_of_one_behind_it_calls_for_that(
+def test_exit_is_raised_beyond_a_ceiling_for_one_behind_it_too(
     of_bid_percent: int, gap_s: int, found: set[int]
 ) -> None:
-    """Two claims wait, one behind the other, and another form of either bids an eighth more. The first one's timelock is
-    far off, and that of the other one is `gap_s` further than it must be."""
+    """Two claims wait, one behind the other, and another form of each bids an eighth more. The first timelock is
+    far off, the other one `gap_s` further off than it must be."""
 
     async def run() -> list[Problem]:
         stage = Stage(ceiling=FEE.max_fee * of_bid_percent // 100)

@@ -393,6 +393,41 @@ def test_a_lone_balance_is_outvoted(at_head: bool, liar: int, said: int) -> None
 
 
 @pytest.mark.parametrize("liar", LIARS)
+@pytest.mark.parametrize("at_head", [False, True])
+def test_a_lone_balance_is_outvoted_though_another_one_fails(at_head: bool, liar: int) -> None:
+    """One that lies and one that fails are two of three: the one that failed is asked once more."""
+
+    async def scenario(w: World) -> None:
+        account, asset = w.sender.account, _terms(w).asset
+        at = None if at_head else w.chain.height
+        failing, asked = (liar + 1) % len(LIARS), list[object]()
+        inner, then = w.accesses[failing].state, list[Callable[..., Any]]()
+        true = await inner.balance(account, asset, at)
+
+        def fails_once(*given: Any) -> Any:
+            asked.append(given)
+            return raising(RetryableError("busy"))() if len(asked) == 1 else then[0](*given)
+
+        async def held(second: Callable[..., Any]) -> int:
+            asked.clear()
+            then[:] = [second]
+            return await w.access.state.balance(account, asset, at)
+
+        w.lie(failing, "state", balance=fails_once)
+        assert await held(inner.balance) == true
+        assert len(asked) == 1, "the others say the same: nobody asks again"
+        w.lie(liar, "state", balance=lambda *_: true // 10)
+        assert await held(inner.balance) == true
+        assert await held(raising(RetryableError("down"))) == true // 10
+        began_s = w.clock.monotonic()
+        assert await held(hang) == true // 10
+        assert w.clock.monotonic() - began_s <= HEDGE_S
+        assert len(asked) == 2
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("liar", LIARS)
 @pytest.mark.parametrize("amount", [1, 10**20])
 def test_a_lone_estimate_is_outvoted(liar: int, amount: int) -> None:
     async def scenario(w: World) -> None:
