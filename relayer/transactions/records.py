@@ -429,7 +429,7 @@ def note_reported(connection: Connection, record: TransactionRecord) -> None:
 
 
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget older settled transactions that notify nobody (votes, allowances); return how many."""
+    """Forget older settled transactions that notify nobody (votes, allowances, answers); return how many."""
     table, attempts = relayer_transactions, relayer_transaction_attempts
     query = sa.select(table.c.id).where(
         table.c.told.is_(None),
@@ -439,7 +439,7 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     )
     found = [row.id for row in connection.execute(query.limit(limit))]
     if found:
-        for owned in (attempts, relayer_reservations):
+        for owned in (attempts, relayer_reservations, relayer_batch_items):
             connection.execute(sa.delete(owned).where(owned.c.transaction_id.in_(found)))
         connection.execute(sa.delete(table).where(table.c.id.in_(found)))
     return len(found)

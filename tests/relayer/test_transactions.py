@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -354,3 +355,17 @@ async def test_settled_votes_are_forgotten_and_watched_ones_are_kept() -> None:
     assert await house.database.write(lambda c: records.prune(c, later, 10)) == 1
     kept = [await pipeline.transaction(key) is not None for key in ("attest/x", "s:1:lock", "attest/y")]
     assert kept == [False, True, True]
+
+
+async def test_settled_answers_of_one_transaction_are_forgotten() -> None:
+    house = House()
+    pipeline = await house.start()
+    keys = ["q:1:deliver", "q:2:deliver"]
+    await pipeline.send_answers(keys, house.clock.now() + 60, house.pay(), lambda _: None, {})
+    await house.beat(3)
+    assert [await pipeline.transaction(key) is not None for key in keys] == [True, True]
+    later = house.clock.now_ns() + 1
+    assert await house.database.write(lambda c: records.prune(c, later, 10)) == 1
+    assert [await pipeline.transaction(key) for key in keys] == [None, None]
+    query = sa.select(sa.func.count()).select_from(records.relayer_batch_items)
+    assert await house.database.read(lambda c: c.execute(query).scalar()) == 0
