@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, RejectedError
-from core.model.types import SwapId
+from core.model.errors import ConflictError, RejectedError, RetryableError
+from core.model.types import LockTerms, SwapId
 from core.runtime.database import Database
 from htlc.model import SwapState
 from indexer import feed
@@ -76,6 +76,9 @@ class Copies(Protocol):
     def still_known(self, connection: Connection, state: SwapState) -> None:
         """Raise `RetryableError` if something has come up since `known` returned."""
 
+    async def may_be_given_up(self, state: SwapState) -> None:
+        """Raise `RetryableError` while our lock, which is refused here, may be one of theirs."""
+
 
 class ClientConsultation:
     """A `Consultation`: the chains' newest facts first, then the caller."""
@@ -92,11 +95,19 @@ class ClientConsultation:
         """
         await self._copies.known(state)
         own = state.agreement.own_leg
-        if own is not None:
-            terms = state.agreement.terms(own)
-            if len(await self._database.read(lambda c: feed.history_of(c, terms, 1))) > 0:
-                raise ConflictError("our leg was locked before, as its chain shows: it is not funded again")
+        if own is not None and await self._is_locked(state.agreement.terms(own)):
+            raise ConflictError("our leg was locked before, as its chain shows: it is not funded again")
         await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
+
+    async def before_giving_up(self, state: SwapState) -> None:
+        """What refuses the lock may be the one that another copy has made.
+
+        Raise `RetryableError` as `Copies.may_be_given_up`, and for a lock that was read and is not taken in yet.
+        """
+        await self._copies.may_be_given_up(state)
+        own = state.agreement.own_leg
+        if own is not None and state.leg(own).lock_id is None and await self._is_locked(state.agreement.terms(own)):
+            raise RetryableError("our leg was locked before, as its chain shows: that is taken in first")
 
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         """An endpoint that was behind may have shown since that the account was used."""
@@ -107,6 +118,9 @@ class ClientConsultation:
 
     async def before_reveal(self, state: SwapState) -> None:
         await self._hooks.passed(state.swap_id, "reveal", state, lambda: self._is_over(state.swap_id))
+
+    async def _is_locked(self, terms: LockTerms) -> bool:
+        return len(await self._database.read(lambda c: feed.history_of(c, terms, 1))) > 0
 
     async def _is_over(self, swap_id: SwapId) -> bool:
         state = await self._database.read(lambda c: swaps.load(c, swap_id))

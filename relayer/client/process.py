@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import RetryableError
 from core.model.ports import ChainAccess, Signer
-from core.model.types import AccountId, ChainId, Height, LockTerms, SwapId
+from core.model.types import AccountId, ChainId, ChainTime, Height, LockTerms, SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
@@ -58,6 +58,8 @@ class ClientProcess:
         self._inherited = frozenset(inherited)
         self._counted: dict[SwapId, int] = {}
         """Of inherited swaps: up to which of our account's sequences all uses are known."""
+        self._given_up_at: dict[SwapId, ChainTime] = {}
+        """Of inherited swaps whose lock is refused: from which time on of its chain that is believed."""
         self._facts = FactSignal()
         self._followers: dict[ChainId, Follower] = {}
         self._heads_at_start: dict[ChainId, Height] = {}
@@ -126,6 +128,19 @@ class ClientProcess:
         account, counted = terms.sender, self._counted[state.swap_id]
         end = accounts.next_sequence(connection, terms.chain, account)
         _check_uses(account, sequences.gaps(connection, terms.chain, account, counted, end))
+
+    async def may_be_given_up(self, state: SwapState) -> None:
+        """Raise `RetryableError` while a lock of this swap that another copy of the store has made may be on its way, or
+        in a block that is not read yet: until its chain is final beyond the time that a transaction may take which was
+        sent when the lock was refused here for the first time."""
+        if (terms := self._inherited_lock(state)) is None:
+            return
+        view = await self._chains[terms.chain].heads.head()
+        late = view.head.time.plus(state.agreement.initiator_timing.inclusion_s)
+        until = self._given_up_at.setdefault(state.swap_id, late)
+        tip = self._followers[terms.chain].status.tip
+        if view.finalized.time < until or tip is None or tip.height < view.finalized.height:
+            raise RetryableError("another copy of this store may have made this lock: it is waited for")
 
     def _inherited_lock(self, state: SwapState) -> LockTerms | None:
         """Our lock's terms if another copy may have made it."""

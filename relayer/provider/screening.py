@@ -80,6 +80,9 @@ class Screening:
         parties = {account for leg in legs for account in (leg.sender, leg.receiver)}
         await self.check(parties - set(agreement.own_accounts))
 
+    async def before_giving_up(self, state: SwapState) -> None:
+        """Whose lock it is makes no difference."""
+
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         """It was asked a moment ago."""
 

@@ -94,7 +94,7 @@ class Acts:
                 at = await self._checks.verified(asked)
                 return events.LockVerified(asked.leg, asked.lock_id, at, true_seconds(self._clock.now_ns()))
             case effects.FundLeg():
-                return await self._fund(asked, key)
+                return await self._fund_or_give_up(asked, key)
             case effects.ClaimLeg() | effects.RefundLeg():
                 return await self._exit(asked, key)
             case effects.RevealAndClaim():
@@ -110,6 +110,14 @@ class Acts:
                 return None
             case _:
                 assert_never(asked)
+
+    async def _fund_or_give_up(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
+        """A refusal ends the swap, and then nobody takes a lock back that is there all the same."""
+        try:
+            return await self._fund(asked, key)
+        except RejectedError:
+            await self._checks.before_giving_up(await self._state(asked.swap_id))
+            raise
 
     async def _fund(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
         sent = await self._hands.present(asked.terms.chain).pipeline.transaction(key)

@@ -77,6 +77,9 @@ class Consultation(Protocol):
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         """Once more, in the transaction that stores its signature: what `before_lock` found must still be so."""
 
+    async def before_giving_up(self, state: SwapState) -> None:
+        """Return once our lock, which is refused, is nowhere for all they know."""
+
     async def before_repeating(self, state: SwapState) -> None:
         """The same of our lock that an earlier process signed."""
 
@@ -263,6 +266,11 @@ class Checks:
 
         if alarm := await self._database.read(look):
             raise DisagreementError(f"{alarm}: look into it, then acknowledge the alarm")
+
+    async def before_giving_up(self, state: SwapState) -> None:
+        """Raise `RetryableError` while our lock, which is refused, may have been made all the same."""
+        if self._consultation is not None:
+            await self._consultation.before_giving_up(state)
 
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         """Ask for our lock once more, in the transaction that stores its signature. Raise `PausedError`, and what

@@ -193,6 +193,9 @@ class Asked:
     async def before_lock(self, state: SwapState) -> None:
         self._answer("lock", state)
 
+    async def before_giving_up(self, state: SwapState) -> None:
+        self._answer("give up", state)
+
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         self._answer("still", state)
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from core.model.errors import RejectedError
 from core.model.facts import Locked
 from core.model.types import ChainId
 from core.runtime.database import InlineDatabase
@@ -138,6 +139,57 @@ def test_a_copy_locks_nothing_if_a_use_comes_up_while_it_asks() -> None:
         assert asked
         assert outcome.phase is Phase.ABANDONED
         assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
+        await world.stop()
+
+    play(story())
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_a_copy_that_gives_up_goes_on_with_the_original_s_lock(first: ChainId) -> None:
+    """The original's lock is on its way while the copy calls its own off."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+
+        async def no(_: object) -> None:
+            raise RejectedError("not any more")
+
+        async with world.client() as client:
+            swap = await world.agreed(client, first)
+            copy, sent = copied(world.store), f"{swap.id}:1:fund-initiator"
+            await client.lock(swap)
+            while await world.store.database.read(lambda c: records.by_effect(c, sent)) is None:
+                await world.clock.sleep(0.01)
+        assert not world.made(first, Locked, swap.hashlock)
+        world.store = copy
+        async with world.client(Shut()) as client:
+            outcome = await client.run(swap.id, before_lock=no)
+        assert outcome.phase is Phase.COMPLETED
+        assert len(world.made(first, Locked, swap.hashlock)) == 1
+        await world.stop()
+
+    play(story())
+
+
+def test_a_copy_that_gives_up_says_so_once_nothing_can_come() -> None:
+    """Nobody has locked: that is certain after the time that a transaction may take."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+
+        async def no(_: object) -> None:
+            raise RejectedError("not any more")
+
+        async with world.client() as client:
+            swap = await world.agreed(client)
+        began_s = world.clock.now()
+        async with world.client(Shut()) as client:
+            outcome = await client.run(swap.id, before_lock=no)
+        assert outcome.phase is Phase.ABANDONED
+        timing = world.chains[A].rules.timing
+        assert timing.inclusion_s <= world.clock.now() - began_s < timing.inclusion_s + 2 * timing.finality_s
         await world.stop()
 
     play(story())
