@@ -21,9 +21,9 @@ from gateway.simulation.verdict.problem import Kind, Problem
 
 DENSE_EVERY: Final = 12
 """One town of this many in a campaign is dense; the others are small. A dense one has six times as many swaps and takes
-about as much longer: small ones show more stories in the same time. Two of this many are about a rare thing."""
-RARE_PLACES: Final = (3, 7)
-"""The places of these two among them."""
+about as much longer: small ones show more stories in the same time. Three of this many are about a rare thing."""
+RARE_PLACES: Final = (3, 7, 10)
+"""The places of these three among them."""
 
 
 def mixed(count: int) -> tuple[int, ...]:

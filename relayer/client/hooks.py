@@ -100,7 +100,7 @@ class ClientConsultation:
         await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
 
     async def before_giving_up(self, state: SwapState) -> None:
-        """What refuses the lock may be the one that another copy has made.
+        """Whatever refuses the lock, another copy may have made it.
 
         Raise `RetryableError` as `Copies.may_be_given_up`, and for a lock that was read and is not taken in yet.
         """

@@ -130,7 +130,7 @@ class ClientProcess:
         _check_uses(account, sequences.gaps(connection, terms.chain, account, counted, end))
 
     async def may_be_given_up(self, state: SwapState) -> None:
-        """Raise `RetryableError` while a lock of this swap that another copy of the store has made may be on its way, or
+        """Raise `RetryableError` while a lock of this swap that another copy of the store has made may be on its way or
         in a block that is not read yet: until its chain is final beyond the time that a transaction may take which was
         sent when the lock was refused here for the first time."""
         if (terms := self._inherited_lock(state)) is None:

@@ -108,12 +108,13 @@ KEPT = (
     1_005_044,
     1_005_133,
     1_005_532,
+    1_007_184,
     1_010_110,
     1_010_366,
     1_011_060,
     1_011_488,
     1_012_074,
-    2_000_474,
+    2_000_522,
 )
 """Towns that once failed, or show what few do, beyond those that are played anyway."""
 RARE = {"event-refund-reverted"}

@@ -949,6 +949,20 @@ def test_exit_that_went_with_a_final_block_may_lapse(reorg_after_s: Any, found: 
     assert (Kind.EXIT_LAPSED in {problem.kind for problem in judged(story)}) is found
 
 
+@pytest.mark.parametrize(("copied_before_s", "found"), [(1.0, False), (0.0, True), (-1.0, True)])
+def test_what_is_not_in_a_copy_of_its_store_is_left(copied_before_s: float, found: bool) -> None:
+    """An initiator goes on with a copy of its store, from before the agreement or behind it, and takes nothing back."""
+
+    async def story(stage: Stage) -> None:
+        agreed = await stage.open()
+        await stage.lock(stage.dapp, agreed.initiator_leg)
+        now_s = stage.world.clock.now()
+        stage.record.forgotten.append((stage.dapp.name, agreed.agreed_at_s - copied_before_s, now_s))
+        await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+
+    assert (Kind.LOCK_LEFT in {problem.kind for problem in judged(story)}) is found
+
+
 @pytest.mark.parametrize(("timelock_s", "found"), [(1, False), (-9, True)])
 def test_a_lock_in_no_block_is_over_at_its_timelock(timelock_s: int, found: bool) -> None:
     kinds = {one.kind for one in judged(partial(planted_outcomes.called_off_at, timelock_s=timelock_s))}

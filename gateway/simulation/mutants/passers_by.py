@@ -76,6 +76,13 @@ UNNOTICED: Final[tuple[Mutant, ...]] = (
         "None if own is None or state.swap_id else",
     ),
     plant(
+        "copies-believe-a-refusal",
+        "A client with a copy of its store gives its lock up as it is refused: by the one that the original made.",
+        "relayer/client/process.py",
+        "        if view.finalized.time < until or tip is None or tip.height < view.finalized.height:\n",
+        "        if tip is None:\n",
+    ),
+    plant(
         "intended-reveals-cannot-be-cancelled",
         "The client calls a swap off in the moment before its reveal is signed, and reveals all the same.",
         "relayer/client/swap_client.py",

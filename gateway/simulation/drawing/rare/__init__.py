@@ -64,5 +64,6 @@ THINGS: Final = (
     *(endpoints.hears_of_the_block_before, blocks.lets_a_lock_expire, purses.waits_for_its_allowance),
     *(people.is_ahead, people.opens_again, endpoints.hears_one_voice, blocks.is_overtaken),
     *(purses.is_looked_into, purses.all_at_once, blocks.go_alone, blocks.claims_again),
+    people.begins_from_a_copy,
 )
 """A new one comes last: the first towns about the others keep their stories."""

@@ -7,6 +7,7 @@ from typing import Final
 from gateway.simulation.drawing import signatures
 from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.operators import IN_TIME_S
+from gateway.simulation.drawing.parties import FEW_OPERATORS
 from gateway.simulation.drawing.rare.parts import (
     LATER_S,
     SLOWER,
@@ -56,6 +57,10 @@ AHEAD_S: Final = 17
 that is believed to be slow."""
 AHEAD_AT_S: Final = {"relayer": (6.5, 7.5), "dapp": (11.0, 12.0)}
 """When it does: behind the agreement, and before that party locks, or reveals."""
+BEHIND: Final = 0.7
+"""The share of answers that come from nodes a block behind."""
+A_BLOCK_S: Final = (0.5, 2.0)
+"""How long a lock waits meanwhile, beyond its block."""
 EVEN_S: Final = 1.5
 """How often there are blocks meanwhile: neither acts at once."""
 
@@ -166,3 +171,17 @@ def opens_again(source: random.Random, plan: Plan) -> Plan:
     )
     first = first_deal(source, plan, source.choice(CHAINS))
     return replace(plan, deals=(first,), dapps=(replace(plan.dapps[0], deaths=deaths),))
+
+
+def begins_from_a_copy(source: random.Random, plan: Plan) -> Plan:
+    """The initiator's disk is lost once its lock has left, which waits for a block for a moment; it goes on with a copy
+    from before, and most of its endpoints are a block behind."""
+    return replace(
+        plan,
+        rough=frozenset({Rough.STORE_RESTORED}),
+        at_s={Rough.STORE_RESTORED: 0.0},
+        deals=(first_deal(source, plan, source.choice(CHAINS)),),
+        dapps=(replace(plan.dapps[0], operators=FEW_OPERATORS, behind=BEHIND),),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        aims=(Aim(Trouble.STARVED, Act.LOCK, 1, source.uniform(*A_BLOCK_S)),),
+    )
