@@ -71,15 +71,16 @@ class Price:
 
 
 class PriceFeed:
-    """The address. `published` has every price that it ever had, the oldest first."""
+    """The address. `published` has every price that it ever had, the oldest first, and `answered` which one it gave as
+    an answer when (Unix seconds)."""
 
     def __init__(self, world: World, pricing: Pricing) -> None:
         self._clock = world.clock
         self._faults = world.faults
         self._pricing = pricing
         self._source = random.Random(f"prices/{world.plan.seed}")
-        self._good = 0
         self.published = [Price(world.clock.now(), Fraction(2))]
+        self.answered: list[tuple[float, Price]] = []
 
     async def run(self) -> None:
         """Move for ever."""
@@ -93,7 +94,7 @@ class PriceFeed:
             fair *= 1 + Fraction(self._source.randint(-STEP_BPS, STEP_BPS), 10_000)
             fair = min(max(fair, LOWEST), HIGHEST)
             # Whoever has read no price yet takes the first one for what it is: only then is there a jump.
-            known = self._good >= KNOWN_AFTER
+            known = len(self.answered) >= KNOWN_AFTER
             jumped = known and plan.jump_at_s <= now_s < plan.jump_at_s + plan.jump_for_s
             self._faults["price-jump"] += jumped
             value = fair * plan.jump_percent / 100 if jumped else fair
@@ -124,7 +125,7 @@ class PriceFeed:
             yield _Answer(200, _Content(self._source.choice(NONSENSE)))
             return
         newest = self.published[-1]
-        self._good += 1
+        self.answered.append((self._clock.now(), newest))
         document = {"price": f"{float(newest.value):.6f}", "time": f"{newest.at_s:.3f}"}
         yield _Answer(200, _Content(json.dumps(document).encode()))
 

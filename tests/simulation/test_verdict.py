@@ -2,6 +2,7 @@
 
 from contextvars import Context
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,7 @@ from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation import traces
 from gateway.simulation.campaign import report
+from gateway.simulation.feeds import KNOWN_AFTER, Price
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.logbook import HEARD, note
 from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, TIMING, A, B, Doubt, Rough, Style
@@ -850,6 +852,18 @@ def test_lock_that_has_left_is_bid_up_by_the_same_process_only(begins_again: Any
     assert (Kind.ACTED_WHILE_BLOCKED in {problem.kind for problem in judged(story)}) is begins_again
 
 
+@pytest.mark.parametrize(("refused_for_s", "found"), [(0.1, False), (-0.1, True)])
+def test_exit_that_endpoints_refuse_is_asked_for_by_a_dearer_one(refused_for_s: float, found: bool) -> None:
+    """They took it all the same, so that only a transaction that offers more is taken in its place."""
+
+    async def story(stage: Stage) -> None:
+        await planted_outcomes.raised_soon(stage)
+        former, later = [sent for sent in stage.world.wire.firsts() if sent.chain == A and sent.body.settles]
+        stage.world.refused_s[stage.relayer.name, former.raw] = later.at_s - refused_for_s
+
+    assert (Kind.RAISED_SOON in {problem.kind for problem in judged(story)}) is found
+
+
 @pytest.mark.parametrize(
     ("of_bid_percent", "gap_s", "found"), [(110, 10**6, set()), (110, 0, {0, 1}), (115, 10**6, {0, 1})]
 )
@@ -985,6 +999,28 @@ def test_whoever_gets_gas_and_meets_a_pause_has_locked(paused: bool) -> None:
 
     found = {problem.kind for problem in judged(story)}
     assert (Kind.LEFT_WAITING in found) is not paused
+
+
+@pytest.mark.parametrize(
+    ("emptied", "fair_answers", "found"),
+    [(True, 0, False), (True, KNOWN_AFTER - 1, False), (True, KNOWN_AFTER, True), (False, 0, True)],
+)
+def test_whoever_lost_its_prices_believes_the_first_one(emptied: Any, fair_answers: int, found: bool) -> None:
+    """The price has jumped from one to three by the time at which a relayer gives two."""
+
+    async def story(stage: Stage) -> None:
+        now_s = stage.world.clock.now()
+        planted_operators.priced(stage, now_s, Fraction(1))
+        fair, jumped = Price(now_s, Fraction(1)), Price(now_s, Fraction(3), jumped=True)
+        assert stage.relayer.feed is not None
+        stage.relayer.feed.published.append(jumped)
+        stage.relayer.feed.answered += [(now_s, one) for one in [*[fair] * fair_answers, jumped]]
+        stage.relayer.began.append(stage.world.seconds)
+        if emptied:
+            stage.record.forgotten.append((stage.relayer.name, 0.0, now_s))
+        await stage.played()
+
+    assert (Kind.PRICED_OFF in {problem.kind for problem in judged(story)}) is found
 
 
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])

@@ -99,7 +99,8 @@ def _raised_late(record: Record, mine: list[Sent]) -> Iterator[Problem]:
 
 def _raised_soon(record: Record, mine: list[Sent]) -> Iterator[Problem]:
     """Nobody offers more for what has hardly waited, while blocks would be paid by what was offered, and nothing stands
-    behind it that offers more."""
+    behind it that offers more. If endpoints refuse what they took, another transaction is asked for the same, and has
+    to outbid it."""
     party, chain = mine[0].party, mine[0].chain
     if record.party(party).lie in MISLEADING:
         return
@@ -109,6 +110,8 @@ def _raised_soon(record: Record, mine: list[Sent]) -> Iterator[Problem]:
             waited_s = _signed_s(record, later) - _signed_s(record, former)
             is_late = waited_s >= SOONER * _least_patience_s(record, former)
             if is_late or _deed(former) != _deed(later) or not any(_deed(later)):
+                continue
+            if record.world.refused_s.get((party, former.raw), inf) <= later.at_s:
                 continue
             dearest = max(record.world.base_fees(chain, former.at_s - MARKET_S, later.at_s), default=inf)
             if former.body.max_fee < dearest + CROWDED_TIP or record.was_away(party, former.at_s - LOOK_S, later.at_s):

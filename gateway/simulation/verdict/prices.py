@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
-from gateway.simulation.feeds import MAX_AGE_S, SPREAD_BPS, VALID_S
+from gateway.simulation.feeds import KNOWN_AFTER, MAX_AGE_S, SPREAD_BPS, VALID_S, PriceFeed
 from gateway.simulation.plan import POLICY
 from gateway.simulation.process import rate_of
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -36,11 +36,24 @@ def _priced(record: Record, deal: Agreed) -> Iterator[Problem]:
     if not fresh:
         yield Problem(Kind.PRICED_STALE, f"{who} quotes a price that is {quoted_s - known[-1].at_s:.0f} s old")
         return
-    most = max((one.value for one in fresh if not one.jumped), default=Fraction(0))
+    follows = _knew_no_other(record, deal, feed, quoted_s)
+    most = max((one.value for one in fresh if follows or not one.jumped), default=Fraction(0))
     paid, given = int(deal.participant_leg.amount), int(deal.initiator_leg.amount)
     if paid > given * most * Fraction(10_000 - SPREAD_BPS, 10_000):
         text = f"{who} gives {paid} for {given}: the price was {float(most):.4f} at most, less the spread"
         yield Problem(Kind.PRICED_OFF, text)
+
+
+def _knew_no_other(record: Record, deal: Agreed, feed: PriceFeed, quoted_s: float) -> bool:
+    """Return true if the relayer's database had been lost by then, and began again, empty, while the price had jumped:
+    the first one that it reads is what it takes the price to be."""
+    story_s = record.world.clock.now() - record.world.seconds
+    emptied = [until_s for name, since_s, until_s in record.forgotten if name == deal.relayer and since_s == 0]
+    for until_s in (one for one in emptied if one <= quoted_s + ROUNDED_S):
+        began_s = max(story_s + at_s for at_s in record.process(deal.relayer).began if story_s + at_s <= until_s)
+        if any(price.jumped for _, price in [one for one in feed.answered if one[0] >= began_s][:KNOWN_AFTER]):
+            return True
+    return False
 
 
 def _at_the_rate(record: Record, deal: Agreed) -> Iterator[Problem]:
