@@ -20,6 +20,8 @@ HAND_BID: Final = FeeBid(HAND_FEE, HAND_FEE)
 WALLET_BID: Final = FeeBid(20_000, 100)
 """A wallet's bid: enough for a spike, and at no loss."""
 LOOK_S: Final = 0.5
+LOST_S: Final = 30.0
+"""How long a hand waits, once a finalized block was replaced, for what its account had sent before."""
 BRIEF_S: Final = 6
 """How long a lock stands that is to come back before anything else has ended."""
 HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock", "unknown-lock", "expired")
@@ -36,6 +38,7 @@ async def send(
     sequence = (await sender.sequences(signer.account)).latest
     request = sender.assemble(unsigned, sequence, fee, expiry)
     signed = sender.attach(request, await signer.sign(request))
+    behind_s = 0.0
     while not (outcome := await sender.outcome(signed.hash)).final:
         if outcome.block is None:
             try:
@@ -45,8 +48,12 @@ async def send(
                     return False
             except CausewayError:
                 pass
-            if ((await sender.sequences(signer.account)).finalized or 0) > sequence:
+            used = await sender.sequences(signer.account)
+            if (used.finalized or 0) > sequence:
                 return False  # used by another transaction of the same account
+            behind_s = behind_s + LOOK_S if chain in world.deep and used.latest < sequence else 0.0
+            if behind_s > LOST_S:
+                return False  # what came before it went with a final block, and nobody sends that again
         await world.clock.sleep(LOOK_S)
     return True
 
