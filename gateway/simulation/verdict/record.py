@@ -109,7 +109,7 @@ class Record:
     acknowledged: list[tuple[str, float]] = field(default_factory=list)
     """Whose operator acknowledged the uses of its accounts until then (Unix seconds)."""
     stored: tuple[InlineDatabase, float] | None = None
-    """A copy of the first initiator's store, made when its swap had been agreed on, and when that was (Unix seconds)."""
+    """A copy of the first initiator's store, made when its swap had been agreed on, and when (Unix seconds)."""
     notes: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     errands: list[asyncio.Task[None]] = field(default_factory=list)
