@@ -73,7 +73,6 @@ class Pipeline(Sending):
         super().__init__(database, access, signer, board, clock, policy, metrics)
         self._stranger_looks: dict[int, int] = {}
         self._expired_looks: dict[int, int] = {}
-        self._exits_wait = False
         self._exit_idle_s = min(IDLE_S, max(EXIT_IDLE_S, 2 * access.parameters.timing.block_time_s))
 
     async def run(self) -> None:
@@ -88,12 +87,22 @@ class Pipeline(Sending):
                 _log.warning("chain does not answer", chain=self.chain, reason=str(error))
                 await self._clock.sleep(RETRY_S)
                 continue
-            # What the step itself could not send waits for RETRY_S: an endpoint that refuses at once is not hammered.
-            retry_s, wakes = RETRY_S if self._unsent else self._idle_s, self._wake.count
-            await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
+            await self._idle(heads, self._wake.count)
+
+    async def _idle(self, heads: int, wakes: int) -> None:
+        """Return at the next head, when something asks for a step, or after as long as what is on its way may be left
+        alone: an exit that is sent meanwhile, less."""
+        clock = asyncio.get_running_loop().time
+        began_s = clock()
+        while (left_s := began_s + self._idle_s - clock()) > 0:
+            await wait_any([(self._board.changed, heads), (self._wake, wakes)], min(left_s, self._exit_idle_s))
+            if self._board.changed.count > heads or self._wake.count > wakes:
+                return
 
     @property
     def _idle_s(self) -> float:
+        if self._unsent:  # what a step could not send waits: an endpoint that refuses at once is not hammered
+            return RETRY_S
         return self._exit_idle_s if self._exits_wait else IDLE_S
 
     async def step(self) -> None:

@@ -100,6 +100,7 @@ class Sending:
         self._sending = asyncio.Lock()
         self._wake = Signal()
         self._unsent: set[int] = set()
+        self._exits_wait = False
         self._inherited = Inherited(clock, metrics)
         self._refusals: dict[int, tuple[int, float]] = {}
 
@@ -290,6 +291,7 @@ class Sending:
             raise
 
     async def _send_first(self, order: Order, asked: Asked | None = None) -> TransactionRecord:
+        self._exits_wait |= order.exits
         record = await self._hand.first(order, asked)
         # A batch is named by its first effect: one that was there already may be of others, too.
         if record.effect_key == order.effect_key and tuple(item.effect_key for item in record.items) == (*order.items,):

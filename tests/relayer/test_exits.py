@@ -698,6 +698,26 @@ def test_an_exit_goes_out_again_though_no_head_comes() -> None:
     assert EXIT_IDLE_S not in run_virtually(sent_s(exits=False))
 
 
+def test_an_exit_that_is_sent_while_nothing_else_waits_goes_out_again() -> None:
+    async def story() -> float:
+        house, sent_s = Poor(100 * FEE), list[float]()
+        pipeline, loop = await house.start(), asyncio.get_running_loop()
+        running = asyncio.create_task(pipeline.run())
+        await asyncio.sleep(1)  # no exit is there, and no head comes any more
+        transactions: Any = house.access.transactions
+
+        async def submit(_: object) -> None:
+            sent_s.append(loop.time())
+
+        transactions.submit = submit
+        await house.exit()
+        await asyncio.sleep(IDLE_S)
+        running.cancel()
+        return sent_s[1] - sent_s[0]
+
+    assert run_virtually(story()) <= EXIT_IDLE_S
+
+
 # --- fees --------------------------------------------------------------------------------------------------------
 
 

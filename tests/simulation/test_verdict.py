@@ -977,6 +977,17 @@ def test_what_is_not_in_a_copy_of_its_store_is_left(copied_before_s: float, foun
     assert (Kind.LOCK_LEFT in {problem.kind for problem in judged(story)}) is found
 
 
+@pytest.mark.parametrize(("other_back_s", "found"), [(-3.0, False), (-18.0, True)])
+def test_nobody_takes_over_from_a_leader_while_both_are_down(other_back_s: float, found: bool) -> None:
+    async def story(stage: Stage) -> None:
+        made = await planted_operators.led(stage)
+        await stage.played()
+        made.fallen += [(0, -20.0, -1.0), (1, -25.0, other_back_s)]
+        made.away.append((-20.0, -1.0))
+
+    assert (Kind.NOT_TAKEN_OVER in {problem.kind for problem in judged(story)}) is found
+
+
 @pytest.mark.parametrize(("timelock_s", "found"), [(1, False), (-9, True)])
 def test_a_lock_in_no_block_is_over_at_its_timelock(timelock_s: int, found: bool) -> None:
     kinds = {one.kind for one in judged(partial(planted_outcomes.called_off_at, timelock_s=timelock_s))}

@@ -36,7 +36,7 @@ async def problems(record: Record) -> list[Problem]:
 def _of_leads(record: Record, relayer: LedRelayer) -> Iterator[Problem]:
     gaps = [*relayer.away, *([] if relayer.down_s is None else [(relayer.down_s, record.world.seconds)])]
     for since_s, until_s in gaps:
-        if until_s - since_s > TAKEN_OVER_S:
+        if until_s - _one_is_up_s(relayer, since_s) > TAKEN_OVER_S:
             yield Problem(Kind.NOT_TAKEN_OVER, f"nobody leads {relayer.name} for {until_s - since_s:.0f} s")
     for former, later in pairwise(relayer.leads):
         if (
@@ -55,6 +55,24 @@ def _of_leads(record: Record, relayer: LedRelayer) -> Iterator[Problem]:
         if former.process != later.process and min(on_s, record.world.seconds - later.since_s) - held_s > LOST_S:
             text = f"a process of {relayer.name} works on next to the one that has taken over"
             yield Problem(Kind.NOT_FENCED, text)
+
+
+def _one_is_up_s(relayer: LedRelayer, at_s: float) -> float:
+    """Return from when on, at that time or later (seconds of the story), one of both processes can do anything."""
+    up_s = [
+        max(
+            [
+                at_s,
+                *(
+                    until_s
+                    for number, since_s, until_s in relayer.fallen
+                    if number == one and since_s <= at_s < until_s
+                ),
+            ]
+        )
+        for one in (0, 1)
+    ]
+    return min(up_s)
 
 
 def _had_fallen(relayer: LedRelayer, former: Lead, later: Lead) -> bool:
