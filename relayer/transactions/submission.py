@@ -291,8 +291,8 @@ class Sending:
             raise
 
     async def _send_first(self, order: Order, asked: Asked | None = None) -> TransactionRecord:
-        self._exits_wait |= order.exits
         record = await self._hand.first(order, asked)
+        self._exits_wait |= record.exits
         # A batch is named by its first effect: one that was there already may be of others, too.
         if record.effect_key == order.effect_key and tuple(item.effect_key for item in record.items) == (*order.items,):
             self._bodies[order.effect_key] = order.unsigned

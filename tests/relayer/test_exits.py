@@ -698,7 +698,7 @@ def test_an_exit_goes_out_again_though_no_head_comes() -> None:
     assert EXIT_IDLE_S not in run_virtually(sent_s(exits=False))
 
 
-def test_an_exit_that_is_sent_while_nothing_else_waits_goes_out_again() -> None:
+def test_an_exit_that_is_sent_between_heads_goes_out_again() -> None:
     async def story() -> float:
         house, sent_s = Poor(100 * FEE), list[float]()
         pipeline, loop = await house.start(), asyncio.get_running_loop()
