@@ -110,6 +110,7 @@ class Pipeline(Sending):
 
         What goes wrong with one of them stops no other; the first `RetryableError` is raised when all are done with.
         """
+        self._exits_wait = False  # one that is sent from now on may not be among those that are read
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
         failures: list[RetryableError] = []
@@ -120,7 +121,7 @@ class Pipeline(Sending):
         if unsent:
             await self._submit_all(unsent)
             records = await self._open()
-        self._exits_wait = any(one.exits and one.status is TransactionStatus.BROADCAST for one in records)
+        self._exits_wait |= any(one.exits and one.status is TransactionStatus.BROADCAST for one in records)
         view = await self._view(failures)
         seen = await self._outcomes(records, failures)
         again: list[TransactionRecord] = []
