@@ -963,20 +963,6 @@ def test_exit_that_went_with_a_final_block_may_lapse(reorg_after_s: Any, found: 
     assert (Kind.EXIT_LAPSED in {problem.kind for problem in judged(story)}) is found
 
 
-@pytest.mark.parametrize(("copied_before_s", "found"), [(1.0, False), (0.0, True), (-1.0, True)])
-def test_what_is_not_in_a_copy_of_its_store_is_left(copied_before_s: float, found: bool) -> None:
-    """An initiator goes on with a copy of its store, from before the agreement or behind it, and takes nothing back."""
-
-    async def story(stage: Stage) -> None:
-        agreed = await stage.open()
-        await stage.lock(stage.dapp, agreed.initiator_leg)
-        now_s = stage.world.clock.now()
-        stage.record.forgotten.append((stage.dapp.name, agreed.agreed_at_s - copied_before_s, now_s))
-        await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
-
-    assert (Kind.LOCK_LEFT in {problem.kind for problem in judged(story)}) is found
-
-
 @pytest.mark.parametrize(("other_back_s", "found"), [(-3.0, False), (-18.0, True)])
 def test_nobody_takes_over_from_a_leader_while_both_are_down(other_back_s: float, found: bool) -> None:
     async def story(stage: Stage) -> None:

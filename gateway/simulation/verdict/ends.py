@@ -103,21 +103,11 @@ def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOut
     if lock.terms.hashlock in record.world.undone:
         return True
     for deal in record.agreed:
-        if lock.terms == deal.initiator_leg and _is_not_in_its_copy(record, deal):
-            return True
         if lock.terms == deal.participant_leg and record.has_forgotten(deal) and record.is_lost(deal):
             return True
         if lock.terms == deal.initiator_leg and excused(record, deal):
             return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)
     return False
-
-
-def _is_not_in_its_copy(record: Record, deal: Agreed) -> bool:
-    """Return true for a swap that an initiator agreed on behind the copy of its store with which it goes on: with the
-    account's key it would find it again at the relayer, which nobody does here."""
-    return any(
-        name == deal.dapp and copied_s < deal.agreed_at_s <= until_s for name, copied_s, until_s in record.forgotten
-    )
 
 
 def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[Problem]:
