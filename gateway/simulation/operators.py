@@ -1,5 +1,6 @@
 """Acts of operators on their own relayers, by need or by mistake; all of them on the first one."""
 
+import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping
 from math import inf
@@ -11,14 +12,16 @@ from core.model.types import BaseUnits
 from core.runtime.database import InlineDatabase
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
-from gateway.simulation.plan import CHAINS, STORY_S, Meanwhile, Plan, Rough
+from gateway.simulation.plan import CHAINS, COME_BACK_S, STORY_S, Meanwhile, Plan, Rough
 from gateway.simulation.plan_operators import Leading, Rotation, Topped
 from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import with_tables
 from gateway.simulation.treasury import funder_of
+from gateway.simulation.verdict.chains import all_locks
 from gateway.simulation.verdict.record import Agreed, Filled, Record
 from gateway.simulation.world import COIN, TOKEN
 from relayer import switchboard
+from relayer.client.store import SwapStore
 from relayer.switches import EVERYTHING, Cause, Switch, scope_of_chain
 from relayer.transactions import accounts
 
@@ -168,6 +171,21 @@ async def _restore_store(record: Record) -> None:
     await _start_with(record, dapp, older, copied_s)
     record.forgotten.append((dapp.name, copied_s, world.clock.now()))
     world.faults["store-restored"] += 1
+    known = {one.id for one in await SwapStore(older).swaps()}
+    lost = [one for one in record.agreed if one.dapp == dapp.name and one.swap_id not in known]
+    record.errands += [asyncio.create_task(_take_back(record, one)) for one in lost]
+
+
+async def _take_back(record: Record, agreed: Agreed) -> None:
+    """What the store does not know its owner hears of from the relayer (`POST /v1/restore`), and takes back with another
+    wallet: a refund pays the sender, whoever sends it."""
+    world, terms = record.world, agreed.initiator_leg
+    await world.clock.sleep(terms.timelock.seconds + COME_BACK_S - world.clock.now())
+    wallet = world.signer(f"another wallet of {agreed.dapp}", terms.chain)
+    for lock in all_locks(world.chains[terms.chain]):
+        if lock.terms == terms and not lock.settled:
+            world.faults["taken-back-unknown"] += 1
+            await hands.take_back(world, wallet, lock.lock_id, terms)
 
 
 def _has_revealed(record: Record) -> bool:
