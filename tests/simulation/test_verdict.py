@@ -974,6 +974,25 @@ def test_nobody_takes_over_from_a_leader_while_both_are_down(other_back_s: float
     assert (Kind.NOT_TAKEN_OVER in {problem.kind for problem in judged(story)}) is found
 
 
+@pytest.mark.parametrize("mined", [True, False])
+def test_a_lock_is_mined_in_any_form(mined: bool) -> None:
+    """Its second form is refused by the endpoint that takes it."""
+
+    async def story(stage: Stage) -> None:
+        agreed = await stage.open()
+        unsigned, _ = stage.lock_of(agreed.initiator_leg)
+        stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0))
+        dearer = FeeBid(2 * FEE.max_fee, 2 * FEE.priority_fee)
+        raw = await stage.sign(stage.dapp, unsigned, 0, fee=dearer)
+        stage.world.wire.note(stage.dapp.name, A, raw)
+        if mined:
+            stage.world.memory[A].take(raw)
+            stage.mine()
+        await stage.pass_to(agreed.lock_deadline_s + 10)
+
+    assert (Kind.LOCK_LEFT_LYING in {problem.kind for problem in judged(story)}) is not mined
+
+
 @pytest.mark.parametrize(("timelock_s", "found"), [(1, False), (-9, True)])
 def test_a_lock_in_no_block_is_over_at_its_timelock(timelock_s: int, found: bool) -> None:
     kinds = {one.kind for one in judged(partial(planted_outcomes.called_off_at, timelock_s=timelock_s))}

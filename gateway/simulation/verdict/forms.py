@@ -89,7 +89,9 @@ def _left_lying(record: Record, mine: list[Sent], terms: LockTerms, deal: Agreed
     since_s = max(over_s, forms[-1].at_s)
     sequences = {one.body.sequence for one in forms}
     later = [one.at_s for one in mine if one.body.sequence in sequences and one.at_s > forms[-1].at_s]
-    until_s = min([record.mined_at_s(forms), record.world.clock.now(), *later])
+    # Also of one that an endpoint refused, and took.
+    mined_at_s = record.mined_at_s(one for one in mine if one.body.sequence in sequences)
+    until_s = min([mined_at_s, record.world.clock.now(), *later])
     if until_s - since_s <= CALL_OFF_S + record.silence_s(party):
         return
     began_s = record.world.clock.now() - record.world.seconds
