@@ -134,6 +134,8 @@ class World:
         believe them."""
         self._refusing: dict[tuple[str, bytes], set[int]] = {}
         self._patience: dict[object, float] = {}
+        self.late: dict[object, tuple[float, float]] = {}
+        """Which places (account and sequence) blocks left lying, from when until when, in seconds of the story."""
         self.at_work: list[AtWork] = []
         """Whose signer took its time, and when."""
         self.closes: Callable[[Signing, Hashlock], float | None] = lambda signing, hashlock: None
@@ -400,8 +402,10 @@ class World:
         place = self.aims.place(tx_hash)
         if place not in self._patience:
             late_s = self.random.uniform(0, MAX_PENDING_S) if self.random.random() < 0.3 else 0.0
-            self.faults["late-inclusion"] += late_s > 0
             self._patience[place] = self.seconds + late_s
+            if late_s:
+                self.faults["late-inclusion"] += 1
+                self.late[place] = self.seconds, self.seconds + late_s
         return self.seconds >= self._patience[place]
 
     def leave_lying(self, tx_hash: bytes) -> None:

@@ -30,7 +30,7 @@ from gateway.simulation.campaign import report
 from gateway.simulation.feeds import KNOWN_AFTER, Price
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.logbook import HEARD, note
-from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, TIMING, A, B, Doubt, Rough, Style
+from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, MAX_PENDING_S, TIMING, A, B, Doubt, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, switches, trust
@@ -991,6 +991,19 @@ def test_a_lock_is_mined_in_any_form(mined: bool) -> None:
         await stage.pass_to(agreed.lock_deadline_s + 10)
 
     assert (Kind.LOCK_LEFT_LYING in {problem.kind for problem in judged(story)}) is not mined
+
+
+@pytest.mark.parametrize(("late_s", "found"), [(MAX_PENDING_S, True), (MAX_PENDING_S + 1, False)])
+def test_who_locks_behind_several_late_ones_need_not_complete(late_s: float, found: bool) -> None:
+    """Blocks leave what stands before a lock lying for so long, and then the lock itself."""
+
+    async def story(stage: Stage) -> None:
+        began_s = stage.world.seconds
+        await not_completed(stage)
+        [lock] = [one for one in stage.world.wire.sent if one.body.locks and one.party == stage.dapp.name]
+        stage.world.late[lock.body.sender, lock.body.sequence] = began_s, began_s + late_s
+
+    assert (Kind.NOT_COMPLETED in {problem.kind for problem in judged(story)}) is found
 
 
 @pytest.mark.parametrize(("timelock_s", "found"), [(1, False), (-9, True)])

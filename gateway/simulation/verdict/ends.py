@@ -7,13 +7,25 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import LockTerms
-from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Plan, Rough, Style
+from gateway.simulation.plan import (
+    CHAINS,
+    COME_BACK_S,
+    HOLD_S,
+    MAX_PENDING_S,
+    POLICY,
+    Deal,
+    Lie,
+    Plan,
+    Rough,
+    Style,
+)
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record, Refusal
+from gateway.simulation.wire import Sent
 from gateway.simulation.world import COIN, TOKEN
 
 ALLOWANCE_S: Final = 20.0
@@ -209,10 +221,34 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
         return False
     if _locks_slowly(record, dapp) and bound_until[dapp] == inf:
         return False
+    if _stood_behind_late_ones(record, deal):
+        return False
     return not any(
         since < min(acted_s + 1, began + LEAST_S) and until > began - COME_BACK_S
         for name, acted_s in bound_until.items()
         for since, until in record.process(name).away
+    )
+
+
+def _stood_behind_late_ones(record: Record, deal: Agreed) -> bool:
+    """Return true if a lock waited for longer than blocks may leave one transaction lying: they left several of its
+    account's, one behind the other."""
+    return any(_waited_s(record, sent) > MAX_PENDING_S for sent in _first_locks(record, deal))
+
+
+def _first_locks(record: Record, deal: Agreed) -> list[Sent]:
+    locks = [one for one in record.world.wire.firsts() if any(terms in deal.legs for terms in one.body.locks)]
+    places = [(one.chain, one.body.sender, one.body.sequence) for one in locks]
+    return [one for number, one in enumerate(locks) if places[number] not in places[:number]]
+
+
+def _waited_s(record: Record, sent: Sent) -> float:
+    """How long blocks left this and what stands before it lying, from when it was sent on, in seconds."""
+    story_s = sent.at_s - record.world.clock.now() + record.world.seconds
+    return sum(
+        max(0.0, until_s - max(since_s, story_s))
+        for sequence in range(sent.body.sequence + 1)
+        for since_s, until_s in [record.world.late.get((sent.body.sender, sequence), (0.0, 0.0))]
     )
 
 
