@@ -998,10 +998,10 @@ def test_who_locks_behind_several_late_ones_need_not_complete(late_s: float, fou
     """Blocks leave what stands before a lock lying for so long, and then the lock itself."""
 
     async def story(stage: Stage) -> None:
-        began_s = stage.world.seconds
         await not_completed(stage)
         [lock] = [one for one in stage.world.wire.sent if one.body.locks and one.party == stage.dapp.name]
-        stage.world.late[lock.body.sender, lock.body.sequence] = began_s, began_s + late_s
+        sent_s = lock.at_s - stage.world.clock.now() + stage.world.seconds
+        stage.world.late[lock.body.sender, lock.body.sequence] = sent_s, sent_s + late_s
 
     assert (Kind.NOT_COMPLETED in {problem.kind for problem in judged(story)}) is found
 
