@@ -1012,22 +1012,24 @@ def test_a_lock_in_no_block_is_over_at_its_timelock(timelock_s: int, found: bool
     assert (Kind.MACHINE_ENDED_EARLY in kinds) is found
 
 
-@pytest.mark.parametrize("paused", [True, False])
-def test_whoever_gets_gas_and_meets_a_pause_has_locked(paused: bool) -> None:
-    """The provider's lock leaves once it has gas, and no block takes it: its token has stopped, or not."""
+@pytest.mark.parametrize("held_up", ["paused", "left lying", ""])
+def test_whoever_gets_gas_and_is_held_up_has_locked(held_up: str) -> None:
+    """The provider's lock leaves once it has gas, and no block takes it: its token has stopped, or it is left lying."""
 
     async def story(stage: Stage) -> None:
         async def sends(agreed: Agreed) -> None:
             lock, _ = stage.lock_of(agreed.participant_leg)
             stage.note(stage.relayer, B, await stage.sign(stage.relayer, lock))
-            if paused:
-                now_s = stage.world.clock.now()
+            now_s = stage.world.clock.now()
+            if held_up == "paused":
                 stage.world.blocked.append((agreed.participant_leg.asset, None, now_s + 1, now_s + 9))
+            elif held_up:
+                stage.world.aims.disturbed.add(agreed.hashlock)
 
         await planted_operators.left_waiting(stage, sends)
 
     found = {problem.kind for problem in judged(story)}
-    assert (Kind.LEFT_WAITING in found) is not paused
+    assert (Kind.LEFT_WAITING in found) is (not held_up)
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     closes_s = mine.timelock.seconds - needed_by(record.plan, deal).fund_s
     if closes_s - filled_s < ENOUGH_S or any(lock.terms == mine for lock in all_locks(record.world.chains[chain])):
         return
-    if _met_a_pause(record, party, mine):
+    if _was_held_up(record, party, mine):
         return
     final_s = record.final_at_s(theirs)
     if max(final_s, filled_s) > closes_s - ENOUGH_S or record.shown_at_s(deal.hashlock) is not None:
@@ -63,9 +63,12 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
         yield Problem(Kind.LEFT_WAITING, f"{text}, and does not lock")
 
 
-def _met_a_pause(record: Record, party: str, mine: LockTerms) -> bool:
-    """Its lock has left, and its token stopped before a block could take it: what that made of it is for ever."""
+def _was_held_up(record: Record, party: str, mine: LockTerms) -> bool:
+    """Its lock has left, and its token stopped before a block could take it, or blocks left it lying: what that made of
+    it is for ever."""
     left_s = [sent.at_s for sent in record.world.wire.sent if sent.party == party and mine in sent.body.locks]
+    if left_s and mine.hashlock in record.world.aims.disturbed:
+        return True
     return any(
         asset == mine.asset and since_s < at_s + LOCKED_S and until_s > at_s
         for asset, whom, since_s, until_s in record.world.blocked
