@@ -995,7 +995,7 @@ def test_a_lock_is_mined_in_any_form(mined: bool) -> None:
 
 @pytest.mark.parametrize(("late_s", "found"), [(MAX_PENDING_S, True), (MAX_PENDING_S + 1, False)])
 def test_who_locks_behind_several_late_ones_need_not_complete(late_s: float, found: bool) -> None:
-    """Blocks leave what stands before a lock lying for so long, and then the lock itself."""
+    """Blocks leave what stands before a lock lying for these seconds, and then the lock itself."""
 
     async def story(stage: Stage) -> None:
         await not_completed(stage)
