@@ -9,7 +9,8 @@ from core.model.facts import Locked
 from core.model.types import ChainId
 from core.runtime.database import InlineDatabase
 from htlc.model import Phase
-from relayer.client import SwapStore
+from relayer.client import ClientSwap, SwapStore
+from relayer.client.hooks import Hook
 from relayer.transactions import accounts, records
 from tests.relayer.client.world import Shut, World, play
 from tests.relayer.house import A, B
@@ -89,26 +90,41 @@ def test_two_copies_at_once_lock_once(first: ChainId) -> None:
     play(story())
 
 
+async def with_a_lock_that_went(world: World) -> tuple[ClientSwap, SwapStore]:
+    """Return a swap and a copy of the store from before its lock, which a reorg took out."""
+    async with world.client() as client:
+        swap = await world.agreed(client)
+        copy = copied(world.store)
+        await client.lock(swap)
+        await client.locked(swap)
+    world.chains[A].reorg(1, keep=lambda _: False)
+    assert not world.made(A, Locked, swap.hashlock)
+    return swap, copy
+
+
+async def uses_one(world: World, copy: SwapStore) -> None:
+    """The copy has heard that its account was used once."""
+    await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
+
+
+async def locks_nothing(world: World, swap: ClientSwap, copy: SwapStore, before_lock: Hook | None = None) -> None:
+    """Run the swap with the copy."""
+    world.store = copy
+    async with world.client(Shut()) as client:
+        outcome = await client.run(swap.id, before_lock=before_lock)
+    assert outcome.phase is Phase.ABANDONED
+    assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
+
+
 def test_a_copy_locks_nothing_while_a_lock_may_come_back() -> None:
     """The original's lock was counted as the copy began, and a reorg took it out before its block was read."""
 
     async def story() -> None:
         world = World()
         await world.start()
-        chain = world.chains[A]
-        async with world.client() as client:
-            swap = await world.agreed(client)
-            copy = copied(world.store)
-            await client.lock(swap)
-            await client.locked(swap)
-        chain.reorg(1, keep=lambda _: False)
-        assert not world.made(A, Locked, swap.hashlock)
-        await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
-        world.store = copy
-        async with world.client(Shut()) as client:
-            outcome = await client.run(swap.id)
-        assert outcome.phase is Phase.ABANDONED
-        assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
+        swap, copy = await with_a_lock_that_went(world)
+        await uses_one(world, copy)
+        await locks_nothing(world, swap, copy)
         await world.stop()
 
     play(story())
@@ -120,25 +136,15 @@ def test_a_copy_locks_nothing_if_a_use_comes_up_while_it_asks() -> None:
     async def story() -> None:
         world = World()
         await world.start()
-        chain = world.chains[A]
-        async with world.client() as client:
-            swap = await world.agreed(client)
-            copy = copied(world.store)
-            await client.lock(swap)
-            await client.locked(swap)
-        chain.reorg(1, keep=lambda _: False)
-        asked: list[None] = []
+        swap, copy = await with_a_lock_that_went(world)
+        asked: list[object] = []
 
-        async def before_lock(_: object) -> None:
-            asked.append(None)
-            await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
+        async def before_lock(state: object) -> None:
+            asked.append(state)
+            await uses_one(world, copy)
 
-        world.store = copy
-        async with world.client(Shut()) as client:
-            outcome = await client.run(swap.id, before_lock=before_lock)
+        await locks_nothing(world, swap, copy, before_lock)
         assert asked
-        assert outcome.phase is Phase.ABANDONED
-        assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
         await world.stop()
 
     play(story())
