@@ -137,8 +137,8 @@ class ClientProcess:
             return
         view = await self._chains[terms.chain].heads.head()
         late = view.head.time.plus(state.agreement.initiator_timing.inclusion_s)
-        until = self._given_up_at.setdefault(state.swap_id, late)
-        tip = self._followers[terms.chain].status.tip
+        until, follower = self._given_up_at.setdefault(state.swap_id, late), self._followers.get(terms.chain)
+        tip = None if follower is None else follower.status.tip  # what is too late is refused before anything is read
         if view.finalized.time < until or tip is None or tip.height < view.finalized.height:
             raise RetryableError("another copy of this store may have made this lock: it is waited for")
 
