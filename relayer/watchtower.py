@@ -77,8 +77,9 @@ class Watchtower:
             raise NotFoundError("this relayer does not watch over other parties' swaps: its operator can switch it on")
         now_ns = self._clock.now_ns()
         agreement = self._agreement(request, true_seconds(now_ns))
-        if await self._database.write(lambda c: self._store(c, agreement, caller, now_ns)):
-            self._updates.changed([agreement.swap_id])
+        with self._updates.unsure_if_unheard():
+            if await self._database.write(lambda c: self._store(c, agreement, caller, now_ns)):
+                self._updates.changed([agreement.swap_id])
         return agreement.swap_id
 
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:

@@ -266,8 +266,9 @@ class SwapClient:
             swaps.take(connection, found.id, past, now_ns=now_ns)
             return True
 
-        if await self._store.database.write(begin):
-            process.updates.changed([found.id])
+        with process.updates.unsure_if_unheard():
+            if await self._store.database.write(begin):
+                process.updates.changed([found.id])
 
     async def _read_up(self, process: ClientProcess) -> None:
         """Return once the facts reach up to what the chains showed when the client was opened."""
@@ -319,7 +320,8 @@ class SwapClient:
                 swaps.take(connection, found.id, [refused], now_ns=now_ns)
 
         try:
-            await swaps.write(self._store.database, call_off)
+            with self._started().updates.unsure_if_unheard():
+                await swaps.write(self._store.database, call_off)
         except NotFoundError:
             raise ConflictError("this swap was never begun: there is nothing to cancel") from None
         self._started().updates.changed([found.id])

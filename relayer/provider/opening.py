@@ -362,8 +362,9 @@ class SwapDesk:
         await self._checks.before_exit_for_others(chain)
         now_ns = self._clock.now_ns()
         asked = [events.EarlyRefundRequested()]
-        if await swaps.write(self._database, lambda c: swaps.take(c, swap_id, asked, now_ns=now_ns)):
-            self._updates.changed([swap_id])
+        with self._updates.unsure_if_unheard():
+            if await swaps.write(self._database, lambda c: swaps.take(c, swap_id, asked, now_ns=now_ns)):
+                self._updates.changed([swap_id])
         return await self.swap(swap_id)
 
     # --- views ---

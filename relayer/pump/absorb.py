@@ -52,6 +52,8 @@ class Absorbed:
     times: dict[ChainId, ChainTimes]
     standing: set_aside.Standing
     """Facts that some swap could not take in."""
+    unheard: bool = False
+    """True if an earlier transaction was committed, and its answer was lost."""
 
 
 class Absorber:
@@ -68,6 +70,7 @@ class Absorber:
         self._times: dict[ChainId, ChainTimes] | None = None
         self._standing: set_aside.Standing | None = None
         self._position: int | None = None
+        self._heard: int | None = None
 
     async def run(self) -> None:
         """Take facts in for ever, as they are committed."""
@@ -84,6 +87,9 @@ class Absorber:
         self._times, self._standing, self._position = absorbed.times, absorbed.standing, absorbed.position
         self._metrics.facts_position.set(absorbed.position)
         self._metrics.facts_set_aside.set(absorbed.standing.count)
+        self._heard = absorbed.position
+        if absorbed.unheard:
+            self._updates.unsure()
         self._updates.changed(absorbed.changed)
         return absorbed
 
@@ -91,7 +97,15 @@ class Absorber:
         """Absorb, and again if another transaction was faster. One swap that never gets its turn stops no other."""
         for left in reversed(range(swaps.WRITE_RETRIES)):
             patience, known = Patience(waits_for_others=left > 0), (self._standing, self._position)
-            work = partial(absorb, times=times, now_ns=now_ns, patience=patience, standing=known[0], position=known[1])
+            work = partial(
+                absorb,
+                times=times,
+                now_ns=now_ns,
+                patience=patience,
+                standing=known[0],
+                position=known[1],
+                heard=self._heard,
+            )
             # Nobody else changes them; but what becomes of this transaction is not known before it ends well.
             self._standing = self._position = None
             try:
@@ -108,15 +122,19 @@ def absorb(
     patience: Patience | None = None,
     standing: set_aside.Standing | None = None,
     position: int | None = None,
+    heard: int | None = None,
 ) -> Absorbed:
     """Facts behind the cursor into swaps; the cursor moves behind them.
 
     A fact that one swap cannot take in is kept for it (`relayer.pump.set_aside`) and stops no other swap and no other
     event. Raise `ConflictError` if another transaction was faster. `standing`, `position` (of the cursor): as the last
-    one left them, if known.
+    one left them, if known. `heard`: the last position that a commit has answered with; if the cursor has moved since,
+    `times` are older than it is.
     """
     patience = patience or Patience()
     cursor = journal.cursor(connection, CURSOR) if position is None else position
+    if unheard := heard is not None and cursor != heard:
+        times = times_at_cursor(connection)
     facts = read_facts(connection, cursor, BATCH)
     standing = standing or set_aside.standing(connection)
     changed, after, moved = set[SwapId](), dict(times), dict[ChainId, Height]()
@@ -138,7 +156,7 @@ def absorb(
     if facts:
         journal.advance_cursor(connection, CURSOR, cursor, facts[-1].seq)
     position = facts[-1].seq if facts else cursor
-    return Absorbed(position, len(facts), frozenset(changed), after, standing)
+    return Absorbed(position, len(facts), frozenset(changed), after, standing, unheard)
 
 
 def _concerns_a_swap(

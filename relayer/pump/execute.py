@@ -230,8 +230,9 @@ class Executor:
                 journal.fail_effect(connection, effect.key, failed, now_ns=now_ns)
             return outcome is not None and swaps.take(connection, swap_id, [outcome], now_ns=now_ns)
 
-        if await swaps.write(self._database, store):
-            self._updates.changed([swap_id])
+        with self._updates.unsure_if_unheard():
+            if await swaps.write(self._database, store):
+                self._updates.changed([swap_id])
 
 
 def _look(

@@ -34,6 +34,8 @@ class OutcomeRecorder:
         self._pipelines = pipelines
         self._updates = updates
         self._clock = clock
+        self._trying: frozenset[tuple[int, str]] = frozenset()
+        """Progress of transactions (by their ids) that is being reported, or was, and nobody knows."""
 
     async def run(self) -> None:
         """Report for ever."""
@@ -49,6 +51,10 @@ class OutcomeRecorder:
         One whose swap cannot take its outcome in is set aside with an alarm, and keeps no other waiting.
         """
         waiting = await self._database.read(lambda c: records.unreported(c, BATCH))
+        now = frozenset((record.id, records.progress(record)) for record in waiting)
+        if self._trying - now:  # the answer of that commit was lost
+            self._updates.unsure()
+        self._trying = now
         if not waiting:
             return 0
         try:
@@ -60,6 +66,7 @@ class OutcomeRecorder:
             changed = set()
             for record in waiting:
                 changed |= await self._report_alone(record)
+        self._trying = frozenset()
         self._updates.changed(changed)
         return len(waiting)
 

@@ -1,7 +1,8 @@
 """Who waits for swaps to change, in this process. The database is what counts."""
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from core.model.errors import RetryableError
@@ -31,6 +32,21 @@ class SwapUpdates:
         self.effects.notify()
         for subscription in self._subscriptions:
             subscription.add(sorted(swap_ids))
+
+    def unsure(self) -> None:
+        """Something was committed, and nobody has heard what: whoever watches one swap looks at it again."""
+        self.effects.notify()
+        for subscription in self._subscriptions:
+            subscription.look()
+
+    @contextmanager
+    def unsure_if_unheard(self) -> Iterator[None]:
+        """Around a commit: if its answer is lost, it may stand all the same."""
+        try:
+            yield
+        except RetryableError:
+            self.unsure()
+            raise
 
     def subscribe(self, only: SwapId | None = None) -> "Subscription":
         """From now on the id of each swap that changes (or of the one). Close it in the end.
@@ -63,6 +79,11 @@ class Subscription:
                 self._arrived.set()
         while len(self._waiting) > MAX_WAITING_UPDATES:
             del self._waiting[next(iter(self._waiting))]
+
+    def look(self) -> None:
+        """The one swap may have changed."""
+        if self._only is not None:
+            self.add([self._only])
 
     async def next(self) -> SwapId:
         while not self._waiting:

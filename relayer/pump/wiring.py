@@ -137,7 +137,8 @@ class Pump:
             return [swap_id for swap_id in late if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
 
         if await self._database.read(lambda c: tables.never_locked(c, now_s)):
-            self.updates.changed(await swaps.write(self._database, expire))
+            with self.updates.unsure_if_unheard():
+                self.updates.changed(await swaps.write(self._database, expire))
 
     def _pipeline(self, chain: ChainId, signer: Signer, shared: bool = False) -> Pipeline:
         access, policy = self._chains[chain], self._policy.pipeline_on(chain)
