@@ -46,6 +46,7 @@ EXPECTED: Final = (
         "database-locked",
         "database-gone",
         "database-full",
+        "commit-unheard",
         "signer-fails",
         "claim-undone",
         "double-spend",
@@ -92,7 +93,7 @@ EXPECTED: Final = (
     *(f"leader-{fall}" for fall in Fall),
     *(f"price-{what}" for what in ("jump", "stall", "hangs", "unreachable", "nonsense")),
     *("asked-what-to-give", "answered-behind"),
-    *("filled", "rotated", "leader-stands-by", "from-chain", "found-again"),
+    *("chain-stands", "filled", "rotated", "leader-stands-by", "from-chain", "found-again"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

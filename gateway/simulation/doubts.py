@@ -4,7 +4,7 @@ from functools import partial
 from typing import Final
 
 from core.model.errors import CausewayError
-from gateway.simulation.plan import Doubt
+from gateway.simulation.plan import Doubt, Rough
 from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.record import Agreed, CalledOff, Record
 from htlc.model import SwapState
@@ -12,6 +12,8 @@ from relayer.client.hooks import Hook
 
 TRIES: Final = 3
 TRY_AGAIN_S: Final = 1.0
+STANDS_ON_S: Final = 2.0
+"""How long a chain that stands still goes on so once the gate has closed, after which nobody reveals."""
 
 
 def hooks_of(record: Record, agreed: Agreed) -> tuple[Hook | None, Hook | None]:
@@ -37,7 +39,10 @@ async def _hesitate(record: Record, agreed: Agreed, _state: SwapState) -> None:
     """Go on at about the time at which the gate of the reveal closes."""
     record.world.faults[f"doubt-{Doubt.LATE}"] += 1
     closes_s = agreed.participant_leg.timelock.seconds - needed_by(record.plan, agreed).reveal_s
-    await record.world.clock.sleep(max(0.0, closes_s - agreed.deal.doubt_s - record.world.clock.now()))
+    goes_on_s = closes_s - agreed.deal.doubt_s
+    if (stands_s := record.plan.at_s.get(Rough.CHAIN_STANDS)) is not None:
+        record.world.stand(agreed.participant_leg.chain, goes_on_s - stands_s, closes_s + STANDS_ON_S)
+    await record.world.clock.sleep(max(0.0, goes_on_s - record.world.clock.now()))
 
 
 async def withdraw(record: Record, agreed: Agreed) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence, Set
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -63,10 +63,12 @@ class Fuse:
         """The kind of commit at which it ends, None if it ends by something else, or has ended."""
         return None if self._death is None or self.dead else self._death.commit
 
-    def at_commit(self) -> bool:
-        """Call for each commit of that kind."""
+    def at_commit(self, tables: Set[str]) -> bool:
+        """Call for each commit of that kind, with the tables that it writes."""
+        if self._death is None or (self._death.alone and not tables.isdisjoint(COMMITS["event"])):
+            return False
         self._commits += 1
-        return self._death is not None and self._commits == self._death.count
+        return self._commits == self._death.count
 
     def at_sending(self, act: str) -> bool:
         self.alive()
@@ -81,7 +83,8 @@ class Fuse:
 
 
 class MortalDatabase:
-    """A database that the process loses when it dies; that is locked now and then, gone for a while, or full.
+    """A database that the process loses when it dies; that is locked now and then, gone for a while, or full, or that
+    commits, and cannot say so.
 
     `address` returns what is there now: it may be another one when a process wakes that was paused.
     """
@@ -94,10 +97,12 @@ class MortalDatabase:
         outages: Sequence[Outage],
         source: random.Random,
         world: World,
+        unheard: float = 0.0,
     ) -> None:
         self._address = address
         self._fuse = fuse
         self._locked = locked
+        self._unheard = unheard
         self._outages = outages
         self._source = source
         self._world = world
@@ -109,10 +114,14 @@ class MortalDatabase:
         self._may_fail()
         await self._limit()
         try:
-            return await (self._address().write(work) if self._fuse.commit is None else self._watched_write(work))
+            done = await (self._address().write(work) if self._fuse.commit is None else self._watched_write(work))
         except FatalError:
             self._world.faults["database-full"] += self._limited
             raise
+        if self._unheard and self._source.random() < self._unheard:
+            self._world.faults["commit-unheard"] += 1
+            raise RetryableError("the connection to the database was lost before it answered: look what is there")
+        return done
 
     async def _watched_write(self, work: Callable[[Connection], T]) -> T:
         """A write at which the process may end: inside of the transaction, or right after it."""
@@ -123,7 +132,7 @@ class MortalDatabase:
             nonlocal ends
             with written(connection) as tables:
                 done = work(connection)
-            ends = not tables.isdisjoint(watched_tables) and self._fuse.at_commit()
+            ends = not tables.isdisjoint(watched_tables) and self._fuse.at_commit(tables)
             if ends and not self._fuse.after:
                 raise self._fuse.burn(f"write-{self._fuse.commit}")
             return done

@@ -150,6 +150,7 @@ class Rough(StrEnum):
     OPERATOR_PAUSES = "operator-pauses"
     FROM_CHAIN = "from-chain"
     STORE_RESTORED = "store-restored"
+    CHAIN_STANDS = "chain-stands"
 
 
 COMMITS: Final = {
@@ -266,7 +267,8 @@ class Signing:
 @dataclass(frozen=True, slots=True)
 class Death:
     """A process ends at its `count`-th commit or broadcast of a kind, before or `after` it took effect, or at the
-    second `at_s` of the story; it is back after `outage_s`."""
+    second `at_s` of the story; it is back after `outage_s`. `alone`: only commits count in which no swap takes an event
+    in."""
 
     outage_s: float
     commit: str | None = None
@@ -274,6 +276,7 @@ class Death:
     count: int = 1
     after: bool = True
     at_s: float | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,12 +416,15 @@ class Party:
     """None of its endpoints takes a transaction that settles several locks."""
     silent_s: float = 0.0
     """The seconds for which none of its endpoints but the first answers, once its lock has left for every swap."""
+    unheard: float = 0.0
+    """The share of commits that its database makes, and of which it never hears: the connection is lost before the
+    answer comes."""
 
     @property
     def is_calm(self) -> bool:
         """True if nothing that it stands on is slow, or fails."""
         steady = not (self.fickle or self.moody or self.locked or self.lags_s or self.behind)
-        answered = not (self.silent_s or self.picky)
+        answered = not (self.silent_s or self.picky or self.unheard)
         return self.rates == FaultRates() and self.lie is None and steady and answered
 
     def steady(self) -> "Party":

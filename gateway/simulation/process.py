@@ -275,7 +275,9 @@ class Process(ABC):
     async def _live(self, fuse: Fuse, awake: asyncio.Event) -> None:
         source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
         party, world = self.party, self.world
-        database: Database = MortalDatabase(lambda: self.database, fuse, party.locked, self.outages, source, world)
+        database: Database = MortalDatabase(
+            lambda: self.database, fuse, party.locked, self.outages, source, world, party.unheard
+        )
         access = {
             chain: replace(one, transactions=MortalSender(one.transactions, fuse, world.chains[chain]))
             for chain, one in self._access.items()

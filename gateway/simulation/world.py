@@ -143,6 +143,7 @@ class World:
         self.lull: Callable[[], bool] = lambda: False
         """Return true while blocks may be skipped."""
         self._skipped: Counter[ChainId] = Counter()
+        self._stands: dict[ChainId, tuple[float, float]] = {}
         self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked, plan.tip)
         self.wire.heard = self.aims.heard
 
@@ -358,8 +359,17 @@ class World:
             for branch in [one for (_, name), one in self._branches.items() if name == chain.chain]:
                 branch.grow()
 
+    def stand(self, chain: ChainId, since_s: float, until_s: float) -> None:
+        """Have this chain make no block between these (Unix seconds)."""
+        if not self._stands:
+            self.faults["chain-stands"] += 1
+            self._stands[chain] = since_s, until_s
+
     def _skips(self, chain: ChainId) -> bool:
-        """Return true if the chain makes no block this time: see `gateway.simulation.lull`."""
+        """Return true if the chain makes no block this time: it stands still, or see `gateway.simulation.lull`."""
+        since_s, until_s = self._stands.get(chain, (inf, inf))
+        if since_s < self.clock.now() < until_s:
+            return True
         busy = self._is_full(chain) or self._is_half_full(chain)
         if self._skipped[chain] >= MOST_SKIPPED or busy or not self.lull():
             self._skipped[chain] = 0

@@ -585,6 +585,14 @@ async def acted_by_wrong_clock(stage: Stage) -> None:
     await stage.played()
 
 
+async def acted_on_standstill(stage: Stage, still_s: float = 20.0) -> None:
+    """The provider locks though neither chain has made a block for longer than it may take."""
+    agreed = await stage.open(quote_s=60)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.pass_to(stage.world.clock.now() + still_s)
+    await _meet(stage, agreed, first)
+
+
 async def acted_after_deep_reorg(stage: Stage) -> None:
     replaced_at_s = stage.world.clock.now() - trust.NOTICE_S - 1
     stage.world.deep[B] = DeepReorg(replaced_at_s, Height(0), replaced_at_s - 2 * trust.NOTICE_S)
@@ -880,6 +888,12 @@ def test_exit_is_raised_beyond_a_ceiling_for_one_behind_it_too(
 
     late = [str(problem) for problem in run_virtually(run()) if problem.kind is Kind.RAISED_LATE]
     assert {number for number in range(2) if any(f"sequence {number} " in one for one in late)} == found
+
+
+@pytest.mark.parametrize(("still_s", "is_too_long"), [(12.0, False), (20.0, True)])
+def test_blocks_may_be_as_old_as_the_bounds_say(still_s: float, is_too_long: bool) -> None:
+    found = judged(partial(acted_on_standstill, still_s=still_s))
+    assert {problem.kind for problem in found} == ({Kind.ACTED_ON_STANDSTILL} if is_too_long else set())
 
 
 def test_every_kind_of_problem_has_its_planted_violation() -> None:

@@ -29,7 +29,13 @@ NARROW_SHARE: Final = 0.3
 """Of towns, those whose relayers have little of what they pay out."""
 BENDING_SHARE: Final = 0.2
 """Of towns, those whose relayers bend what they answer to an opening, now and then."""
-DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES, Rough.FROM_CHAIN, Rough.STORE_RESTORED)
+DRAWN_APART: Final = (
+    Rough.CLOCK_WRONG,
+    Rough.OPERATOR_PAUSES,
+    Rough.FROM_CHAIN,
+    Rough.STORE_RESTORED,
+    Rough.CHAIN_STANDS,
+)
 """Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""
 
 Part = Callable[[random.Random, Plan], Plan]
@@ -160,6 +166,9 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("around a middle", small.with_timelocks_around_a_middle),
     ("between effects", parties.with_deaths_between_effects),
     ("expires", small.with_a_lock_that_expires),
+    ("amid an effect", parties.with_deaths_amid_an_effect),
+    ("an answer is lost", parties.with_unheard_commits),
+    ("stands", deals.with_a_chain_that_stands),
     ("rare", rare.with_one_rare_thing),
 )
 """The same of what changes a plan once all parties are there."""

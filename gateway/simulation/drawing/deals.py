@@ -59,6 +59,10 @@ BRIEF_SHARE: Final = 0.5
 DOUBT_SHARE: Final = 0.12
 """Of honest swaps in small towns, those whose initiator changes their mind; where nothing is slow, all go on late."""
 DOUBTS: Final = (Doubt.LOCK, Doubt.LOCK, Doubt.REVEAL, Doubt.LATE, Doubt.CANCEL)
+STANDS_SHARE: Final = 0.2
+"""Of small towns in which nothing is slow and somebody goes on late, those in which a chain stands still meanwhile."""
+STANDS_S: Final = (20.0, 24.0)
+"""How long before that it stops: a newest block may be as old as lag, inclusion and observation allow, and no older."""
 IN_TIME_SHARE: Final = 0.5
 UNLOCKED: Final = (Doubt.LOCK, Doubt.CANCEL)
 """The doubts after which nothing may be locked: at most one of a town, since that counts against an account."""
@@ -247,6 +251,15 @@ def with_brief_copies(source: random.Random, plan: Plan) -> Plan:
         return replace(deal, brief=source.random() < BRIEF_SHARE and deal.style is Style.COPIED)
 
     return replace(plan, deals=tuple(map(brief, plan.deals)))
+
+
+def with_a_chain_that_stands(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns in which nothing is slow the same story, and the first initiator who goes on late finds the
+    other chain without a new block for longer than it may be."""
+    late = any(deal.doubt is Doubt.LATE for deal in plan.deals)
+    if source.random() >= STANDS_SHARE or not (plan.small and plan.is_calm and late) or plan.rough:
+        return plan
+    return replace(plan, rough=frozenset({Rough.CHAIN_STANDS}), at_s={Rough.CHAIN_STANDS: source.uniform(*STANDS_S)})
 
 
 def with_doubts(source: random.Random, plan: Plan) -> Plan:

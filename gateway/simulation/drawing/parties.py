@@ -39,6 +39,12 @@ transactions."""
 MOODIEST_SHARE: Final = 0.12
 """Of the same, those in which the only endpoint of the relayer, or of the dApp, refuses most locks that it takes."""
 MOODIEST: Final = (0.06, 0.1)
+AMID_SHARE: Final = 0.25
+"""Of small towns in which something is slow and nothing rough comes, those in which a process dies amid an effect."""
+UNHEARD_SHARE: Final = 0.45
+"""Of small towns in which nothing rough comes, and whose databases are locked now and then, those in which they commit
+and cannot say so."""
+UNHEARD: Final = (0.02, 0.06)
 BETWEEN_SHARE: Final = 0.15
 """Of the same, those in which somebody dies for a moment right after one of the first effects began or ended."""
 FIRST_EFFECTS: Final = 6
@@ -201,6 +207,30 @@ def with_deaths_between_effects(source: random.Random, plan: Plan) -> Plan:
         return replace(party, deaths=(death,)) if party is mortal else party
 
     return replace(plan, relayers=tuple(map(dying, plan.relayers)), dapps=tuple(map(dying, plan.dapps)))
+
+
+def with_deaths_amid_an_effect(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and a relayer dies right after its first commit that is about an effect and
+    changes no swap: what came of an effect belongs to its end."""
+    busy = plan.rough or plan.is_calm or plan.leading is not None or plan.signing is not None
+    if source.random() >= AMID_SHARE or not plan.small or busy or plan.relayers[0].deaths or plan.relayers[0].outages:
+        return plan
+    death = Death(source.uniform(*A_MOMENT_S), commit="effect", alone=True)
+    return replace(plan, relayers=(replace(plan.relayers[0], deaths=(death,)), *plan.relayers[1:]))
+
+
+def with_unheard_commits(source: random.Random, plan: Plan) -> Plan:
+    """In some small towns the same story, and those whose databases are locked now and then do not hear of some commits
+    either: whoever cannot know if something was stored looks again."""
+    busy = plan.rough or plan.leading is not None or plan.signing is not None
+    if source.random() >= UNHEARD_SHARE or not plan.small or busy:
+        return plan
+    unheard = source.uniform(*UNHEARD)
+
+    def deaf(party: Party) -> Party:
+        return replace(party, unheard=unheard) if party.locked else party
+
+    return replace(plan, relayers=tuple(map(deaf, plan.relayers)), dapps=tuple(map(deaf, plan.dapps)))
 
 
 def with_refused_locks(source: random.Random, plan: Plan) -> Plan:

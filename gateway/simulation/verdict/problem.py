@@ -86,6 +86,7 @@ class Kind(StrEnum):
     ACTED_UNADOPTED = "acted-unadopted"
     ACTED_AFTER_DEEP_REORG = "acted-after-deep-reorg"
     ACTED_BY_WRONG_CLOCK = "acted-by-wrong-clock"
+    ACTED_ON_STANDSTILL = "acted-on-standstill"
     # secrets
     PREIMAGE_SHOWN = "preimage-shown"
     PREIMAGE_KEPT = "preimage-kept"

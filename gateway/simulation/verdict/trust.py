@@ -1,5 +1,5 @@
 """Who acted without ground: out of an empty database, with an account that another hand uses, by a clock that no chain
-shares, or on a chain that had replaced what was final.
+shares, or on a chain that stood still, or had replaced what was final.
 
 Neither locks nor reveals wait for anybody's judgement there but the operator's; exits go on.
 """
@@ -25,6 +25,8 @@ ON_THE_WAY_S: Final = 2.0
 """How long bytes may be on their way that were signed before the clock went wrong."""
 SILENT_S: Final = TIMING.observation_s
 """The same for a party that waits for an endpoint which says nothing, or the past."""
+INVENTING: Final = frozenset({Lie.HEADS_AND_LOCKS, Lie.BRANCH})
+"""The lies of an endpoint that shows heads which its chain does not have."""
 FOREIGN_S: Final = 20.0
 """How long it may take to be sure that somebody else uses an account: some looks, a block apart."""
 
@@ -38,6 +40,7 @@ def problems(record: Record) -> Iterator[Problem]:
                 yield from _of_deep_reorg(record, sent, deal)
                 yield from _of_foreign_use(record, sent, deal)
                 yield from _of_wrong_clock(record, sent, deal)
+                yield from _of_standstill(record, sent, deal)
 
 
 def _commits(record: Record, sent: Sent, deal: Agreed) -> bool:
@@ -87,6 +90,26 @@ def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Proble
     if sent.at_s > wrong_s + on_the_way_s and not _is_again(record, sent, wrong_s + on_the_way_s):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its clock is {record.plan.clock_off_s} s off"
         yield Problem(Kind.ACTED_BY_WRONG_CLOCK, text)
+
+
+def _of_standstill(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    """The newest block of one of its chains is older than its chain's bounds let it be: what is locked or revealed then
+    may be in no block in time. Whose clock is wrong, or who is shown blocks that nobody made, cannot know."""
+    party = record.party(sent.party)
+    if sent.party == record.plan.clock_of or party.lie in INVENTING:
+        return
+    slow_s = SILENT_S if party.lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
+    for chain in (leg.chain for leg in deal.legs):
+        timing = record.plan.timing[chain]
+        bound_s = timing.lag_s + timing.inclusion_s + timing.observation_s
+        head_s = record.world.chains[chain].block(sent.heights[chain]).header.time.seconds
+        since_s = head_s + bound_s + slow_s
+        if sent.at_s <= since_s or record.could_not_act(sent.party, since_s - slow_s, sent.at_s):
+            continue
+        if not _is_again(record, sent, since_s):
+            old_s = sent.at_s - head_s
+            text = f"{sent.party} (deal {deal.deal.number}) acts, and {chain} has made no block for {old_s:.0f} s"
+            yield Problem(Kind.ACTED_ON_STANDSTILL, text)
 
 
 def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
