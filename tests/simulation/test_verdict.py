@@ -1129,6 +1129,23 @@ def test_whoever_gets_too_little_gas_for_what_it_costs_waits_on(dear_for_s: floa
     assert (Kind.LEFT_WAITING in found) is (dear_for_s == 0)
 
 
+@pytest.mark.parametrize(
+    ("takes_out", "dear", "found"), [(True, True, False), (True, False, True), (False, True, True)]
+)
+def test_whoever_was_emptied_before_it_became_dear_cannot_lock(takes_out: bool, dear: bool, found: bool) -> None:
+    async def story() -> list[Problem]:
+        stage = Stage(fees=frozenset(CHAINS), expiries=frozenset())
+        held = stage.world.chains[B].balance(stage.relayer.accounts[B], COIN[B])
+        if takes_out:
+            await planted_operators.pay(stage, 7)
+        stage.world._base_fees[B] = [(0.0, held if dear else CALM_FEES.base_fee)]
+        await not_funded(stage)
+        return await stage.problems()
+
+    found_kinds = {problem.kind for problem in run_virtually(story())}
+    assert (Kind.NOT_FUNDED in found_kinds) is (Kind.NOT_COMPLETED in found_kinds) is found
+
+
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
 def test_whoever_never_knew_a_replaced_block_may_quote(away_before_s: Any, found: bool) -> None:
     async def story(stage: Stage) -> None:

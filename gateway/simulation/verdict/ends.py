@@ -25,6 +25,7 @@ from gateway.simulation.verdict.gates import needed_by
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record, Refusal
+from gateway.simulation.verdict.top_ups import ENOUGH_S, could_pay
 from gateway.simulation.wire import Sent
 from gateway.simulation.world import COIN, TOKEN
 
@@ -163,7 +164,7 @@ def _unfunded(record: Record, deal: Agreed) -> Iterator[Problem]:
     unsure = plan.leading is not None or rotates or any(one.fickle for one in plan.dapps)
     if deal.dapp is None or deal.deal.doubt is not None or _is_rough(plan) or unsure or _is_held_up(record, deal):
         return
-    if _first_s(record, name, deal) < inf:
+    if _first_s(record, name, deal) < inf or _was_emptied(record, deal):
         return
     time_s = _time_s(record, deal, name, deal.initiator_leg, needed_by(plan, deal).fund_s)
     if time_s > FUNDS_S + record.silence_s(name):
@@ -221,13 +222,29 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
         return False
     if _locks_slowly(record, dapp) and bound_until[dapp] == inf:
         return False
-    if _stood_behind_late_ones(record, deal):
+    if _stood_behind_late_ones(record, deal) or _was_emptied(record, deal):
         return False
     return not any(
         since < min(acted_s + 1, began + LEAST_S) and until > began - COME_BACK_S
         for name, acted_s in bound_until.items()
         for since, until in record.process(name).away
     )
+
+
+def _was_emptied(record: Record, deal: Agreed) -> bool:
+    """Return true if the provider's operator took out of the purse what swaps left free, and blocks were so dear since
+    that the rest does not pay for this lock next to the exits: what is kept is kept by the market of then."""
+    leg, final_s = deal.participant_leg, record.final_at_s(deal.initiator_leg)
+    native, closes_s = record.world.chains[leg.chain].native, leg.timelock.seconds - needed_by(record.plan, deal).fund_s
+    if native is None or final_s > closes_s - ENOUGH_S:
+        return False
+    paid = any(
+        one.asset == native and sent.at_s < closes_s
+        for sent in record.world.wire.firsts()
+        if sent.party == deal.relayer
+        for one in sent.body.pays
+    )
+    return paid and not could_pay(record, deal, final_s, closes_s)
 
 
 def _stood_behind_late_ones(record: Record, deal: Agreed) -> bool:

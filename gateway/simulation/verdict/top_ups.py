@@ -58,7 +58,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     rows = [lock_at(here, lock.lock_id, record.height_at(theirs.chain, closes_s)) for lock in all_locks(here)]
     stands = any(row is not None and row.terms == theirs and row.status is LockStatus.LOCKED for row in rows)
     since_s = max(final_s, filled_s)
-    if stands and not record.could_not_act(party, final_s, closes_s) and _could_pay(record, deal, since_s, closes_s):
+    if stands and not record.could_not_act(party, final_s, closes_s) and could_pay(record, deal, since_s, closes_s):
         text = f"deal {deal.deal.number}: {party} has gas since {closes_s - filled_s:.0f} s before its gate closes"
         yield Problem(Kind.LEFT_WAITING, f"{text}, and does not lock")
 
@@ -77,22 +77,39 @@ def _was_held_up(record: Record, party: str, mine: LockTerms) -> bool:
     )
 
 
-def _could_pay(record: Record, deal: Agreed, since_s: float, closes_s: float) -> bool:
+def could_pay(record: Record, deal: Agreed, since_s: float, closes_s: float) -> bool:
     """Return true if the provider's purse was enough, for long enough, for the lock and for twice an exit of it and of
-    each lock of its that stands, as usual bids were then."""
+    each other swap that was open, as usual bids were then."""
     mine = deal.participant_leg
     here = record.world.chains[mine.chain]
     if here.native is None:
         return True
     at = record.height_at(mine.chain, closes_s)
     held = here.balance(mine.sender, here.native, at) - (mine.amount if mine.asset == here.native else 0)
-    own = [here.lock_at(lock.lock_id, at) for lock in all_locks(here) if lock.terms.sender == mine.sender]
-    locks = 1 + sum(one is not None and one.status is LockStatus.LOCKED for one in own)
+    swaps = 1 + sum(
+        _is_open(record, one, closes_s) for one in record.agreed if one is not deal and _is_alike(one, deal)
+    )
     starts_s = range(int(since_s) + 1, int(closes_s - ENOUGH_S) + 1)
     return any(
-        held >= (1 + KEPT_TIMES * locks) * GAS * (BID_TIMES * max(fees, default=0) + record.plan.tip)
+        held >= (1 + KEPT_TIMES * swaps) * GAS * (BID_TIMES * max(fees, default=0) + record.plan.tip)
         for fees in (record.world.base_fees(mine.chain, start_s, start_s + ENOUGH_S) for start_s in starts_s)
     )
+
+
+def _is_alike(one: Agreed, other: Agreed) -> bool:
+    """Return true if the same account of the provider pays for exits of both on the chain of the other's lock."""
+    mine = other.participant_leg
+    return one.relayer == other.relayer and mine.sender in (one.participant_leg.sender, one.initiator_leg.receiver)
+
+
+def _is_open(record: Record, deal: Agreed, at_s: float) -> bool:
+    """Return true if a lock of either leg stood then."""
+    for leg in deal.legs:
+        here, height = record.world.chains[leg.chain], record.height_at(leg.chain, at_s)
+        rows = (lock_at(here, lock.lock_id, height) for lock in all_locks(here) if lock.terms == leg)
+        if any(row is not None and row.terms == leg and row.status is LockStatus.LOCKED for row in rows):
+            return True
+    return False
 
 
 def _paid(record: Record, party: str, chain: ChainId) -> Iterator[Problem]:
