@@ -40,7 +40,8 @@ MOODIEST_SHARE: Final = 0.12
 """Of the same, those in which the only endpoint of the relayer, or of the dApp, refuses most locks that it takes."""
 MOODIEST: Final = (0.06, 0.1)
 AMID_SHARE: Final = 0.25
-"""Of small towns in which something is slow and nothing rough comes, those in which a process dies amid an effect."""
+"""Of small towns in which something is slow and nothing rough comes, and whose first swap is an honest pair's, those in
+which its relayer dies amid an effect."""
 UNHEARD_SHARE: Final = 0.45
 """Of small towns in which nothing rough comes, and whose databases are locked now and then, those in which they commit
 and cannot say so."""
@@ -213,10 +214,13 @@ def with_deaths_amid_an_effect(source: random.Random, plan: Plan) -> Plan:
     """In some small towns the same story, and a relayer dies right after its first commit that is about an effect and
     changes no swap: what came of an effect belongs to its end."""
     busy = plan.rough or plan.is_calm or plan.leading is not None or plan.signing is not None
-    if source.random() >= AMID_SHARE or not plan.small or busy or plan.relayers[0].deaths or plan.relayers[0].outages:
+    mortal, first = plan.relayers[0], plan.deals[0]
+    if source.random() >= AMID_SHARE or not plan.small or busy or mortal.deaths or mortal.outages:
         return plan
+    if first.style is not Style.HONEST or first.doubt is not None:
+        return plan  # what was lost is missed by whoever waits for it
     death = Death(source.uniform(*A_MOMENT_S), commit="effect", alone=True)
-    return replace(plan, relayers=(replace(plan.relayers[0], deaths=(death,)), *plan.relayers[1:]))
+    return replace(plan, relayers=(replace(mortal, deaths=(death,)), *plan.relayers[1:]))
 
 
 def with_unheard_commits(source: random.Random, plan: Plan) -> Plan:
