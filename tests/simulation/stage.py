@@ -116,6 +116,9 @@ class Stage:
             chain.mine(count)
 
     async def pass_to(self, at_s: float) -> None:
+        """Nothing happens until then, but for a block right before: chains do not stand still."""
+        await self.world.clock.sleep(max(0.0, at_s - 1 - self.world.clock.now()))
+        self.mine(1)
         await self.world.clock.sleep(at_s - self.world.clock.now())
 
     async def sign(

@@ -589,7 +589,7 @@ async def acted_on_standstill(stage: Stage, still_s: float = 20.0) -> None:
     """The provider locks though neither chain has made a block for longer than it may take."""
     agreed = await stage.open(quote_s=60)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
-    await stage.pass_to(stage.world.clock.now() + still_s)
+    await stage.world.clock.sleep(still_s)
     await _meet(stage, agreed, first)
 
 
@@ -663,7 +663,7 @@ async def watched_machines(stage: Stage) -> None:
 async def place_used_again(stage: Stage) -> None:
     """A later swap has the place of the first one, on a chain that lets places of settled locks be used again."""
     await watched_machines(stage)
-    await stage.world.clock.sleep(30.0)
+    await stage.pass_to(stage.world.clock.now() + 30.0)
     later = await stage.open()
     preimage = Preimage((2).to_bytes(32, "big"))
     first = await stage.lock(stage.dapp, later.initiator_leg, 1)
