@@ -21,9 +21,12 @@ from gateway.simulation.verdict.problem import Kind, Problem
 
 DENSE_EVERY: Final = 12
 """One town of this many in a campaign is dense; the others are small. A dense one has six times as many swaps and takes
-about as much longer: small ones show more stories in the same time. Three of this many are about a rare thing."""
-RARE_PLACES: Final = (3, 7, 10)
-"""The places of these three among them."""
+about as much longer: small ones show more stories in the same time. Two of this many are about a rare thing."""
+RARE_PLACES: Final = (3, 7)
+"""The places of these two among them."""
+MORE_EVERY: Final = 48
+"""One more town of this many is about a rare thing."""
+MORE_PLACE: Final = 10
 
 
 def mixed(count: int) -> tuple[int, ...]:
@@ -31,7 +34,11 @@ def mixed(count: int) -> tuple[int, ...]:
     about one rare thing from `RARE_TOWNS` on."""
     dense, small, rare = (iter(range(first, first + count)) for first in (0, SMALL_TOWNS, RARE_TOWNS))
     at = {0: dense, **dict.fromkeys(RARE_PLACES, rare)}
-    return tuple(next(at.get(number % DENSE_EVERY, small)) for number in range(count))
+
+    def of(number: int) -> Iterator[int]:
+        return rare if number % MORE_EVERY == MORE_PLACE else at.get(number % DENSE_EVERY, small)
+
+    return tuple(next(of(number)) for number in range(count))
 
 
 def runs(seeds: Sequence[int]) -> Iterator[tuple[int, int]]:

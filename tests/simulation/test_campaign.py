@@ -22,8 +22,9 @@ MANY = 500
 
 
 @pytest.mark.parametrize("count", [0, 1, 12, 13, 200, 10_000])
-def test_campaign_has_one_dense_and_three_rare_towns_in_twelve(count: int) -> None:
-    seeds, dense, rare = campaign.mixed(count), -(-count // 12), sum((count + more) // 12 for more in (8, 4, 1))
+def test_campaign_has_one_dense_and_nine_rare_towns_in_48(count: int) -> None:
+    seeds, dense = campaign.mixed(count), -(-count // 12)
+    rare = (count + 8) // 12 + (count + 4) // 12 + (count + 37) // 48
     small = count - dense - rare
     runs = (0, dense), (SMALL_TOWNS, small), (RARE_TOWNS, rare)
     assert sorted(seeds) == [seed for first, each in runs for seed in range(first, first + each)]
@@ -34,9 +35,9 @@ def test_campaign_has_one_dense_and_three_rare_towns_in_twelve(count: int) -> No
 
 def test_what_is_left_of_a_mixed_campaign_is_three_runs() -> None:
     seeds = campaign.mixed(40)
-    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 26), (RARE_TOWNS, 10)]
-    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 9, 17), (RARE_TOWNS + 3, 7)]
-    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 24, 2), (RARE_TOWNS + 9, 1)]
+    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 28), (RARE_TOWNS, 8)]
+    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 9, 19), (RARE_TOWNS + 3, 5)]
+    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 26, 2), (RARE_TOWNS + 7, 1)]
     assert list(campaign.runs(())) == []
 
 
