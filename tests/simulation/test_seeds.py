@@ -238,11 +238,12 @@ def test_a_seed_s_story_is_the_same_in_every_process() -> None:
 def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     plans = [draw(seed) for seed in range(PLANS)]
     parties = [party for one in plans for party in one.parties]
-    in_small_towns = [party for seed in range(PLANS) for party in draw(SMALL_TOWNS + seed).parties]
+    small = [draw(SMALL_TOWNS + seed) for seed in range(PLANS)]
+    in_small_towns = [party for one in small for party in one.parties]
     assert {one.style for each in plans for one in each.deals} == set(Style)
     in_rare_towns = [party for number in range(len(THINGS)) for party in draw(RARE_TOWNS + number).parties]
     assert {party.lie for party in (*parties, *in_small_towns, *in_rare_towns)} == {*Lie, None}
-    assert set().union(*(each.rough for each in plans)) == set(Rough)
+    assert set().union(*(each.rough for each in (*plans, *small))) == set(Rough)
     for trouble in ("tower", "reorgs", "spikes", "fees", "expiries", "batches"):
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
     assert {bool(party.deaths) for party in parties} == {True, False}
