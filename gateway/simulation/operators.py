@@ -177,8 +177,8 @@ async def _restore_store(record: Record) -> None:
 
 
 async def _take_back(record: Record, agreed: Agreed) -> None:
-    """The owner of a lock that the store does not know hears of it from the relayer (`POST /v1/restore`), takes it back
-    with another wallet: a refund pays the sender, whoever sends it."""
+    """The owner of a lock that the store does not know hears of it from the relayer (`POST /v1/restore`), and takes it
+    back with another wallet: a refund pays the sender, whoever sends it."""
     world, terms = record.world, agreed.initiator_leg
     await world.clock.sleep(terms.timelock.seconds + COME_BACK_S - world.clock.now())
     wallet = world.signer(f"another wallet of {agreed.dapp}", terms.chain)

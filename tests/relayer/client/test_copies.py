@@ -107,13 +107,15 @@ async def uses_one(world: World, copy: SwapStore) -> None:
     await copy.database.write(lambda c: accounts.advance(c, A, world.initiator[A].account, 1))
 
 
-async def locks_nothing(world: World, swap: ClientSwap, copy: SwapStore, before_lock: Hook | None = None) -> None:
-    """Run the swap with the copy."""
+async def ended(
+    world: World, swap: ClientSwap, copy: SwapStore, before_lock: Hook | None = None
+) -> tuple[Phase, records.TransactionRecord | None]:
+    """Run the swap with the copy; return how it ends, and the lock that the copy has signed."""
     world.store = copy
     async with world.client(Shut()) as client:
         outcome = await client.run(swap.id, before_lock=before_lock)
-    assert outcome.phase is Phase.ABANDONED
-    assert await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator")) is None
+    lock = await copy.database.read(lambda c: records.by_effect(c, f"{swap.id}:1:fund-initiator"))
+    return outcome.phase, lock
 
 
 def test_a_copy_locks_nothing_while_a_lock_may_come_back() -> None:
@@ -124,7 +126,7 @@ def test_a_copy_locks_nothing_while_a_lock_may_come_back() -> None:
         await world.start()
         swap, copy = await with_a_lock_that_went(world)
         await uses_one(world, copy)
-        await locks_nothing(world, swap, copy)
+        assert await ended(world, swap, copy) == (Phase.ABANDONED, None)
         await world.stop()
 
     play(story())
@@ -143,7 +145,7 @@ def test_a_copy_locks_nothing_if_a_use_comes_up_while_it_asks() -> None:
             asked.append(state)
             await uses_one(world, copy)
 
-        await locks_nothing(world, swap, copy, before_lock)
+        assert await ended(world, swap, copy, before_lock) == (Phase.ABANDONED, None)
         assert asked
         await world.stop()
 
@@ -168,10 +170,8 @@ def test_a_copy_that_gives_up_goes_on_with_the_original_s_lock(first: ChainId) -
             while await world.store.database.read(lambda c: records.by_effect(c, sent)) is None:
                 await world.clock.sleep(0.01)
         assert not world.made(first, Locked, swap.hashlock)
-        world.store = copy
-        async with world.client(Shut()) as client:
-            outcome = await client.run(swap.id, before_lock=no)
-        assert outcome.phase is Phase.COMPLETED
+        phase, _ = await ended(world, swap, copy, no)
+        assert phase is Phase.COMPLETED
         assert len(world.made(first, Locked, swap.hashlock)) == 1
         await world.stop()
 
