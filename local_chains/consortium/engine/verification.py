@@ -129,7 +129,9 @@ class _Worker:
             await self._questions.drain()
             return await question.answer
         finally:
-            question.answer.cancel()
+            if not question.answer.cancel() and not question.answer.cancelled():
+                # Had writing failed, nobody would look at what became of the answer.
+                question.answer.exception()
 
     async def _read(self) -> None:
         question: _Question | None = None
@@ -155,7 +157,9 @@ class _Worker:
             self._process.kill()
         await self._process.wait()
         self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        self._questions.close()
+        # What became of the pipe is asked for, or Python before 3.11.4 logs it as a failure that nobody looked at.
+        await asyncio.gather(self._reading, self._questions.wait_closed(), return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,16 @@ async def test_receivers_signature_gives_a_lock_back_until_deadline(chain: Signe
         else:
             await chain.succeed(call, chain.stranger)
             assert await chain.balance(chain.sender) == before + lock.amount
-            assert await chain.refuses(call, chain.stranger) == f"NotLocked(1, {REFUNDED})"
+
+
+async def test_a_signature_gives_a_lock_back_once(chain: SignedChain) -> None:
+    lock = await chain.new_lock()
+    await chain.open(lock)
+    # The block of the second attempt may come some seconds later: the deadline is far from both.
+    deadline = await chain.now() + 1_000
+    call = chain.agreed_call(lock, deadline, chain.early_refund(lock, chain.keys[chain.receiver], deadline))
+    await chain.succeed(call, chain.stranger)
+    assert await chain.refuses(call, chain.stranger) == f"NotLocked(1, {REFUNDED})"
 
 
 async def test_a_receiver_gives_back_by_sending_it_himself(chain: SignedChain) -> None:

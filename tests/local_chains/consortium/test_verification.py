@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -55,6 +56,24 @@ async def test_a_process_that_dies_costs_time_and_no_wrong_answer(pool: Signatur
     pool._workers[0]._process.kill()
     assert [await one for one in asking] == [verify_all(one) for one in batches]
     assert await pool.verify(batches[1]) == verify_all(batches[1])
+
+
+async def test_a_process_that_dies_in_the_midst_of_a_question_leaves_no_failure_that_nobody_looked_at() -> None:
+    unseen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+    many = batch(0, CHUNK * 12)
+    for moment in range(12):
+        pool = SignaturePool(workers=1)
+        await pool.verify(many[:MIN_POOLED])
+        asking = asyncio.create_task(pool.verify(many))
+        for _ in range(moment // 3):
+            await asyncio.sleep(0)
+        pool._workers[0]._process.kill()
+        assert await asking == verify_all(many)
+        await pool.close()
+        del pool
+        gc.collect()
+    assert unseen == []
 
 
 async def test_who_gives_up_takes_nobody_s_answer_away(pool: SignaturePool) -> None:
