@@ -2,7 +2,7 @@
 
     spiked    right after it left, blocks are full: for a while they take those only who offer more
     evicted   every node forgets it before a block takes it
-    reorged   the block that took it is replaced by one without it
+    reorged   the block that took it is replaced by one without it, when it is at least so old
     undone    the block that took it is replaced, and its token does not move when another block takes it
     paused    its token does not move while it is mined, and again in time; for a lock, from the block on that took it
     starved   blocks leave it lying, as long as nothing but locks of its account stands behind it
@@ -72,7 +72,8 @@ class Aims:
         self._crowded_s: dict[ChainId, float] = {}
         self._starved_s: dict[Place, float] = {}
         self._evicted: set[tuple[ChainId, bytes]] = set()
-        self._doomed: set[tuple[ChainId, bytes]] = set()
+        self._doomed: dict[tuple[ChainId, bytes], float] = {}
+        """Transactions whose block is to be replaced, once it is at least so old, seconds."""
         self._undone: dict[tuple[ChainId, bytes], tuple[AssetId, float]] = {}
         """Of what is to be replaced, the token that is to be paused for this time then."""
         self._paused: dict[tuple[ChainId, AssetId], float] = {}
@@ -111,12 +112,12 @@ class Aims:
             case Trouble.EVICTED:
                 self._evicted.add((sent.chain, tx_hash))
             case Trouble.REORGED:
-                self._doomed.add((sent.chain, tx_hash))
+                self._doomed[sent.chain, tx_hash] = aim.for_s
             case Trouble.UNDONE:
                 token = next((one.asset for one in _terms_of(chain, body) if "/slip44:" not in one.asset), None)
                 if token is None:
                     return False
-                self._doomed.add((sent.chain, tx_hash))
+                self._doomed[sent.chain, tx_hash] = 0.0
                 self._undone[sent.chain, tx_hash] = token, aim.for_s
             case Trouble.STARVED:
                 if not _bears_most(chain, aim.act) and any(_bears_most(one, aim.act) for one in self._chains.values()):
@@ -170,11 +171,13 @@ class Aims:
 
     def after_block(self, chain: PlayedMemory) -> None:
         """The chain has produced a block."""
-        for name, tx_hash in list(self._doomed):
+        for (name, tx_hash), least_s in list(self._doomed.items()):
             block = chain.outcome(tx_hash).block if name == chain.chain else None
             if block is None or ((name, tx_hash) in self._undone and block.height == chain.height):
                 continue  # what is to fail when it comes again, everybody has read before
-            self._doomed.remove((name, tx_hash))
+            if least_s and self._clock.now() < chain.block(block.height).header.time.seconds + least_s:
+                continue
+            del self._doomed[name, tx_hash]
             depth = chain.height - block.height + 1
             if depth <= chain.height - chain.finalized_height:
                 chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)

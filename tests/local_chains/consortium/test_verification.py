@@ -58,7 +58,7 @@ async def test_a_process_that_dies_costs_time_and_no_wrong_answer(pool: Signatur
     assert await pool.verify(batches[1]) == verify_all(batches[1])
 
 
-async def test_a_process_that_dies_in_the_midst_of_a_question_leaves_no_failure_that_nobody_looked_at() -> None:
+async def test_a_process_that_dies_leaves_no_failure_unseen() -> None:
     unseen: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
     many = batch(0, CHUNK * 12)

@@ -21,6 +21,8 @@ DEARER_S: Final = (41.5, 43.0)
 """When blocks ask for more than that lock offers: its gate has closed by then, if not by the provider's clock."""
 EXPIRING_S: Final = (40.0, 60.0)
 """How long a refund waits whose forms last half a minute."""
+READ_S: Final = 4.0
+"""How old a block is that everybody has read, and that is not final yet."""
 REFUSED: Final = 0.2
 LAPSES_S: Final = 60.0
 """Longer than a form of a lock lasts, and than its gate is open."""
@@ -59,8 +61,9 @@ def is_undone(source: random.Random, plan: Plan) -> Plan:
 
 
 def takes_back(source: random.Random, plan: Plan) -> Plan:
-    """The provider takes two locks back, and the second time it waits for longer than a form lasts. Strangers have both
-    swaps watched, and many that there are not."""
+    """The provider takes two locks back. The first time, the block that does so goes when everybody has read it; the
+    second time, it waits for longer than a form lasts. Strangers have both swaps watched, and many that do not
+    exist."""
     first = replace(first_deal(source, plan, source.choice(CHAINS)), style=Style.VANISHES)
     return replace(
         plan,
@@ -69,7 +72,10 @@ def takes_back(source: random.Random, plan: Plan) -> Plan:
         expiries=frozenset(CHAINS),
         block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
         strangers=frozenset({Stranger.BOGUS_WATCHES}),
-        aims=(Aim(Trouble.STARVED, Act.REFUND, 2, source.uniform(*EXPIRING_S)),),
+        aims=(
+            Aim(Trouble.REORGED, Act.REFUND, 1, READ_S),
+            Aim(Trouble.STARVED, Act.REFUND, 2, source.uniform(*EXPIRING_S)),
+        ),
     )
 
 
