@@ -26,6 +26,8 @@ from gateway.simulation.story import Verdict
 
 ENOUGH: Final = 200
 STOPPED: Final = 130
+TOLD_EVERY_S: Final = 60.0
+"""How often a campaign says how far it is where there is no terminal for a bar, as in a log of CI."""
 
 
 @dataclass
@@ -139,7 +141,12 @@ def _stoppable() -> Iterator[Event]:
 
 @contextmanager
 def _shown(seeds: Sequence[int], tally: Tally) -> Iterator[Any]:
-    """A progress bar on standard error; call what this gives after each seed."""
+    """A progress bar on standard error, or a line now and then if it is not a terminal; call what this gives after each
+    seed."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _Teller(tally, len(seeds)).tell
+        return
     columns = (
         TextColumn("seeds"),
         BarColumn(),
@@ -148,10 +155,33 @@ def _shown(seeds: Sequence[int], tally: Tally) -> Iterator[Any]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[swaps_per_s]:.1f} swaps/s, {task.fields[problems]} problems"),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=len(seeds) < 2) as bar:
+    with Progress(*columns, console=console, disable=len(seeds) < 2) as bar:
         task = bar.add_task("seeds", total=len(seeds), swaps_per_s=0.0, problems=0)
         yield lambda: bar.update(
             task, completed=tally.seeds, swaps_per_s=tally.swaps_per_s, problems=len(tally.problems)
+        )
+
+
+class _Teller:
+    """Says on standard error how far a campaign is."""
+
+    def __init__(self, tally: Tally, total: int) -> None:
+        self._tally = tally
+        self._total = total
+        self._said_s = 0.0
+
+    def tell(self) -> None:
+        """Print a line if the last one is long ago."""
+        took_s = self._tally.took_s
+        if took_s - self._said_s < TOLD_EVERY_S:
+            return
+        self._said_s = took_s
+        played, left_s = self._tally.seeds, took_s / self._tally.seeds * (self._total - self._tally.seeds)
+        print(
+            f"{played} of {self._total} seeds, {took_s / 60:.0f} min, about {left_s / 60:.0f} min left, "
+            f"{self._tally.swaps_per_s:.1f} swaps/s, {len(self._tally.problems)} problems",
+            file=sys.stderr,
+            flush=True,
         )
 
 

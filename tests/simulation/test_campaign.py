@@ -11,6 +11,7 @@ import structlog
 
 from core.runtime.clock import VirtualClock
 from core.runtime.logging import get_logger
+from gateway.simulation import __main__ as command
 from gateway.simulation import campaign
 from gateway.simulation.__main__ import STOPPED
 from gateway.simulation.logbook import HEARD
@@ -91,3 +92,15 @@ def test_a_campaign_that_is_stopped_says_what_it_has_seen(jobs: str) -> None:
     assert 1 <= played < MANY
     assert figures["swaps"] > 0
     assert said[-2] == f"stopped: go on with --first {SMALL_TOWNS + played} --seeds {MANY - played}"
+
+
+def test_where_there_is_no_terminal_a_line_says_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["simulation", "--first", str(SMALL_TOWNS), "--seeds", "3", "--jobs", "1"])
+    monkeypatch.setattr(command, "TOLD_EVERY_S", 0.0)
+    assert command.main() == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(" seeds, ")[0] for line in told] == ["1 of 3", "2 of 3", "3 of 3"]
+    assert told[-1].endswith(" swaps/s, 0 problems")
+    assert "about 0 min left" in told[-1]
