@@ -253,8 +253,8 @@ class Meanwhile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signing:
-    """The signer of `party` takes long over its `number`-th such act, a LOCK or a CLAIM; if `again`, over another form
-    of it. `for_s`: how long, unless it is about the gate, which has closed then."""
+    """The signer of `party` takes long over its `number`-th such act, a LOCK, a CLAIM or a REFUND; if `again`, over
+    another form of it. `for_s`: how long, unless it is about the gate, which has closed then."""
 
     party: str
     act: Act

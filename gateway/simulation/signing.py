@@ -11,9 +11,10 @@ from typing import Any, Final
 from core.model.ports import Signer
 from core.model.transactions import SigningRequest
 from core.model.types import Hashlock
-from gateway.simulation.chains import Body
+from gateway.simulation.chains import Body, PlayedChain
 from gateway.simulation.mortal import Troubled
 from gateway.simulation.plan import Act, Meanwhile, Signing
+from gateway.simulation.verdict.chains import all_locks
 from gateway.simulation.world import AtWork, World
 
 BEHIND_S: Final = 2.5
@@ -33,7 +34,8 @@ class SlowHand:
 
     def begins(self, request: SigningRequest) -> float:
         """Return how long a signature takes that is asked for now, seconds: 0 for all but one."""
-        hashlocks = _about(self._signing.act, self._world.chains[request.transaction.chain].meant(request.transaction))
+        chain = self._world.chains[request.transaction.chain]
+        hashlocks = _about(self._signing.act, chain, chain.meant(request.transaction))
         if self._is_over or not hashlocks:
             return 0.0
         again = hashlocks in self._begun
@@ -68,8 +70,11 @@ class Slow(Troubled):
         return await self._inner.sign(request)
 
 
-def _about(act: Act, body: Body) -> frozenset[Hashlock]:
+def _about(act: Act, chain: PlayedChain, body: Body) -> frozenset[Hashlock]:
     """The swaps that a transaction of this kind is about; none for one of another kind."""
     if act is Act.CLAIM:
         return frozenset(Hashlock(hashlib.sha256(one).digest()) for one in body.preimages)
+    if act is Act.REFUND:
+        returned = () if body.preimages else body.settles
+        return frozenset(lock.terms.hashlock for lock in all_locks(chain) if lock.lock_id in returned)
     return frozenset(terms.hashlock for terms in body.locks)

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.simulation.mutants.planting import Mutant, plant
+from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
 READ: Final[tuple[Mutant, ...]] = (
     plant(
@@ -56,16 +56,26 @@ READ: Final[tuple[Mutant, ...]] = (
         "return self.timelock_s // window_s\n",
         "return round(self.timelock_s / window_s)\n",
     ),
-    plant(
+    Mutant(
         "an-expired-lock-counts-as-dropped",
-        "A lock that expired for good is reported as dropped, which may come back: its swap never ends.",
-        "relayer/pump/outcomes.py",
-        "        case TransactionStatus.REFUSED:\n"
-        "            return events.EffectDropped(kind, sequence)\n"
-        "        case TransactionStatus.SUPERSEDED | TransactionStatus.EXPIRED:\n",
-        "        case TransactionStatus.REFUSED | TransactionStatus.EXPIRED:\n"
-        "            return events.EffectDropped(kind, sequence)\n"
-        "        case TransactionStatus.SUPERSEDED:\n",
+        "A lock that expired for good is reported as dropped, which may come back, and no swap ends since it was never "
+        "locked.",
+        (
+            Edit(
+                "relayer/pump/outcomes.py",
+                "        case TransactionStatus.REFUSED:\n"
+                "            return events.EffectDropped(kind, sequence)\n"
+                "        case TransactionStatus.SUPERSEDED | TransactionStatus.EXPIRED:\n",
+                "        case TransactionStatus.REFUSED | TransactionStatus.EXPIRED:\n"
+                "            return events.EffectDropped(kind, sequence)\n"
+                "        case TransactionStatus.SUPERSEDED:\n",
+            ),
+            Edit(
+                "htlc/decisions.py",
+                "status is LegStatus.ABSENT and not was_final and _can_never_be_claimed(state, own)",
+                "status is LegStatus.ABSENT and was_final and _can_never_be_claimed(state, own)",
+            ),
+        ),
     ),
     plant(
         "a-replacement-is-rounded-down",

@@ -51,7 +51,9 @@ def with_one_rare_thing(source: random.Random, plan: Plan) -> Plan:
         spikes=(),
         aims=(),
     )
-    return THINGS[(plan.seed - RARE_TOWNS) % len(THINGS)](source, quiet)
+    turn, place = divmod(plan.seed - RARE_TOWNS, len(THINGS))
+    things = (*LATER, *THINGS[len(LATER) :]) if turn % 2 else THINGS
+    return things[place](source, quiet)
 
 
 THINGS: Final = (
@@ -66,4 +68,5 @@ THINGS: Final = (
     *(purses.is_looked_into, purses.all_at_once, blocks.go_alone, blocks.claims_again),
     people.begins_from_a_copy,
 )
-"""A new one comes last: the first towns about the others keep their stories."""
+LATER: Final = (blocks.become_dear, endpoints.hears_refusals, people.signs_alone)
+"""These take the first places in every other turn. New ones come behind them: the rest keep their towns."""

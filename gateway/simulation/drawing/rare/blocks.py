@@ -32,6 +32,11 @@ that yet."""
 TAKEN_AT_S: Final = (15.5, 16.5)
 """When somebody else uses the provider's keys, whose lock waits for a block: it takes the lock's sequence."""
 STALLED_AT_S: Final = (14.0, 15.0)
+CLIMBS_S: Final = (6.0, 6.6)
+"""When blocks begin to be full: the provider's lock offers enough yet, and a claim may not do so at first."""
+CLIMBS_BLOCKS, STAYS_BLOCKS = 10, 60
+CEILINGS: Final = (2_000, 2_200)
+"""Twice what blocks ask for at first, and two thirds of what they ask for then."""
 
 
 def waits_for_a_block(source: random.Random, plan: Plan) -> Plan:
@@ -110,6 +115,14 @@ def go_alone(source: random.Random, plan: Plan) -> Plan:
     deals = tuple(replace(first, number=number) for number in range(MAX_FEW))
     picky = replace(plan.relayers[0], picky=True)
     return replace(plan, deals=deals, relayers=(picky,), batches=frozenset(CHAINS))
+
+
+def become_dear(source: random.Random, plan: Plan) -> Plan:
+    """Behind the provider's lock blocks become dearer than anybody may pay, but for an exit whose timelock comes."""
+    plan, chain = with_fees(source, plan)
+    dear = Spike(chain, source.uniform(*CLIMBS_S), CLIMBS_BLOCKS, STAYS_BLOCKS)
+    ceiling = source.randint(*CEILINGS)
+    return replace(plan, deals=(first_deal(source, plan, chain),), spikes=(dear,), ceiling=ceiling)
 
 
 def claims_again(source: random.Random, plan: Plan) -> Plan:

@@ -62,6 +62,13 @@ def hears_of_nothing(source: random.Random, plan: Plan) -> Plan:
     return replace(with_a_liar(plan, Lie.DROPPED), deals=(first, *plan.deals[1:]))
 
 
+def hears_refusals(source: random.Random, plan: Plan) -> Plan:
+    """Of three endpoints the one that is asked first refuses every transaction, and says so before it is sent, too."""
+    return replace(
+        with_a_liar(plan, Lie.REFUSES), deals=(first_deal(source, plan, source.choice(CHAINS)), *plan.deals[1:])
+    )
+
+
 def is_forgotten(source: random.Random, plan: Plan) -> Plan:
     """Nodes forget both locks and the claim of the first swap, where nothing is outbid. Of the provider's three
     endpoints the first says that everything is in a block; of the initiator's that everything waits."""

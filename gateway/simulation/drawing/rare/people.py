@@ -17,6 +17,7 @@ from gateway.simulation.drawing.rare.parts import (
     with_a_liar,
     with_fees,
 )
+from gateway.simulation.drawing.small import MAX_FEW
 from gateway.simulation.plan import (
     CHAINS,
     MAX_BLOCK_TIME_S,
@@ -44,6 +45,8 @@ IN_VAIN_S: Final = 25.0
 EACH_BEND: Final = 5
 APART_S: Final = 2.0
 SIGNS_S: Final = 8.0
+SIGNS_TOO_LONG_S: Final = 12.0
+"""Longer than several exits wait to go together."""
 WITHDRAWS_S: Final = (7.5, 10.0)
 """When an initiator withdraws whose reveal takes so long to be signed, in seconds from the agreement."""
 WITHDRAWS_SOON_S: Final = (1.0, 2.0)
@@ -95,6 +98,15 @@ def funds_again(source: random.Random, plan: Plan) -> Plan:
 
 def reveals(source: random.Random, plan: Plan) -> Plan:
     return signatures.revealed(source, plan, first_deal(source, plan, source.choice(CHAINS)))
+
+
+def signs_alone(source: random.Random, plan: Plan) -> Plan:
+    """The provider takes several locks back at one moment, and its signer takes so long over the transaction of all of
+    them that nobody waits for it: each goes alone."""
+    first = replace(first_deal(source, plan, source.choice(CHAINS)), style=Style.VANISHES)
+    deals = tuple(replace(first, number=number) for number in range(MAX_FEW))
+    signing = Signing(plan.relayers[0].name, Act.REFUND, 1, SIGNS_TOO_LONG_S, Meanwhile.WORD)
+    return replace(plan, deals=deals, batches=frozenset(CHAINS), signing=signing)
 
 
 def withdraws(source: random.Random, plan: Plan) -> Plan:
