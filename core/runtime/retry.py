@@ -39,6 +39,9 @@ MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
 MOMENT: Final = RetryPolicy((0.5, 1.0))
 """An effect that an endpoint or the database failed for a moment. A try needs many answers, and a timelock comes
 nearer: what fails often is tried often."""
+SURPRISE: Final = RetryPolicy((0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 4.0, 8.0))
+"""An effect that failed in a way that nobody planned for, as a signer may for a moment: at first it is tried often. A
+fault that stays is not reported every second for ever."""
 EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0))
 """An effect in whose way something stands (an empty purse, a paused token); it never gives up either. Gates close
 within a minute: what goes away is noticed in time."""

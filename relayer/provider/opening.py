@@ -359,6 +359,7 @@ class SwapDesk:
         check_may_be_given_back(state)
         if self._chains[chain].consents is None:
             raise RejectedError(f"{chain} has no refund before the timelock: wait for the timelock")
+        await self._checks.before_giving_back(state)
         await self._checks.before_exit_for_others(chain)
         now_ns = self._clock.now_ns()
         asked = [events.EarlyRefundRequested()]

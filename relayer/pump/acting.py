@@ -259,6 +259,7 @@ class Acts:
         if here.access.consents is None or lock_id is None:
             raise RejectedError("nothing is locked here that could go back before its timelock")
         if await here.pipeline.transaction(key) is None:
+            await self._checks.before_giving_back(state)
             await self._checks.before_exit_for_others(asked.terms.chain, here.account)
         draft = here.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
         sent = await here.pipeline.send(key, draft.complete(b"", here.pipeline.account), watched=True)

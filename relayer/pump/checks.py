@@ -22,8 +22,16 @@ from core.model.errors import (
     RetryableError,
     UnaffordableError,
 )
-from core.model.facts import LockStatus
-from core.model.ports import ChainParameters, HeadSource, LegBuilder, LockReader, StateReader, TransactionSender
+from core.model.facts import Locked, LockStatus, Refunded
+from core.model.ports import (
+    ChainParameters,
+    ChainTiming,
+    HeadSource,
+    LegBuilder,
+    LockReader,
+    StateReader,
+    TransactionSender,
+)
 from core.model.types import (
     AccountId,
     AssetId,
@@ -48,6 +56,7 @@ from htlc.timelocks import check_fund, check_lock
 from indexer import feed
 from indexer.store import open_alarms
 from relayer import inventory
+from relayer.heads import HeadBoard
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import places, promises, swaps
@@ -56,6 +65,8 @@ from relayer.switchboard import Switches
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
+LOCKS_LOOKED_AT: Final = 16
+"""Of locks of ours with the same terms, of which a swap has one: those that are looked at."""
 EXIT_COST_AGE_S: Final = 5.0
 """How old the market may be by which an exit's reserve is computed: whoever asks us for prices does not poll our
 endpoints."""
@@ -124,8 +135,10 @@ class Checks:
         consultation: Consultation | None = None,
         switches: Switches | None = None,
         retiring: Collection[AccountId] = (),
+        boards: Mapping[ChainId, HeadBoard] | None = None,
     ) -> None:
-        """`accounts` open swaps, one on each chain; `retiring` are others of ours, which end what they began."""
+        """`accounts` open swaps, one on each chain; `retiring` are others of ours, which end what they began. `boards`:
+        the newest head of each chain, for whoever was away."""
         self._consultation = consultation
         self._switches = switches
         self._database = database
@@ -134,6 +147,7 @@ class Checks:
         self._retiring = tuple(retiring)
         self._policy = policy
         self._clock = clock
+        self._boards = boards or {}
         self._exit_costs: dict[ChainId, tuple[float, Mapping[AssetId, int]]] = {}
 
     # --- the other party's lock ---
@@ -147,6 +161,9 @@ class Checks:
         state = await self._database.read(lambda c: swaps.load(c, asked.swap_id))
         if state.phase.terminal or state.closed is not None:
             raise ConflictError("the swap has ended, or was called off: nothing is left to verify")
+        if state.agreement.own_leg is Leg.PARTICIPANT:
+            # Whether we lock or the swap ends without our lock is decided as soon as it is verified.
+            await self.read_up(state.agreement.participant_leg.chain)
         sighting = state.leg(asked.leg).lock
         return await self._lock_stands(asked.lock_id, asked.terms, None if sighting is None else sighting.block)
 
@@ -221,16 +238,41 @@ class Checks:
         await asyncio.gather(*waits, *map(self._can_be_paid, paid))
 
     async def _read_up(self, agreement: Agreement, *heads: ChainTime) -> None:
-        """Raise `RetryableError` while what was taken in of a chain is older than its observation may be, or than one
-        look at the facts of another process; and what `no_alarms` raises. Whoever was away acts on nothing that it has
-        not read since."""
+        """Raise `RetryableError` while what was taken in of a chain is behind its head, and what `no_alarms` raises.
+        Whoever was away acts on nothing that it has not read since."""
         known = await self._database.read(lambda c: heads_at_cursor(c, [head.chain for head in heads]))
         for leg, head in zip(Leg, heads, strict=True):
             read = known.get(head.chain)
-            late_s = max(agreement.timing(leg).observation_s, LOOK_S) + agreement.timing(leg).block_time_s
-            if read is not None and head.seconds - read.seconds > late_s:
-                raise RetryableError(f"the blocks of {head.chain} up to its head are not read yet")
+            if read is not None and _is_behind(read, head, agreement.timing(leg)):
+                raise _unread(head.chain)
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
+
+    async def read_up(self, *chains: ChainId) -> None:
+        """Raise `RetryableError` while what was taken in of one of these chains is older than the newest head that this
+        process has seen of it, by more than its observation may take, or if it has seen none yet.
+
+        Whoever was away, while a copy of its database was at work perhaps, ends nothing before it has read what that
+        did.
+        """
+        for chain in chains:
+            if (board := self._boards.get(chain)) is not None:
+                head = (await board.current()).head.time
+                read = (await self._database.read(partial(heads_at_cursor, chains=[chain]))).get(chain)
+                if read is None or _is_behind(read, head, self._access(chain).parameters.timing):
+                    raise _unread(chain)
+
+    async def before_giving_back(self, state: SwapState) -> None:
+        """The initiator's lock goes back early only if no lock of ours stands, whatever this swap's state says.
+
+        Raise `ConflictError` if one does, `RetryableError` as `read_up`.
+        """
+        ours = state.agreement.participant_leg
+        await self.read_up(ours.chain)
+        history = await self._database.read(lambda c: feed.history_of(c, ours, LOCKS_LOOKED_AT))
+        locked = {logged.event.lock_id for logged in history if isinstance(logged.event, Locked)}
+        returned = {logged.event.lock_id for logged in history if isinstance(logged.event, Refunded)}
+        if not locked <= returned:
+            raise ConflictError("a lock of ours stands in this swap: the initiator's waits for its timelock")
 
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
@@ -271,6 +313,8 @@ class Checks:
         """Raise `RetryableError` while our lock, which is refused, may have been made all the same."""
         if self._consultation is not None:
             await self._consultation.before_giving_up(state)
+        if (own := state.agreement.own_leg) is not None:
+            await self.read_up(state.agreement.terms(own).chain)
 
     def still_allow_lock(self, connection: Connection, state: SwapState) -> None:
         """Ask for our lock once more, in the transaction that stores its signature. Raise `PausedError`, and what
@@ -484,3 +528,12 @@ class Checks:
 
     def _now_s(self) -> int:
         return true_seconds(self._clock.now_ns())
+
+
+def _is_behind(read: ChainTime, head: ChainTime, timing: ChainTiming) -> bool:
+    """Return true if what was read is older than an observation may be, or than one look at another process's facts."""
+    return head.seconds - read.seconds > max(timing.observation_s, LOOK_S) + timing.block_time_s
+
+
+def _unread(chain: ChainId) -> RetryableError:
+    return RetryableError(f"the blocks of {chain} up to its head are not read yet")

@@ -197,6 +197,10 @@ class SwapRow:
     def done(self) -> bool:
         return self.phase.terminal
 
+    @property
+    def chains(self) -> tuple[ChainId, ChainId]:
+        return self.initiator_chain, self.participant_chain
+
     def leg_on(self, chain: ChainId) -> Leg | None:
         """The leg that lives on this chain, None if the swap has no part in it."""
         return {self.initiator_chain: Leg.INITIATOR, self.participant_chain: Leg.PARTICIPANT}.get(chain)
@@ -336,9 +340,9 @@ def ids_from(connection: Connection, prefix: str, limit: int) -> list[SwapId]:
     return [row.swap_id for row in connection.execute(_IDS_FROM, {"prefix": prefix, "most": limit})]
 
 
-def never_locked(connection: Connection, now_s: int) -> list[SwapId]:
+def never_locked(connection: Connection, now_s: int) -> list[SwapRow]:
     """Open swaps that are only agreed, though the time to lock is over."""
-    return [row.swap_id for row in _rows(connection, _NEVER_LOCKED, now_s=now_s)]
+    return _rows(connection, _NEVER_LOCKED, now_s=now_s)
 
 
 def nearest_timelock_s(connection: Connection) -> int | None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
+from core.model.errors import RetryableError
 from core.model.ports import ChainAccess, Signer
 from core.model.types import ChainId, SwapId, chain_of
 from core.runtime import retry
@@ -74,7 +75,7 @@ class Pump:
         self.other_pipelines: list[Pipeline] = []
         """Those of accounts that no swap is settled with."""
         former = [one.account for one in self.retiring]
-        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation, switches, former)
+        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation, switches, former, self.heads)
         present = {chain: self._acting(pipeline) for chain, pipeline in self.pipelines.items()}
         self.allowances = {chain: one.allowances for chain, one in present.items()}
         hands = Hands(present, [self._acting(one) for one in self.retiring])
@@ -127,18 +128,29 @@ class Pump:
         ]
 
     async def expire_quotes(self) -> None:
-        """`QuoteExpired` for every swap whose time to lock is over."""
+        """`QuoteExpired` for every swap whose time to lock is over, once its chains were read up to now: whoever was
+        away may not know of a lock."""
         now_ns = self._clock.now_ns()
         now_s = true_seconds(now_ns)
+        late = await self._database.read(lambda c: tables.never_locked(c, now_s))
+        read = {chain: await self._is_read(chain) for row in late for chain in row.chains}
+        ripe = {row.swap_id for row in late if all(read[chain] for chain in row.chains)}
 
         def expire(connection: Connection) -> list[SwapId]:
-            late = tables.never_locked(connection, now_s)
+            still = ripe & {row.swap_id for row in tables.never_locked(connection, now_s)}
             happened = [events.QuoteExpired(now_s)]
-            return [swap_id for swap_id in late if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
+            return [swap_id for swap_id in sorted(still) if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
 
-        if await self._database.read(lambda c: tables.never_locked(c, now_s)):
+        if ripe:
             with self.updates.unsure_if_unheard():
                 self.updates.changed(await swaps.write(self._database, expire))
+
+    async def _is_read(self, chain: ChainId) -> bool:
+        try:
+            await self.checks.read_up(chain)
+        except RetryableError:
+            return False
+        return True
 
     def _pipeline(self, chain: ChainId, signer: Signer, shared: bool = False) -> Pipeline:
         access, policy = self._chains[chain], self._policy.pipeline_on(chain)

@@ -29,11 +29,13 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase
 from htlc import events
 from htlc.model import Agreement, Leg, Role, SwapState, swap_id
+from relayer.heads import HeadBoard
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps
 from relayer.pump.checks import Checks
 from tests.htlc.scenarios import (
     IDS,
+    LEDGER_TIMING,
     NOW,
     POLICY,
     A,
@@ -69,7 +71,7 @@ class Chain:
 
     @property
     def parameters(self) -> Any:
-        return SimpleNamespace(htlc_code_hash=CODE, chain=self.chain)
+        return SimpleNamespace(htlc_code_hash=CODE, chain=self.chain, timing=LEDGER_TIMING)
 
     @property
     def heads(self) -> "Chain":
@@ -132,12 +134,14 @@ class Office:
             chain.observed = LockObservation(IDS[leg], LockStatus.LOCKED, True, block(leg, 8), time, CODE)
         self.policy = RelayerPolicy(swap=POLICY)
         self.asked: list[str] = []
+        self.was_away = False
         self.checks = self.made()
 
     def made(self, *, consultation: Any = None, **policy: Any) -> Checks:
         self.policy = replace(self.policy, **policy)
         chains: Any = self.chains
-        self.checks = Checks(self.database, chains, OURS, self.policy, self.clock, consultation)
+        boards: Any = {chain: HeadBoard(source) for chain, source in chains.items()} if self.was_away else None
+        self.checks = Checks(self.database, chains, OURS, self.policy, self.clock, consultation, boards=boards)
         return self.checks
 
     async def begin(self, terms: Agreement | None = None, quote: str = "q", **given: Any) -> SwapState:

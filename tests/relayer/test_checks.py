@@ -1,6 +1,7 @@
 """Each check before a lock or a reveal by itself."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
@@ -22,22 +23,26 @@ from core.model.errors import (
     RetryableError,
     UnaffordableError,
 )
-from core.model.facts import Claimed, LockStatus
+from core.model.facts import Claimed, Locked, LockStatus, Refunded
 from core.model.types import AccountId, BaseUnits, ChainId, LockId
+from core.runtime import journal
 from core.runtime.database import create_schema
 from htlc import events
 from htlc.effects import VerifyLock
 from htlc.model import Agreement, Leg, Phase, Role, SwapState
 from htlc.timelocks import ClockSkewError
 from indexer.encoding import EVENT_COLUMNS, event_values
-from indexer.tables import deep_reorgs
+from indexer.feed import FactKind
+from indexer.tables import blocks, deep_reorgs, facts
 from indexer.tables import events as chain_events
 from indexer.writing import insert_many
 from relayer.policy import ExposureLimit
 from relayer.pump import promises, swaps, tables
+from relayer.pump.absorb import CURSOR, LOOK_S
 from relayer.transactions.accounts import note_foreign_use
 from tests.htlc.scenarios import (
     IDS,
+    LEDGER_TIMING,
     NOW,
     PREIMAGE,
     A,
@@ -58,6 +63,110 @@ async def initiators() -> AsyncIterator[Office]:
     await made.database.write(create_schema)
     yield made
     await made.database.close()
+
+
+# --- whoever was away ------------------------------------------------------------------------------------------------
+
+
+async def back(office: Office, chain: ChainId, behind_s: int) -> None:
+    """A process that has read this chain up to `behind_s` before the head that it sees."""
+    office.was_away = True
+    office.made()
+    taken = {"chain": chain, "height": 5}
+    read = {**taken, "hash": b"\x05", "parent_hash": b"\x04", "time_s": NOW - behind_s, "canonical": True}
+    applied = {**taken, "seq": 1, "kind": FactKind.APPLIED, "block_hash": b"\x05"}
+
+    def take_in(connection: Connection) -> None:
+        insert_many(connection, blocks, [read])
+        insert_many(connection, facts, [applied])
+        journal.advance_cursor(connection, CURSOR, 0, 1)
+
+    await office.database.write(take_in)
+
+
+async def shows(office: Office, *happened: Locked | Refunded, first: int = 0) -> None:
+    """The provider's chain shows these, in a block from this event on."""
+
+    def row(index: int, event: Locked | Refunded) -> dict[str, Any]:
+        place = {
+            "chain": B,
+            "block_hash": b"\x05",
+            "event_index": index,
+            "height": 5,
+            "time_s": NOW,
+            "tx_hash": b"\x01",
+        }
+        return {**place, "canonical": True, **dict(zip(EVENT_COLUMNS, event_values(event), strict=True))}
+
+    rows = [row(*one) for one in enumerate(happened, first)]
+    await office.database.write(lambda c: insert_many(c, chain_events, rows))
+
+
+LATE_S = int(max(LEDGER_TIMING.observation_s, LOOK_S) + LEDGER_TIMING.block_time_s)
+"""How far behind what was read may be."""
+
+
+async def test_nobody_verifies_before_its_own_chain_is_read(office: Office) -> None:
+    await office.begin()
+    await back(office, B, LATE_S + 1)
+    with pytest.raises(RetryableError, match=f"blocks of {B} up to its head are not read"):
+        await office.checks.verified(verification(office))
+    office.chains[B].head_s -= 1
+    office.made()
+    await office.checks.verified(verification(office))
+
+
+async def test_nothing_read_yet_is_not_enough(office: Office) -> None:
+    await office.begin()
+    await back(office, A, 0)
+    with pytest.raises(RetryableError, match=f"blocks of {B} up to its head are not read"):
+        await office.checks.verified(verification(office))
+
+
+async def test_an_initiator_verifies_whatever_its_own_chain_says(initiators: Office) -> None:
+    await initiators.begin()
+    await back(initiators, A, LATE_S + 1)
+    await initiators.checks.verified(verification(initiators, SECOND))
+
+
+@pytest.mark.parametrize("role", [Role.LIQUIDITY_PROVIDER, Role.INITIATOR])
+async def test_no_lock_is_given_up_before_its_chain_is_read(role: Role, office: Office, initiators: Office) -> None:
+    asked, own = (office, B) if role is Role.LIQUIDITY_PROVIDER else (initiators, A)
+    state = await asked.begin()
+    await back(asked, own, LATE_S + 1)
+    with pytest.raises(RetryableError, match=f"blocks of {own} up to its head are not read"):
+        await asked.checks.before_giving_up(state)
+    asked.chains[own].head_s -= 1
+    asked.made()
+    await asked.checks.before_giving_up(state)
+
+
+async def test_nothing_goes_back_early_next_to_a_lock_of_ours(office: Office) -> None:
+    """The journal of whoever worked with an older database knows of none."""
+    state, ours = await office.begin(), office.agreement.participant_leg
+    await back(office, B, LATE_S + 1)
+    with pytest.raises(RetryableError, match="not read"):
+        await office.checks.before_giving_back(state)
+    office.chains[B].head_s -= 1
+    office.made()
+    await office.checks.before_giving_back(state)
+    await shows(office, Locked(IDS[SECOND], ours))
+    with pytest.raises(ConflictError, match="a lock of ours stands"):
+        await office.checks.before_giving_back(state)
+
+
+async def test_what_came_back_holds_nothing_up(office: Office) -> None:
+    state, ours = await office.begin(), office.agreement.participant_leg
+    await back(office, B, 0)
+    other = replace(ours, sender=AccountId(f"{B}:a stranger's"))
+    again = Locked(LockId("once more"), ours)
+    await shows(
+        office, Locked(IDS[SECOND], ours), Refunded(IDS[SECOND], ours.hashlock), Locked(LockId("theirs"), other)
+    )
+    await office.checks.before_giving_back(state)
+    await shows(office, again, first=3)
+    with pytest.raises(ConflictError, match="a lock of ours stands"):
+        await office.checks.before_giving_back(state)
 
 
 # --- the other party's lock -----------------------------------------------------------------------------------------

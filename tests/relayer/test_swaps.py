@@ -84,3 +84,22 @@ def test_relayer_down_when_the_preimage_appears_claims_later() -> None:
         await house.stop()
 
     run_virtually(story())
+
+
+def test_relayer_down_while_a_lock_appears_calls_nothing_off() -> None:
+    """The time to lock is over when it comes back, and it has read of no lock yet."""
+
+    async def story() -> None:
+        house = House()
+        await house.start()
+        view = await house.open(A)
+        await house.kill()
+        await house.lock(view.initiator.terms)
+        await house.clock.sleep(20)
+        service = await house.start()
+        await service.pump.expire_quotes()
+        assert (await house.look(view.id)).phase is Phase.AGREED
+        await house.locked(view.id, Leg.INITIATOR)
+        await house.stop()
+
+    run_virtually(story())

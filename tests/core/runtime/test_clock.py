@@ -17,7 +17,7 @@ from core.runtime.clock import (
     VirtualClock,
     run_virtually,
 )
-from core.runtime.retry import CALL, EFFECT, MOMENT, MONEY, WORKER, RetryPolicy, retrying
+from core.runtime.retry import CALL, EFFECT, MOMENT, MONEY, SURPRISE, WORKER, RetryPolicy, retrying
 
 
 async def test_manual_clock_wakes_sleepers_in_order_at_their_times() -> None:
@@ -98,7 +98,7 @@ def test_secrets_have_the_asked_length_and_seeds_repeat() -> None:
     assert source.token_bytes(32) != source.token_bytes(32)
 
 
-@pytest.mark.parametrize("policy", [CALL, WORKER, EFFECT, MOMENT, MONEY])
+@pytest.mark.parametrize("policy", [CALL, WORKER, EFFECT, MOMENT, MONEY, SURPRISE])
 def test_delays_grow_and_stay_bounded(policy: RetryPolicy) -> None:
     delays = [policy.delay_s(failures) for failures in range(1, 20)]
     assert delays == sorted(delays)
