@@ -185,10 +185,11 @@ def _unwatched(record: Record, lock: LockOutcome, tower: str, deal: Agreed, send
 
 
 def _watch_due_at_s(record: Record, lock: LockOutcome, deal: Agreed) -> float | None:
-    """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot."""
+    """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot, or if an earlier lock under
+    the same terms has gone back: a watch is about one lock of each leg."""
     registered_s = _began_s(record) + (deal.watched_since_s or 0.0)
     skew_s, timelock_s = record.world.plan.skew_s[lock.terms.chain], lock.terms.timelock.seconds
-    if _paid_by_another(record, lock):
+    if _paid_by_another(record, lock) or _returned_before(record, lock):
         return None
     made_s = max(lock.made_at_s - skew_s, registered_s)
     shown_s = record.shown_at_s(deal.hashlock)
@@ -225,6 +226,14 @@ def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
         return None
     reached_s = _time_reached_s(record, lock)
     return None if reached_s is None else max(reached_s, lock.made_at_s - skew_s)
+
+
+def _returned_before(record: Record, lock: LockOutcome) -> bool:
+    """Return true if an earlier lock under the same terms has gone back."""
+    return any(
+        one.terms == lock.terms and one.status is LockStatus.REFUNDED and one.made_at_s < lock.made_at_s
+        for one in all_locks(record.world.chains[lock.terms.chain])
+    )
 
 
 def _paid_by_another(record: Record, lock: LockOutcome) -> bool:
