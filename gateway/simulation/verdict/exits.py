@@ -185,8 +185,8 @@ def _unwatched(record: Record, lock: LockOutcome, tower: str, deal: Agreed, send
 
 
 def _watch_due_at_s(record: Record, lock: LockOutcome, deal: Agreed) -> float | None:
-    """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot, or if an earlier lock under
-    the same terms has gone back: a watch is about one lock of each leg."""
+    """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot, or if an earlier lock
+    under the same terms has gone back: a watch is about one lock of each leg."""
     registered_s = _began_s(record) + (deal.watched_since_s or 0.0)
     skew_s, timelock_s = record.world.plan.skew_s[lock.terms.chain], lock.terms.timelock.seconds
     if _paid_by_another(record, lock) or _returned_before(record, lock):
