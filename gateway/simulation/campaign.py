@@ -24,7 +24,7 @@ DENSE_EVERY: Final = 12
 about as much longer: small ones show more stories in the same time. Two of this many are about a rare thing."""
 RARE_PLACES: Final = (3, 7)
 """The places of these two among them."""
-MORE_EVERY: Final = 48
+MORE_EVERY: Final = 24
 """One more town of this many is about a rare thing."""
 MORE_PLACE: Final = 10
 

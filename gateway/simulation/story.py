@@ -264,7 +264,9 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
             opening = OpenSwap(quote, preimage.hashlock(), sender, receiver)
             if deal.style is Style.NEVER_LOCKS:
                 opening = replace(opening, proof=await _proof(record, deal, opening))
-            view = await service.desk.open_swap(opening)
+            # Whoever is paid at one account like others has callers of its own: nothing else says that they are one.
+            caller = None if deal.is_paid_as is None else f"caller-{deal.number}"
+            view = await service.desk.open_swap(opening, caller)
         except RejectedError as error:
             record.note(f"deal {deal.number}: refused: {error.message}")
             return None, preimage

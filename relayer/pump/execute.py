@@ -193,7 +193,7 @@ class Executor:
             self._metrics.effects.labels(_label(asked), "done").inc()
             await self._finish(effect, outcome)
 
-    async def _retry(self, effect: StoredEffect, reason: str, delays: RetryPolicy) -> None:
+    async def _retry(self, effect: StoredEffect, reason: str, delays: RetryPolicy = retry.SURPRISE) -> None:
         delay_s = delays.delay_s(effect.attempts + 1)
         due_ns = self._clock.now_ns() + round(delay_s * NS_PER_S)
         log.warning("effect is tried again", effect=effect.key, delay_s=delay_s, reason=reason)
@@ -206,7 +206,7 @@ class Executor:
     async def _set_aside(self, effect: StoredEffect, error: Exception) -> None:
         self._metrics.faults.labels("effects").inc()
         log.error("effect set aside for now", effect=effect.key, error=str(error), exc_info=error)
-        await self._retry(effect, f"{type(error).__name__}: {error}", retry.SURPRISE)
+        await self._retry(effect, f"{type(error).__name__}: {error}")
 
     async def _refused(self, effect: StoredEffect, asked: effects.SwapEffect, error: RejectedError) -> None:
         log.warning("effect refused", effect=effect.key, code=error.code, reason=error.message)

@@ -23,9 +23,9 @@ MANY = 500
 
 
 @pytest.mark.parametrize("count", [0, 1, 12, 13, 200, 10_000])
-def test_campaign_has_one_dense_and_nine_rare_towns_in_48(count: int) -> None:
+def test_campaign_has_one_dense_town_in_12_and_ten_rare_in_48(count: int) -> None:
     seeds, dense = campaign.mixed(count), -(-count // 12)
-    rare = (count + 8) // 12 + (count + 4) // 12 + (count + 37) // 48
+    rare = (count + 8) // 12 + (count + 4) // 12 + (count + 13) // 24
     small = count - dense - rare
     runs = (0, dense), (SMALL_TOWNS, small), (RARE_TOWNS, rare)
     assert sorted(seeds) == [seed for first, each in runs for seed in range(first, first + each)]
@@ -36,9 +36,9 @@ def test_campaign_has_one_dense_and_nine_rare_towns_in_48(count: int) -> None:
 
 def test_what_is_left_of_a_mixed_campaign_is_three_runs() -> None:
     seeds = campaign.mixed(40)
-    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 28), (RARE_TOWNS, 8)]
-    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 9, 19), (RARE_TOWNS + 3, 5)]
-    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 26, 2), (RARE_TOWNS + 7, 1)]
+    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 27), (RARE_TOWNS, 9)]
+    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 9, 18), (RARE_TOWNS + 3, 6)]
+    assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 25, 2), (RARE_TOWNS + 8, 1)]
     assert list(campaign.runs(())) == []
 
 

@@ -68,5 +68,5 @@ THINGS: Final = (
     *(purses.is_looked_into, purses.all_at_once, blocks.go_alone, blocks.claims_again),
     people.begins_from_a_copy,
 )
-LATER: Final = (blocks.become_dear, endpoints.hears_refusals, people.signs_alone)
+LATER: Final = (blocks.become_dear, endpoints.hears_refusals, people.signs_alone, purses.is_used_meanwhile)
 """These take the first places in every other turn. New ones come behind them: the rest keep their towns."""

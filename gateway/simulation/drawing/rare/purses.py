@@ -24,6 +24,9 @@ ROTATED_S: Final = (6.5, 7.5)
 """When the first swap is agreed on, and the provider has not locked."""
 USED_S: Final = (1.0, 3.0)
 """When somebody else uses the provider's keys: before anybody wants anything of it that needs a lock."""
+USED_LATE_S: Final = (13.0, 14.0)
+"""When somebody does while a claim of the provider's, the second one of the story, waits for a block for that long."""
+PROVIDERS, WAITS_S = 2, 8.0
 AFTER_USE_S: Final = (26.0, 30.0)
 MOST, MORE, SOME_MORE = 78_000, 60_000, (35_000, 60_000)
 """Amounts, in base units of what initiators give: most of what a narrow provider holds, and more than is left then."""
@@ -152,6 +155,20 @@ def is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
     deals = (model, replace(model, number=1, start_s=source.uniform(*AFTER_USE_S)))
     used = {Rough.USED_ELSEWHERE: source.uniform(*USED_S)}
     return replace(plan, rough=frozenset(used), at_s=used, deals=deals)
+
+
+def is_used_meanwhile(source: random.Random, plan: Plan) -> Plan:
+    """Somebody else uses the provider's keys while its claim waits for a block, and takes that claim's sequence."""
+    used = {Rough.USED_ELSEWHERE: source.uniform(*USED_LATE_S)}
+    return replace(
+        plan,
+        rough=frozenset(used),
+        at_s=used,
+        deals=(first_deal(source, plan, source.choice(CHAINS)),),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        aims=(Aim(Trouble.STARVED, Act.CLAIM, PROVIDERS, WAITS_S),),
+    )
 
 
 def is_looked_into(source: random.Random, plan: Plan) -> Plan:
