@@ -247,19 +247,19 @@ class Checks:
                 raise _unread(head.chain)
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
 
-    async def read_up(self, *chains: ChainId) -> None:
-        """Raise `RetryableError` while what was taken in of one of these chains is older than the newest head that this
-        process has seen of it, by more than its observation may take, or if it has seen none yet.
+    async def read_up(self, chain: ChainId) -> None:
+        """Raise `RetryableError` while what was taken in of a chain is older than the newest head that this process has
+        seen of it, by more than its observation may take, or if it has seen none yet.
 
         Whoever was away, while a copy of its database was at work perhaps, ends nothing before it has read what that
         did.
         """
-        for chain in chains:
-            if (board := self._boards.get(chain)) is not None:
-                head = (await board.current()).head.time
-                read = (await self._database.read(partial(heads_at_cursor, chains=[chain]))).get(chain)
-                if read is None or _is_behind(read, head, self._access(chain).parameters.timing):
-                    raise _unread(chain)
+        if (board := self._boards.get(chain)) is None:
+            return
+        head = (await board.current()).head.time
+        read = (await self._database.read(partial(heads_at_cursor, chains=[chain]))).get(chain)
+        if read is None or _is_behind(read, head, self._access(chain).parameters.timing):
+            raise _unread(chain)
 
     async def before_giving_back(self, state: SwapState) -> None:
         """The initiator's lock goes back early only if no lock of ours stands, whatever this swap's state says.

@@ -133,15 +133,15 @@ class Pump:
         now_ns = self._clock.now_ns()
         now_s = true_seconds(now_ns)
         late = await self._database.read(lambda c: tables.never_locked(c, now_s))
-        read = {chain: await self._is_read(chain) for row in late for chain in row.chains}
-        ripe = {row.swap_id for row in late if all(read[chain] for chain in row.chains)}
+        read = {chain: await self._is_read(chain) for chain in sorted({chain for row in late for chain in row.chains})}
 
         def expire(connection: Connection) -> list[SwapId]:
-            still = ripe & {row.swap_id for row in tables.never_locked(connection, now_s)}
+            still = tables.never_locked(connection, now_s)
+            ripe = [row.swap_id for row in still if all(read.get(chain, False) for chain in row.chains)]
             happened = [events.QuoteExpired(now_s)]
-            return [swap_id for swap_id in sorted(still) if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
+            return [swap_id for swap_id in ripe if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
 
-        if ripe:
+        if any(read.values()):
             with self.updates.unsure_if_unheard():
                 self.updates.changed(await swaps.write(self._database, expire))
 
