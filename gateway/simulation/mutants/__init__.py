@@ -5,7 +5,7 @@
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
     operating   in what operators do, and run on
-    unforeseen, strangers, outsiders, newcomers, passers_by, readers, visitors, callers
+    unforeseen, strangers, outsiders, newcomers, passers_by, readers, visitors, callers, guests
                 bugs thought of before anybody knew if they would be noticed
     widenings   of the kinds that worlds were last made wider for
     places      what code a bug changes, and where a run has to come by for that to matter
@@ -21,6 +21,7 @@ from typing import Final
 
 from gateway.simulation.mutants.callers import CALLED
 from gateway.simulation.mutants.evading import EVADING
+from gateway.simulation.mutants.guests import INVITED
 from gateway.simulation.mutants.ledger import ADAPTING, RULES
 from gateway.simulation.mutants.newcomers import NEW
 from gateway.simulation.mutants.operating import OPERATING
@@ -41,6 +42,6 @@ __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
     *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
-    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED, *READ, *VISITED, *CALLED),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE, *EVADING, *NEW, *UNNOTICED, *READ, *VISITED, *CALLED, *INVITED),
     *(*BRANCHING, *SLOW, *AT_CEILINGS, *FILLING, *ROTATING),
 )

@@ -68,5 +68,8 @@ THINGS: Final = (
     *(purses.is_looked_into, purses.all_at_once, blocks.go_alone, blocks.claims_again),
     people.begins_from_a_copy,
 )
-LATER: Final = (blocks.become_dear, endpoints.hears_refusals, people.signs_alone, purses.is_used_meanwhile)
+LATER: Final = (
+    *(blocks.become_dear, endpoints.hears_refusals, people.signs_alone, purses.is_used_meanwhile),
+    purses.costs_more_than_before,
+)
 """These take the first places in every other turn. New ones come behind them: the rest keep their towns."""

@@ -24,6 +24,7 @@ ROTATED_S: Final = (6.5, 7.5)
 """When the first swap is agreed on, and the provider has not locked."""
 USED_S: Final = (1.0, 3.0)
 """When somebody else uses the provider's keys: before anybody wants anything of it that needs a lock."""
+DEAR_SOON_S, STAYS_DEAR, CROWD_COMES_S = (1.0, 2.0), 90, 20.0
 USED_LATE_S: Final = (13.0, 14.0)
 """When somebody does while a claim of the provider's, the second one of the story, waits for a block for that long."""
 PROVIDERS, WAITS_S = 2, 8.0
@@ -147,6 +148,16 @@ def all_at_once(source: random.Random, plan: Plan) -> Plan:
         expiries=frozenset(CHAINS) - {paid_on},
         purse=source.randint(*ENOUGH_FOR_TWO),
     )
+
+
+def costs_more_than_before(source: random.Random, plan: Plan) -> Plan:
+    """The provider has gas for the exits of two swaps, as long as blocks are cheap. They become dear, and stay so,
+    before anybody comes; only exits cost it anything."""
+    plan = all_at_once(source, plan)
+    [paid_on] = plan.fees
+    later = tuple(replace(deal, start_s=deal.start_s + CROWD_COMES_S) for deal in plan.deals)
+    dear = Spike(paid_on, source.uniform(*DEAR_SOON_S), DEAR_BLOCKS, STAYS_DEAR)
+    return replace(plan, deals=later, spikes=(dear,))
 
 
 def is_used_elsewhere(source: random.Random, plan: Plan) -> Plan:
