@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from typing import Final
 
+from adapters.memory import FaultRates
 from gateway.simulation.drawing import signatures
 from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.operators import IN_TIME_S
@@ -35,6 +36,8 @@ from gateway.simulation.plan import (
 )
 from gateway.simulation.plan_operators import Purpose, Withdrawing
 
+AWAY_S, SLOWLY_S = 76.0, (0.1, 0.2)
+"""How long an initiator is away whose provider takes its lock back meanwhile, and how long its endpoint takes then."""
 BACK_S: Final = (1.0, 5.0)
 """How long an initiator is away that has locked, or a tower."""
 TAKEN_S: Final = 2.5
@@ -154,6 +157,15 @@ def fails_half_way(source: random.Random, plan: Plan) -> Plan:
         deals=(first, replace(first, number=1, start_s=APART_S)),
         relayers=(replace(plan.relayers[0], deaths=(death,)),),
     )
+
+
+def has_missed_a_refund(source: random.Random, plan: Plan) -> Plan:
+    """The initiator is away as it was about to look at the provider's lock, until that has gone back. It looks as soon
+    as it is here again, and its endpoint takes its time."""
+    first = first_deal(source, plan, source.choice(CHAINS))
+    away = Death(AWAY_S, commit="effect", count=HALF_DONE, after=False)
+    initiator = replace(plan.dapps[0], deaths=(away,), rates=FaultRates(latency_s=SLOWLY_S))
+    return replace(plan, deals=(first,), dapps=(initiator,))
 
 
 def is_ahead(source: random.Random, plan: Plan) -> Plan:
