@@ -147,7 +147,7 @@ class Checks:
         self._retiring = tuple(retiring)
         self._policy = policy
         self._clock = clock
-        self._boards = boards or {}
+        self._boards = dict(boards or {})
         self._exit_costs: dict[ChainId, tuple[float, Mapping[AssetId, int]]] = {}
 
     # --- the other party's lock ---
@@ -252,7 +252,7 @@ class Checks:
         seen of it, by more than its observation may take, or if it has seen none yet.
 
         Whoever was away, while a copy of its database was at work perhaps, ends nothing before it has read what that
-        did.
+        did. Whoever has read up once since it began counts as one that is here.
         """
         if (board := self._boards.get(chain)) is None:
             return
@@ -260,6 +260,7 @@ class Checks:
         read = (await self._database.read(partial(heads_at_cursor, chains=[chain]))).get(chain)
         if read is None or _is_behind(read, head, self._access(chain).parameters.timing):
             raise _unread(chain)
+        self._boards.pop(chain, None)
 
     async def before_giving_back(self, state: SwapState) -> None:
         """The initiator's lock goes back early only if no lock of ours stands, whatever this swap's state says.

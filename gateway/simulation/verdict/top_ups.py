@@ -23,6 +23,8 @@ TRIES_S: Final = 8.0
 ENOUGH_S: Final = TRIES_S + 6.0
 LOCKED_S: Final = 10.0
 """How long a lock may take until a block holds it."""
+LOOKED_AT_S: Final = 8.0
+"""How long it may take until somebody looks again at what stands in the way of a lock."""
 KEPT_TIMES: Final = 2
 """A usual bid's cost is kept this many times for an exit."""
 
@@ -49,7 +51,7 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     closes_s = mine.timelock.seconds - needed_by(record.plan, deal).fund_s
     if closes_s - filled_s < ENOUGH_S or any(lock.terms == mine for lock in all_locks(record.world.chains[chain])):
         return
-    if _was_held_up(record, party, mine):
+    if _was_held_up(record, party, mine) or _stopped_late(record, deal, closes_s):
         return
     final_s = record.final_at_s(theirs)
     if max(final_s, filled_s) > closes_s - ENOUGH_S or record.shown_at_s(deal.hashlock) is not None:
@@ -61,6 +63,16 @@ def _waits_on(record: Record, deal: Agreed, party: str, chain: ChainId, filled_s
     if stands and not record.could_not_act(party, final_s, closes_s) and could_pay(record, deal, since_s, closes_s):
         text = f"deal {deal.deal.number}: {party} has gas since {closes_s - filled_s:.0f} s before its gate closes"
         yield Problem(Kind.LEFT_WAITING, f"{text}, and does not lock")
+
+
+def _stopped_late(record: Record, deal: Agreed, closes_s: float) -> bool:
+    """Return true if one of its tokens stood still until shortly before the gate closed: what is in the way of a lock
+    is looked at every few seconds."""
+    assets = {terms.asset for terms in deal.legs}
+    return any(
+        asset in assets and whom is None and since_s < closes_s and until_s > closes_s - LOOKED_AT_S
+        for asset, whom, since_s, until_s in record.world.blocked
+    )
 
 
 def _was_held_up(record: Record, party: str, mine: LockTerms) -> bool:
