@@ -64,9 +64,8 @@ def hears_of_nothing(source: random.Random, plan: Plan) -> Plan:
 
 def hears_refusals(source: random.Random, plan: Plan) -> Plan:
     """Of three endpoints the one that is asked first refuses every transaction, and says so before it is sent, too."""
-    return replace(
-        with_a_liar(plan, Lie.REFUSES), deals=(first_deal(source, plan, source.choice(CHAINS)), *plan.deals[1:])
-    )
+    first = first_deal(source, plan, source.choice(CHAINS))
+    return replace(with_a_liar(plan, Lie.REFUSES), deals=(first, *plan.deals[1:]))
 
 
 def is_forgotten(source: random.Random, plan: Plan) -> Plan:

@@ -25,9 +25,10 @@ ROTATED_S: Final = (6.5, 7.5)
 USED_S: Final = (1.0, 3.0)
 """When somebody else uses the provider's keys: before anybody wants anything of it that needs a lock."""
 DEAR_SOON_S, STAYS_DEAR, CROWD_COMES_S = (1.0, 2.0), 90, 20.0
+"""When blocks begin to become dear, for how many they stay so, and when people come."""
 USED_LATE_S: Final = (13.0, 14.0)
 """When somebody does while a claim of the provider's, the second one of the story, waits for a block for that long."""
-PROVIDERS, WAITS_S = 2, 8.0
+PROVIDERS_CLAIM, CLAIM_WAITS_S = 2, 8.0
 AFTER_USE_S: Final = (26.0, 30.0)
 MOST, MORE, SOME_MORE = 78_000, 60_000, (35_000, 60_000)
 """Amounts, in base units of what initiators give: most of what a narrow provider holds, and more than is left then."""
@@ -178,7 +179,7 @@ def is_used_meanwhile(source: random.Random, plan: Plan) -> Plan:
         deals=(first_deal(source, plan, source.choice(CHAINS)),),
         fees=frozenset(),
         expiries=frozenset(CHAINS),
-        aims=(Aim(Trouble.STARVED, Act.CLAIM, PROVIDERS, WAITS_S),),
+        aims=(Aim(Trouble.STARVED, Act.CLAIM, PROVIDERS_CLAIM, CLAIM_WAITS_S),),
     )
 
 
