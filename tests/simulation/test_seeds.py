@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import json
 import os
 import subprocess
@@ -19,7 +20,7 @@ from gateway.simulation.campaign import mixed, report, verdicts
 from gateway.simulation.coverage import Coverage, never_seen
 from gateway.simulation.drawing import draw
 from gateway.simulation.drawing.deals import LATECOMERS
-from gateway.simulation.drawing.rare import THINGS
+from gateway.simulation.drawing.rare import LATER, THINGS
 from gateway.simulation.drawing.small import MAX_FEW, MIN_FEW, MIN_MUCH
 from gateway.simulation.plan import (
     AWAY_S,
@@ -293,16 +294,17 @@ def about(one: Plan) -> object:
     topped = None if one.topped is None else one.topped.by_itself
     late = party.behind, party.lags_s, frozenset((aim.trouble, aim.act) for aim in one.aims)
     watched = one.tower is not None, one.strangers
-    apart = party.silent_s > 0, party.picky, one.clock_off_s > 0, one.looked_into
+    apart = party.silent_s > 0, party.picky, one.clock_off_s > 0, one.looked_into, bool(one.spikes)
     return one.rough, topped, one.rotation is not None, signing, fails, watched, doubts, late, apart
 
 
 def test_each_rare_thing_comes_in_its_turn_and_alone() -> None:
-    plans = [draw(RARE_TOWNS + number) for number in range(2 * len(THINGS))]
-    things = [about(one) for one in plans]
-    assert things[: len(THINGS)] == things[len(THINGS) :]
-    assert len(set(things)) == len(THINGS)
-    for one in plans:
+    turns = [[draw(RARE_TOWNS + turn * len(THINGS) + place) for place in range(len(THINGS))] for turn in range(4)]
+    even, odd, *again = [[about(one) for one in plans] for plans in turns]
+    assert [even, odd] == again
+    assert even[len(LATER) :] == odd[len(LATER) :]
+    assert len({*even, *odd}) == len(THINGS) + len(LATER)
+    for one in itertools.chain(*turns):
         assert one.small
         assert not any((one.ledger, one.reorgs, one.pricing, one.leading))
         assert one.strangers <= {Stranger.BOGUS_WATCHES}
