@@ -241,8 +241,7 @@ class Pipeline(Sending):
             return False
         if dropped:  # nodes forget what they took, and blocks that held it are replaced
             if over := await self._over(record, in_time=True):
-                if record.newest.fee is not None or urgency.exits:
-                    await self._take_out(record, over, urgency)
+                await self._take_out(record, over, urgency)
                 return False
             self._metrics.rebroadcasts.labels(self.chain).inc()
         return dropped or urgency.exits or record.cancelling
@@ -334,7 +333,7 @@ class Pipeline(Sending):
 
     async def _calls_off(self, record: TransactionRecord, urgency: Urgency) -> bool:
         """Cancel what is too late, is not wanted any more, or stands unpaid before an exit. On chains without fees
-        nothing outbids it, and it expires: only what stands before an exit is cancelled, which cannot wait for that."""
+        nothing outbids it while a node has it: only what stands before an exit is cancelled then."""
         if record.cancelling or (record.newest.fee is None and not urgency.exits):
             return False
         if over := await self._over(record, in_time=False):

@@ -1,6 +1,7 @@
 """Nothing stands before an exit for long, and the purse carries whatever is signed."""
 
 import asyncio
+import operator
 import random
 from contextlib import suppress
 from dataclasses import replace
@@ -339,9 +340,29 @@ async def test_a_lock_is_not_sent_again_once_its_gate_has_closed() -> None:
         pipeline.closed_gate = lambda _, key, in_time: "too late" if in_time else None
         await house.beat(80)
         assert first.newest.hash not in heard
-        status = (await house.found(FUND)).status
-        assert status is (TransactionStatus.EXPIRED if market is None else TransactionStatus.SUPERSEDED)
+        assert (await house.found(FUND)).status is TransactionStatus.SUPERSEDED
         assert await house.received() == 0
+
+
+async def test_a_lost_lock_whose_gate_has_closed_keeps_none_behind_it() -> None:
+    """On a chain without fees: it is nowhere, and makes way long before it would expire."""
+    house = Poor(1_000, market=None)
+    pipeline = await house.start(expiry_blocks=50)
+    closed = False
+    pipeline.closed_gate = lambda _, key, in_time: "too late" if closed and key == FUND else None
+    lost = await pipeline.send(FUND, house.pay(500), house.clock.now() + 300)
+    await pipeline.send("z:1:fund-participant", house.pay(5), house.clock.now() + 300)
+    forgotten = partial(operator.ne, lost.newest.hash)
+    await house.beat(2, accept=forgotten)
+    assert (await house.found("z:1:fund-participant")).status is TransactionStatus.BROADCAST
+    closed = True
+    house.chain.forget(lost.newest.hash)
+    await house.beat(8)
+    record = await house.found(FUND)
+    assert [attempt.cancels for attempt in record.attempts] == [False, True]
+    assert record.status is TransactionStatus.SUPERSEDED
+    assert (await house.found("z:1:fund-participant")).status is TransactionStatus.FINAL
+    assert await house.received() == 5
 
 
 async def test_expired_lock_is_not_void_while_the_count_is_unknown() -> None:
