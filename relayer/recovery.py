@@ -23,7 +23,7 @@ from indexer.projections import ReportedAgreement, report_agreement
 from indexer.projections.locks import LockRow, locks_of, open_hashlocks_of
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
-from relayer.watchtower import past_events
+from relayer.pump.past import past_events
 
 MAX_LOCKS: Final = 100
 """Locks under one hashlock that pay us and are looked at: anybody can copy a hashlock. Nobody else makes ours."""

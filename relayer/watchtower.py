@@ -15,21 +15,19 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError, TooManyError
 from core.model.ports import ChainParameters
-from core.model.types import ChainId, LockTerms, PublicPreimage, SwapId
+from core.model.types import ChainId, LockTerms, SwapId
 from core.runtime import journal
 from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from htlc import events, timelocks
 from htlc.facts import ever_locked
-from htlc.model import Agreement, Leg, Phase, Role, swap_id
-from indexer import feed
+from htlc.model import Agreement, Phase, Role, swap_id
 from indexer.projections import ReportedAgreement, report_agreement
 from relayer.policy import RelayerPolicy
-from relayer.pump import observations, promises, swaps, tables
+from relayer.pump import promises, swaps, tables
+from relayer.pump.past import past_events
 from relayer.pump.updates import SwapUpdates
 from relayer.switchboard import Switches
-
-MAX_LOCKS_READ = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +151,3 @@ class Watchtower:
             raise RejectedError(f"the leg on {terms.chain} pays its own sender: nothing is left to watch over")
         if terms.receiver == self._chains[terms.chain].htlc_holder:
             raise RejectedError(f"the leg on {terms.chain} pays the contract that holds it: name the party's account")
-
-
-def past_events(connection: Connection, agreement: Agreement) -> list[events.ChainFact]:
-    """Return the facts of this swap before it was ours to watch. Finality follows with the next final block."""
-    found: list[events.ChainFact] = []
-    for leg in Leg:
-        shown = feed.history_of(connection, agreement.terms(leg), MAX_LOCKS_READ)
-        found += [observations.seen(leg, logged) for logged in shown]
-    preimage = feed.public_preimage(connection, agreement.hashlock)
-    if preimage is not None:
-        found.append(events.PreimageSeen(PublicPreimage(preimage), "a block of the past"))
-    return found

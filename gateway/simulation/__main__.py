@@ -1,9 +1,10 @@
 """`python -m gateway.simulation --seeds 100 [--first N] [--jobs 2] [--json]`, or `--seed N --verbose`.
 
-Without `--first`, one town in twelve is dense (seeds from 0 on), and the others are small (from 1,000,000 on), ten in
-forty-eight of all about a rare thing (from 2,000,000 on). Ctrl-C ends a campaign early, behind the stories that are
-being played: it says what it has seen so far, and with which seeds to go on. Exit 1 if a seed fails, or if a campaign
-of `ENOUGH` seeds or more never saw something that it has to bear; 130 if it was stopped.
+Without `--first`, one town in twelve is dense (seeds from 0 on; one of four of these is crowded, from 500,000 on), and
+the others are small (from 1,000,000 on), ten in forty-eight of all about a rare thing (from 2,000,000 on). Ctrl-C ends
+a campaign early, behind the stories that are being played: it says what it has seen so far, and with which seeds to go
+on. Exit 1 if a seed fails, or if a campaign of `ENOUGH` seeds or more never saw something that it has to bear; 130 if
+it was stopped.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from gateway.simulation.drawing import draw
 from gateway.simulation.logbook import drop, note
-from gateway.simulation.plan import RARE_TOWNS, SMALL_TOWNS
+from gateway.simulation.plan import CROWDED_TOWNS, RARE_TOWNS, SMALL_TOWNS
 from gateway.simulation.story import Verdict, run
 from gateway.simulation.verdict.problem import Kind, Problem
 
@@ -24,18 +24,24 @@ DENSE_EVERY: Final = 12
 about as much longer: small ones show more stories in the same time. Two of this many are about a rare thing."""
 RARE_PLACES: Final = (3, 7)
 """The places of these two among them."""
+CROWDED_EVERY: Final = 48
+"""Of the dense towns, one of this many towns is crowded: more are under way at once than anywhere else."""
+CROWDED_PLACE: Final = 12
 MORE_EVERY: Final = 24
 """One more town of this many is about a rare thing."""
 MORE_PLACE: Final = 10
 
 
 def mixed(count: int) -> tuple[int, ...]:
-    """Return the seeds of a campaign of `count` towns: dense ones from 0 on, small ones from `SMALL_TOWNS` on, those
-    about one rare thing from `RARE_TOWNS` on."""
-    dense, small, rare = (iter(range(first, first + count)) for first in (0, SMALL_TOWNS, RARE_TOWNS))
+    """Return the seeds of a campaign of `count` towns: dense ones from 0 on, crowded ones from `CROWDED_TOWNS`
+    on, small ones from `SMALL_TOWNS` on, those about one rare thing from `RARE_TOWNS` on."""
+    firsts = 0, CROWDED_TOWNS, SMALL_TOWNS, RARE_TOWNS
+    dense, crowded, small, rare = (iter(range(first, first + count)) for first in firsts)
     at = {0: dense, **dict.fromkeys(RARE_PLACES, rare)}
 
     def of(number: int) -> Iterator[int]:
+        if number % CROWDED_EVERY == CROWDED_PLACE:
+            return crowded
         return rare if number % MORE_EVERY == MORE_PLACE else at.get(number % DENSE_EVERY, small)
 
     return tuple(next(of(number)) for number in range(count))

@@ -164,8 +164,8 @@ async def _restore_store(record: Record) -> None:
         if world.seconds > 2 * STORY_S:
             return  # nothing was agreed on
         await world.clock.sleep(AT_ONCE_S)
-    older, copied_s = record.stored, world.clock.now()
-    if not await hands.until(world, lambda: _has_locked(record, dapp), copied_s + LONG_S):
+    older, copied_s = record.stored
+    if not await hands.until(world, lambda: _has_locked(record, dapp), world.clock.now() + LONG_S):
         return
     await world.clock.sleep(world.plan.at_s[Rough.STORE_RESTORED])
     await _start_with(record, dapp, older, copied_s)

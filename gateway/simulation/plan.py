@@ -19,6 +19,8 @@ A: Final = ChainId("memory:a")
 B: Final = ChainId("causeway:b")
 """In a share of the towns the consortium ledger itself, a memory chain in the others."""
 CHAINS: Final = (A, B)
+CROWDED_TOWNS: Final = 500_000
+"""Seeds from here on are of towns like those before, to which many more people come; see `deals.with_a_crowd`."""
 SMALL_TOWNS: Final = 1_000_000
 """Seeds from here on are of small towns, which are quickly played: few swaps, one provider, everybody comes early."""
 RARE_TOWNS: Final = 2_000_000
@@ -520,6 +522,11 @@ class Plan:
     def uneven(self) -> bool:
         """True if the chains are not believed to be alike."""
         return len({*self.timing.values()}) > 1
+
+    @property
+    def is_crowded(self) -> bool:
+        """True for a town to which very many people come."""
+        return CROWDED_TOWNS <= self.seed < SMALL_TOWNS
 
     @property
     def small(self) -> bool:

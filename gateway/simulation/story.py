@@ -176,7 +176,7 @@ async def _honest(record: Record, deal: Deal) -> None:
             if agreed is None:
                 agreed = _note_agreed(record, deal, swap, dapp.name)
                 if dapp is record.dapps[0] and record.stored is None:
-                    record.stored = dapp.database.copy()
+                    record.stored = dapp.database.copy(), record.world.clock.now()
                 await _surround(record, agreed)
             await _run_to_its_end(record, agreed, client)
             return

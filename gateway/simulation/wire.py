@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.model.errors import CausewayError
+from core.model.errors import CausewayError, RejectedError
 from core.model.ports import ChainAccess, TransactionSender
 from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
 from core.model.types import ChainId, Height
@@ -54,12 +54,21 @@ class Wire:
         self.errors: Counter[str] = Counter()
         self.accepted: set[bytes] = set()
         """The transactions that an endpoint said it took."""
+        self.refused_late_s: dict[tuple[str, bytes], float] = {}
+        """When (Unix seconds) a party's endpoints first refused some bytes that no block behind the newest may hold."""
         self.heard: Callable[[Sent], None] = lambda sent: None
         """Is called with every note."""
 
     def tapped(self, party: str, access: ChainAccess, process: int = 0) -> ChainAccess:
         """The chain, with everything that is sent over it noted."""
         return replace(access, transactions=_Tap(self, party, process, access.chain, access.transactions))
+
+    def note_refusal(self, party: str, chain: ChainId, raw: bytes) -> None:
+        """Note that all who count for a party refuse these bytes, if they have expired at the newest block."""
+        here = self._chains[chain]
+        expiry = here.read(raw).expiry_height
+        if expiry is not None and expiry <= here.height:
+            self.refused_late_s.setdefault((party, raw), self.clock.now())
 
     def note(self, party: str, chain: ChainId, raw: bytes, process: int = 0) -> None:
         here = self._chains[chain]
@@ -115,7 +124,11 @@ class _Tap:
 
     async def submit(self, signed: SignedTransaction) -> None:
         self._wire.note(self._party, self._chain, signed.raw, self._process)
-        await self._counted(self._inner.submit, signed)
+        try:
+            await self._counted(self._inner.submit, signed)
+        except RejectedError:
+            self._wire.note_refusal(self._party, self._chain, signed.raw)
+            raise
         self._wire.accepted.add(signed.raw)
 
     async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:

@@ -41,8 +41,8 @@ from relayer.provider.desk import OpenSwap
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
 from relayer.pump import swaps
+from relayer.pump.past import past_events
 from relayer.transactions import accounts, records
-from relayer.watchtower import past_events
 
 T = TypeVar("T")
 

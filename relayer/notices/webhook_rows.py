@@ -38,7 +38,7 @@ SUBSCRIPTIONS: Final = Queue(
 )
 """Changed answers for webhooks of subscriptions. A delivery names a place: its newest answer is posted."""
 MAX_WAITING_OF_A_HOOK: Final = 200
-"""Messages that wait for one address; beyond it the next change of a swap is not written down for it."""
+"""Messages that wait for one address. What changes beyond it is written down as it is once half of them are gone."""
 MAX_HOOKS_OF_A_SWAP: Final = 3
 MAX_HOOKS_OF_A_CALLER: Final = 100
 MAX_HOOKS: Final = 10_000
@@ -79,7 +79,8 @@ webhook_cursor = sa.Table(
 )
 
 _ITSELF: Final = ""
-"""The mark of a hook itself: since when it is there."""
+"""The mark of a hook itself: since when it is there. Its version is `_BEHIND` while changes are left out."""
+_BEHIND: Final = 1
 TABLES: Final = (webhooks, webhook_marks, webhook_cursor)
 _W: Final = webhooks.c
 _M: Final = webhook_marks.c
@@ -103,6 +104,17 @@ _OLDER_MARK: Final = (
     & (_M.swap_id == sa.bindparam("of_swap"))
     & (_M.version < sa.bindparam("below"))
 )
+_BEHIND_NOW: Final = sa.select(_M.hook).where(
+    _M.swap_id == _ITSELF, _M.version == _BEHIND, _M.hook.in_(sa.bindparam("hooks", expanding=True))
+)
+_LEFT_OUT: Final = (
+    sa.select(_M.swap_id)
+    .join(tables.relayer_swaps, tables.relayer_swaps.c.swap_id == _M.swap_id)
+    .where(_M.hook == sa.bindparam("of_hook"), _M.version < tables.relayer_swaps.c.version)
+    .order_by(tables.relayer_swaps.c.updated_ns)
+    .limit(sa.bindparam("most"))
+)
+_MOVE_ITSELF: Final = sa.update(webhook_marks).where(_M.hook == sa.bindparam("of_hook"), _M.swap_id == _ITSELF)
 _PHASE: Final = sa.select(_M.phase).where(_OLDER_MARK)
 _MOVE_MARK: Final = sa.update(webhook_marks).where(_OLDER_MARK)
 
@@ -240,6 +252,8 @@ def collect(
     begins_ns = [*since_ns.values(), *([] if oldest_ns is None else [oldest_ns])]
     if not begins_ns:
         return None
+    if behind is None:
+        _catch_up(connection, list(since_ns), now_ns)
     first = behind or (max(min(cursor_ns, now_ns), min(begins_ns)) - OVERLAP_NS, "")
     rows = tables.changed_behind(connection, first, BATCH)
     for hook, row in _unheard(connection, since_ns, rows):
@@ -275,6 +289,19 @@ def _unheard(connection: Connection, since_ns: Mapping[str, int], rows: Sequence
     ]
 
 
+def _catch_up(connection: Connection, hooks: Sequence[str], now_ns: int) -> None:
+    """Write down what was left out for the operator's own addresses that have room again."""
+    for hook in connection.execute(_BEHIND_NOW, {"hooks": hooks}).scalars().all():
+        room = MAX_WAITING_OF_A_HOOK - deliveries.waiting_for(connection, WEBHOOKS, hook)
+        if room <= MAX_WAITING_OF_A_HOOK // 2:
+            continue
+        ids = [SwapId(one) for one in connection.execute(_LEFT_OUT, {"of_hook": hook, "most": room}).scalars()]
+        if len(ids) < room:
+            connection.execute(_MOVE_ITSELF, {"of_hook": hook, "version": 0})
+        for row in reversed(tables.list_rows(connection, room, ids=ids)) if ids else ():
+            _note(connection, hook, row, now_ns)
+
+
 def _note(connection: Connection, hook: str, row: SwapRow, now_ns: int) -> None:
     """Mark the swap as reported to a hook, and write the message if its phase has changed. Of two processes that do so
     at once one writes."""
@@ -282,13 +309,15 @@ def _note(connection: Connection, hook: str, row: SwapRow, now_ns: int) -> None:
     insert_if_absent(connection, webhook_marks, **mark, version=-1, phase="", noted_ns=now_ns)
     place = {"of_hook": hook, "of_swap": row.swap_id, "below": row.version}
     before = connection.execute(_PHASE, place).scalar()
-    moved = {**place, "version": row.version, "phase": row.phase, "noted_ns": now_ns}
-    if before is None or connection.execute(_MOVE_MARK, moved).rowcount == 0 or before == row.phase:
+    if before is None:
         return
-    if deliveries.waiting_for(connection, WEBHOOKS, hook) >= MAX_WAITING_OF_A_HOOK:
+    if before != row.phase and deliveries.waiting_for(connection, WEBHOOKS, hook) >= MAX_WAITING_OF_A_HOOK:
         log.warning("a webhook has too many messages waiting", hook=hook, swap_id=row.swap_id)
+        connection.execute(_MOVE_ITSELF, {"of_hook": hook, "version": _BEHIND})
         return
-    deliveries.enqueue(connection, WEBHOOKS, hook, message(row), now_ns=now_ns, topic=row.swap_id)
+    moved = {**place, "version": row.version, "phase": row.phase, "noted_ns": now_ns}
+    if connection.execute(_MOVE_MARK, moved).rowcount > 0 and before != row.phase:
+        deliveries.enqueue(connection, WEBHOOKS, hook, message(row), now_ns=now_ns, topic=row.swap_id)
 
 
 def message(row: SwapRow) -> bytes:

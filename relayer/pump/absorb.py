@@ -23,7 +23,7 @@ from htlc.model import Leg
 from indexer import reading
 from indexer.feed import Fact, FactKind, FactSignal, read_facts
 from relayer.metrics import RelayerMetrics
-from relayer.pump import observations, set_aside, swaps, tables
+from relayer.pump import observations, past, set_aside, swaps, tables
 from relayer.pump.set_aside import Patience
 from relayer.pump.tables import SwapRow
 from relayer.pump.updates import SwapUpdates
@@ -181,7 +181,8 @@ def _absorb_fact(connection: Connection, fact: Fact, patience: Patience, now_ns:
         waiting = tables.waiting_for_finality(connection, fact.chain, fact.header.height)
         return set_aside.contained_each(connection, waiting, patience, final)
     concerned = tables.open_under(connection, observations.hashlocks_of(fact))
-    return {swap.swap_id for swap in concerned if set_aside.offer(connection, swap, fact, patience, now_ns)}
+    changed = {swap.swap_id for swap in concerned if set_aside.offer(connection, swap, fact, patience, now_ns)}
+    return changed.union(past.take_up_again(connection, fact, patience, now_ns))
 
 
 def _advance_time(

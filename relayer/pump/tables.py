@@ -129,6 +129,12 @@ _IDS_FROM: Final = (
 )
 """The caller's prefix is hexadecimal digits, so that nothing in it needs an escape."""
 _OPEN_UNDER: Final = _OPEN.where(_S.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+_ABANDONED_UNDER: Final = _ROW.where(
+    _S.hashlock.in_(sa.bindparam("hashlocks", expanding=True)),
+    _S.done,
+    _S.phase == Phase.ABANDONED,
+    _S.role == Role.LIQUIDITY_PROVIDER,
+).order_by(_S.created_ns, _S.swap_id)
 _NEVER_LOCKED: Final = _OPEN.where(_S.phase == Phase.AGREED, _S.lock_until_s < sa.bindparam("now_s"))
 _WAITING_FOR_TIME: Final = _OPEN.where(
     ((_S.initiator_chain == _ON_CHAIN) & (_S.initiator_wake <= sa.bindparam("head_s")))
@@ -372,9 +378,18 @@ def _rows(connection: Connection, statement: sa.Select[Any], **asked: object) ->
 
 def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[SwapRow]:
     """The open swaps under these hashlocks."""
+    return _under(connection, _OPEN_UNDER, hashlocks)
+
+
+def abandoned_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[SwapRow]:
+    """A provider's swaps under these hashlocks that came to nothing."""
+    return _under(connection, _ABANDONED_UNDER, hashlocks)
+
+
+def _under(connection: Connection, query: sa.Select[Any], hashlocks: Collection[Hashlock]) -> list[SwapRow]:
     ordered, found = sorted(hashlocks), list[SwapRow]()
     for first in range(0, len(ordered), CHUNK):
-        found += _rows(connection, _OPEN_UNDER, hashlocks=ordered[first : first + CHUNK])
+        found += _rows(connection, query, hashlocks=ordered[first : first + CHUNK])
     return found
 
 

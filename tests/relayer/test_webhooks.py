@@ -347,6 +347,33 @@ async def test_webhooks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         WebhookSetup([TARGET, TARGET])
 
 
+async def test_changes_left_out_are_reported_once_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As they are by then, each once, however long ago they were looked at."""
+    monkeypatch.setattr(webhook_rows, "MAX_WAITING_OF_A_HOOK", 5)
+    database = await prepared([row(number, 50, 1) for number in range(12)])
+    answering = False
+    heard: list[str] = []
+
+    async def sometimes(url: str, headers: Mapping[str, str], body: bytes) -> int:
+        if answering:
+            heard.append(json.loads(body)["data"]["id"])
+        return 204 if answering else 503
+
+    work, clock = at_work(database, sometimes, TARGET)
+    await work.look()
+    await work.step()
+    await clock.advance(webhook_rows.OVERLAP_NS / NS_PER_S * 10)
+    await database.write(lambda c: c.execute(relayer_swaps.insert(), row(12, clock.now_ns(), 1)))
+    await work.look()
+    assert await waiting(database) == 5
+    answering = True
+    for _ in range(4):
+        await work.step()
+        await work.look()
+    assert sorted(heard) == [f"{number:032x}" for number in range(13)]
+    assert await waiting(database) == 0
+
+
 def test_changes_are_listed_by_an_index() -> None:
     assert any(
         [column.name for column in index.columns] == ["updated_ns", "swap_id"] for index in tables.relayer_swaps.indexes

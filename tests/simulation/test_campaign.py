@@ -15,7 +15,7 @@ from gateway.simulation import __main__ as command
 from gateway.simulation import campaign
 from gateway.simulation.__main__ import STOPPED
 from gateway.simulation.logbook import HEARD
-from gateway.simulation.plan import RARE_TOWNS, SMALL_TOWNS
+from gateway.simulation.plan import CROWDED_TOWNS, RARE_TOWNS, SMALL_TOWNS
 from gateway.simulation.verdict.problem import Kind
 from gateway.simulation.wire import Wire
 
@@ -23,21 +23,22 @@ MANY = 500
 
 
 @pytest.mark.parametrize("count", [0, 1, 12, 13, 200, 10_000])
-def test_campaign_has_one_dense_town_in_12_and_ten_rare_in_48(count: int) -> None:
-    seeds, dense = campaign.mixed(count), -(-count // 12)
+def test_of_48_towns_four_are_dense_one_crowded_and_ten_rare(count: int) -> None:
+    seeds, crowded = campaign.mixed(count), (count + 35) // 48
+    dense = -(-count // 12) - crowded
     rare = (count + 8) // 12 + (count + 4) // 12 + (count + 13) // 24
-    small = count - dense - rare
-    runs = (0, dense), (SMALL_TOWNS, small), (RARE_TOWNS, rare)
+    small = count - dense - crowded - rare
+    runs = (0, dense), (CROWDED_TOWNS, crowded), (SMALL_TOWNS, small), (RARE_TOWNS, rare)
     assert sorted(seeds) == [seed for first, each in runs for seed in range(first, first + each)]
     assert [seed < SMALL_TOWNS for seed in seeds[:13]] == [True, *[False] * 11, True][: len(seeds)]
     rare_first = [RARE_TOWNS, RARE_TOWNS + 1, RARE_TOWNS + 2]
     assert [seed for seed in seeds[:13] if seed >= RARE_TOWNS] == rare_first[: len(seeds) // 4]
 
 
-def test_what_is_left_of_a_mixed_campaign_is_three_runs() -> None:
+def test_what_is_left_of_a_mixed_campaign_is_four_runs() -> None:
     seeds = campaign.mixed(40)
-    assert list(campaign.runs(seeds)) == [(0, 4), (SMALL_TOWNS, 27), (RARE_TOWNS, 9)]
-    assert list(campaign.runs(seeds[14:])) == [(2, 2), (SMALL_TOWNS + 9, 18), (RARE_TOWNS + 3, 6)]
+    assert list(campaign.runs(seeds)) == [(0, 3), (CROWDED_TOWNS, 1), (SMALL_TOWNS, 27), (RARE_TOWNS, 9)]
+    assert list(campaign.runs(seeds[14:])) == [(1, 2), (SMALL_TOWNS + 9, 18), (RARE_TOWNS + 3, 6)]
     assert list(campaign.runs(seeds[37:])) == [(SMALL_TOWNS + 25, 2), (RARE_TOWNS + 8, 1)]
     assert list(campaign.runs(())) == []
 

@@ -169,6 +169,7 @@ _LATER_PARTS: Final[tuple[tuple[str, Part], ...]] = (
     ("amid an effect", parties.with_deaths_amid_an_effect),
     ("an answer is lost", parties.with_unheard_commits),
     ("stands", deals.with_a_chain_that_stands),
+    ("crowd", deals.with_a_crowd),
     ("rare", rare.with_one_rare_thing),
 )
 """The same of what changes a plan once all parties are there."""

@@ -9,6 +9,8 @@ from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, A, Act, Aim, Dea
 
 MIN_DEALS, MAX_DEALS = 14, 24
 """The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
+CROWD: Final = (60, 90)
+"""How many more come to a crowded one."""
 WEIGHTS: Final = {
     Style.HONEST: 9,
     Style.NEVER_LOCKS: 1,
@@ -76,7 +78,10 @@ LATE_S: Final = (12.0, 58.0)
 
 def first_deals(source: random.Random, relayers: int, all_watched: bool) -> tuple[Deal, ...]:
     """The swaps of a town with so many relayers."""
-    count = source.randint(MIN_DEALS, MAX_DEALS)
+    return _drawn(source, source.randint(MIN_DEALS, MAX_DEALS), relayers, all_watched)
+
+
+def _drawn(source: random.Random, count: int, relayers: int, all_watched: bool) -> tuple[Deal, ...]:
     styles = source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
     return tuple(
         Deal(
@@ -93,6 +98,25 @@ def first_deals(source: random.Random, relayers: int, all_watched: bool) -> tupl
         )
         for number, style in enumerate(styles)
     )
+
+
+def with_a_crowd(source: random.Random, plan: Plan) -> Plan:
+    """In crowded towns the same story with many more people, who want little, so that limits leave room for it."""
+    if not plan.is_crowded:
+        return plan
+    behind = max(deal.number for deal in plan.deals) + 1
+    all_watched = all(deal.watched for deal in plan.deals)
+    more = tuple(
+        replace(
+            deal,
+            number=behind + deal.number,
+            amount=source.randint(*LITTLE),
+            watched=deal.watched and plan.tower is not None,
+            provider_dies=False,
+        )
+        for deal in _drawn(source, source.randint(*CROWD), len(plan.relayers), all_watched)
+    )
+    return replace(plan, deals=(*plan.deals, *more))
 
 
 def plain(deal: Deal) -> Deal:

@@ -257,7 +257,7 @@ def _sequences(record: Record) -> Iterator[Problem]:
         if former is not None and deed != _deed(former):
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
             fewer = not sent.body.preimages and {*sent.body.locks} < {*former.body.locks}
-            open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
+            open_still = (expiry is None or expiry > final) and not _is_done_by_others(record, former, final)
             refused = given_up_s.get(place, inf) <= sent.at_s
             if not fewer and open_still and not refused and not record.never_knew(sent.party, former.at_s, sent.at_s):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
@@ -266,7 +266,9 @@ def _sequences(record: Record) -> Iterator[Problem]:
         if sent.raw in record.world.wire.accepted:
             taken[place] = sent
         # A form that was refused has taken the place of those before it, if a node has it all the same.
-        given_up_s[place] = min(given_up_s.get(place, inf), record.world.refused_s.get((sent.party, sent.raw), inf))
+        form, wire = (sent.party, sent.raw), record.world.wire
+        refused_s = min(record.world.refused_s.get(form, inf), wire.refused_late_s.get(form, inf))
+        given_up_s[place] = min(given_up_s.get(place, inf), refused_s)
 
 
 def _spent(record: Record) -> Iterator[Problem]:

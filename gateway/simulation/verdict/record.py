@@ -108,8 +108,8 @@ class Record:
     """Whose accounts were used by another hand, and when that was final (Unix seconds)."""
     acknowledged: list[tuple[str, float]] = field(default_factory=list)
     """Whose operator acknowledged the uses of its accounts until then (Unix seconds)."""
-    stored: InlineDatabase | None = None
-    """A copy of the first initiator's store, made when its swap had been agreed on."""
+    stored: tuple[InlineDatabase, float] | None = None
+    """A copy of the first initiator's store, made when its swap had been agreed on, and when (Unix seconds)."""
     notes: list[str] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
     errands: list[asyncio.Task[None]] = field(default_factory=list)

@@ -5,12 +5,14 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.memory import FaultRates
+from core.model.types import Seconds
 from gateway.simulation.drawing import signatures
 from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.operators import IN_TIME_S
 from gateway.simulation.drawing.parties import FEW_OPERATORS
 from gateway.simulation.drawing.rare.parts import (
     LATER_S,
+    MOSTLY,
     SLOWER,
     STOPPED_S,
     calm_party,
@@ -56,6 +58,10 @@ WITHDRAWS_SOON_S: Final = (1.0, 2.0)
 """When another one does, whose lock is on its way."""
 BOTH_S: Final = (60.0, 64.0)
 AT_ONCE_S: Final = (0.0, 1.0)
+SLOWEST: Final = replace(SLOWER, inclusion_s=Seconds(SLOWER.inclusion_s + 8), finality_s=Seconds(SLOWER.finality_s + 8))
+"""The belief about a chain whose reveals have much time: more than any act may take is left for second thoughts."""
+SURELY_S: Final = (3.0, 5.0)
+"""How long before the gate of its reveal closes an initiator goes on that was away, and thinks it over."""
 HALF_DONE: Final = 2
 """The write of an effect at which a provider's power fails: that it has looked at the initiator's lock."""
 AHEAD_S: Final = 17
@@ -166,6 +172,24 @@ def has_missed_a_refund(source: random.Random, plan: Plan) -> Plan:
     away = Death(AWAY_S, commit="effect", count=HALF_DONE, after=False)
     initiator = replace(plan.dapps[0], deaths=(away,), rates=FaultRates(latency_s=SLOWLY_S))
     return replace(plan, deals=(first,), dapps=(initiator,))
+
+
+def thinks_it_over(source: random.Random, plan: Plan) -> Plan:
+    """The initiator's power fails as it notes the provider's lock; then it takes longer over its reveal than an act may
+    take. Of the provider's three endpoints the first shows blocks without what happened in them, and the others are
+    mostly a block behind."""
+    first = replace(
+        first_deal(source, plan, source.choice(CHAINS)), doubt=Doubt.LATE, doubt_s=source.uniform(*SURELY_S)
+    )
+    provider = replace(plan.relayers[0], operators=FEW_OPERATORS, hides=True, liar=0, behind=MOSTLY)
+    initiator = replace(plan.dapps[0], deaths=(Death(source.uniform(*AT_ONCE_S), commit="place"),))
+    return replace(
+        plan,
+        deals=(first,),
+        relayers=(provider,),
+        dapps=(initiator,),
+        timing={**plan.timing, first.second: SLOWEST},
+    )
 
 
 def is_ahead(source: random.Random, plan: Plan) -> Plan:
