@@ -9,7 +9,7 @@ from gateway.simulation.plan import CHAINS, FORGETFUL, STORY_S, A, Act, Aim, Dea
 
 MIN_DEALS, MAX_DEALS = 14, 24
 """The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
-CROWD: Final = (60, 90)
+CROWD: Final = (30, 50)
 """How many more come to a crowded one."""
 WEIGHTS: Final = {
     Style.HONEST: 9,

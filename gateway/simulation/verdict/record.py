@@ -171,7 +171,9 @@ class Record:
         """True if nothing can save what a provider has in a swap that its database may know nothing of: it was not made
         again from the chains, or only before a block had its lock, which was on its way."""
         if Rough.FROM_CHAIN not in self.plan.rough or agreed.relayer not in self.rebuilt:
-            return bool(self.plan.rough & FORGETFUL)
+            # What one database kept for its exits another one may have spent, if there is little.
+            unknown = self.has_forgotten(agreed) or Rough.SHORT_PURSE in self.plan.rough
+            return bool(self.plan.rough & FORGETFUL) and unknown
         _, read_s = self.rebuilt[agreed.relayer]
         leg = agreed.participant_leg
         seen = [

@@ -70,6 +70,6 @@ THINGS: Final = (
 )
 LATER: Final = (
     *(blocks.become_dear, endpoints.hears_refusals, people.signs_alone, purses.is_used_meanwhile),
-    *(purses.costs_more_than_before, people.has_missed_a_refund, people.thinks_it_over),
+    *(purses.costs_more_than_before, people.has_missed_a_refund, people.has_locked_unknown),
 )
 """These take the first places in every other turn. New ones come behind them: the rest keep their towns."""

@@ -7,7 +7,7 @@ from typing import Final
 from adapters.memory import FaultRates
 from gateway.simulation.drawing.deals import LITTLE
 from gateway.simulation.drawing.parties import FEW_OPERATORS
-from gateway.simulation.drawing.rare.parts import LATER_S, MOSTLY, first_deal, with_a_liar, with_fees
+from gateway.simulation.drawing.rare.parts import LATER_S, first_deal, with_a_liar, with_fees
 from gateway.simulation.drawing.small import MAX_FEW
 from gateway.simulation.plan import CHAINS, MAX_BLOCK_TIME_S, Act, Aim, Branching, Lie, Plan, Style, Trouble, Twist
 
@@ -21,6 +21,8 @@ APART_LOCKS_S: Final = 8.0
 LAGS_S: Final = 0.4
 UNDONE_BEFORE_S: Final = 7.0
 """How long before T_B a cheat claims whose claim does not stay."""
+MOSTLY: Final = 0.65
+"""The share of answers that comes from a node which is a block behind."""
 SILENT_S: Final = 100.0
 """Longer than the provider's lock stands."""
 

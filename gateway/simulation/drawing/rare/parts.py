@@ -17,8 +17,6 @@ SLOWER: Final = replace(
     observation_s=Seconds(TIMING.observation_s + 4),
 )
 """The belief about an initiator's chain where the provider needs time to wait."""
-MOSTLY: Final = 0.65
-"""The share of answers that comes from a node which is a block behind."""
 LATER_S: Final = (22.0, 26.0)
 STOPPED_S: Final = 6.0
 """How long a token does not move that a tower claims."""

@@ -5,14 +5,12 @@ from dataclasses import replace
 from typing import Final
 
 from adapters.memory import FaultRates
-from core.model.types import Seconds
 from gateway.simulation.drawing import signatures
 from gateway.simulation.drawing.deals import LITTLE, newcomer
 from gateway.simulation.drawing.operators import IN_TIME_S
 from gateway.simulation.drawing.parties import FEW_OPERATORS
 from gateway.simulation.drawing.rare.parts import (
     LATER_S,
-    MOSTLY,
     SLOWER,
     STOPPED_S,
     calm_party,
@@ -58,10 +56,9 @@ WITHDRAWS_SOON_S: Final = (1.0, 2.0)
 """When another one does, whose lock is on its way."""
 BOTH_S: Final = (60.0, 64.0)
 AT_ONCE_S: Final = (0.0, 1.0)
-SLOWEST: Final = replace(SLOWER, inclusion_s=Seconds(SLOWER.inclusion_s + 8), finality_s=Seconds(SLOWER.finality_s + 8))
-"""The belief about a chain whose reveals have much time: more than any act may take is left for second thoughts."""
-SURELY_S: Final = (3.0, 5.0)
-"""How long before the gate of its reveal closes an initiator goes on that was away, and thinks it over."""
+COPIED_S: Final = (1.5, 2.5)
+"""When that copy was made: the swap was agreed on."""
+GATE_CLOSES_S: Final = (23.0, 25.0)
 HALF_DONE: Final = 2
 """The write of an effect at which a provider's power fails: that it has looked at the initiator's lock."""
 AHEAD_S: Final = 17
@@ -174,24 +171,6 @@ def has_missed_a_refund(source: random.Random, plan: Plan) -> Plan:
     return replace(plan, deals=(first,), dapps=(initiator,))
 
 
-def thinks_it_over(source: random.Random, plan: Plan) -> Plan:
-    """The initiator's power fails as it notes the provider's lock; then it takes longer over its reveal than an act may
-    take. Of the provider's three endpoints the first shows blocks without what happened in them, and the others are
-    mostly a block behind."""
-    first = replace(
-        first_deal(source, plan, source.choice(CHAINS)), doubt=Doubt.LATE, doubt_s=source.uniform(*SURELY_S)
-    )
-    provider = replace(plan.relayers[0], operators=FEW_OPERATORS, hides=True, liar=0, behind=MOSTLY)
-    initiator = replace(plan.dapps[0], deaths=(Death(source.uniform(*AT_ONCE_S), commit="place"),))
-    return replace(
-        plan,
-        deals=(first,),
-        relayers=(provider,),
-        dapps=(initiator,),
-        timing={**plan.timing, first.second: SLOWEST},
-    )
-
-
 def is_ahead(source: random.Random, plan: Plan) -> Plan:
     """The clock of one party goes ahead, further than one of its chains allows, and less than the other one does, while
     two swaps are under way, one in each direction."""
@@ -208,6 +187,26 @@ def is_ahead(source: random.Random, plan: Plan) -> Plan:
         timing={**plan.timing, slow: SLOWER},
         skew_s=dict.fromkeys(CHAINS, 0),
         block_time_s=dict.fromkeys(CHAINS, EVEN_S),
+    )
+
+
+def has_locked_unknown(source: random.Random, plan: Plan) -> Plan:
+    """The provider goes on with a copy of its database from right before its locks for two swaps. A block has the
+    first, and the second waits for one until its gate has closed long ago. Its initiator claims it in the last
+    second. The other one's power fails as they note the first."""
+    first = first_deal(source, plan, source.choice(CHAINS))
+    copied = {Rough.RESTORED: source.uniform(*COPIED_S)}
+    return replace(
+        plan,
+        rough=frozenset(copied),
+        at_s=copied,
+        deals=(first, replace(first, number=1, style=Style.LAST_SECOND, start_s=source.uniform(*AT_ONCE_S))),
+        dapps=(replace(plan.dapps[0], deaths=(Death(source.uniform(*BACK_S), commit="place"),)),),
+        fees=frozenset(),
+        expiries=frozenset(CHAINS),
+        batches=frozenset(),
+        block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S),
+        aims=(Aim(Trouble.STARVED, Act.FUND, 2, source.uniform(*GATE_CLOSES_S)),),
     )
 
 
