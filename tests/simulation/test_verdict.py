@@ -4,6 +4,7 @@ from contextvars import Context
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from math import inf
 from typing import Any
 
 import pytest
@@ -906,13 +907,16 @@ def test_a_story_that_does_not_end_says_so(monkeypatch: pytest.MonkeyPatch) -> N
     assert Kind.STORY_UNENDED in {problem.kind for problem in verdict.problems}, report(verdict)
 
 
-def test_a_loss_that_no_protocol_can_save_is_excused() -> None:
+@pytest.mark.parametrize("known", [True, False])
+def test_a_loss_of_a_swap_that_no_database_knows_is_excused(known: bool) -> None:
     async def run() -> Any:
         stage = Stage(rough=frozenset({Rough.RESTORED}))
+        if not known:
+            stage.record.forgotten.append((stage.record.relayers[0].name, 0.0, inf))
         await provider_lost(stage)
-        return await stage.problems()
+        return {problem.kind for problem in await stage.problems()}
 
-    assert run_virtually(run()) == []
+    assert run_virtually(run()) == ({Kind.PROVIDER_LOST} if known else set())
 
 
 @pytest.mark.parametrize("loss", [initiator_lost, provider_lost, lock_left], ids=lambda loss: loss.__name__)

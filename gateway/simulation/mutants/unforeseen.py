@@ -84,7 +84,7 @@ UNFORESEEN: Final = (
     plant(
         "tower-reads-no-past",
         "A watch begins with what happens from now on.",
-        "relayer/watchtower.py",
+        "relayer/pump/past.py",
         "    for leg in Leg:\n        shown = feed.history_of(",
         "    for leg in list[Leg]():\n        shown = feed.history_of(",
     ),

@@ -90,16 +90,6 @@ ROTATING: Final[tuple[Mutant, ...]] = (
         "        found = self._hands.chain(terms.chain)\n",
     ),
     plant(
-        "lost-locks-keep-their-sequence",
-        "On a chain without fees a lock that no node has, and that must not happen any more, waits until it expires.",
-        PIPELINE,
-        "            if over := await self._over(record, in_time=True):\n                await self._take_out(",
-        "            if over := await self._over(record, in_time=True):\n"
-        "                if record.newest.fee is None and not urgency.exits:\n"
-        "                    return False\n"
-        "                await self._take_out(",
-    ),
-    plant(
         "a-lock-of-ours-in-an-ended-swap-is-nobodys",
         "A block shows a lock of ours whose swap had ended by an older copy of the database: nobody looks after it.",
         "relayer/pump/past.py",
