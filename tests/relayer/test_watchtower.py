@@ -14,8 +14,9 @@ from htlc.effects import ClaimLeg, leg_kind
 from htlc.model import Leg, Phase, Role
 from relayer.policy import WatchPolicy
 from relayer.pump.acting import UNSIMULATED_TRIES
+from relayer.pump.past import MAX_LOCKS_READ
 from relayer.transactions import records
-from relayer.watchtower import MAX_LOCKS_READ, Registration
+from relayer.watchtower import Registration
 from tests.relayer.house import COIN, START, A, B, House
 
 SECRET = Preimage(bytes(range(32)))
