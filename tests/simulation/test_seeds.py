@@ -393,13 +393,16 @@ def test_a_swap_waits_for_no_attestor() -> None:
     assert verdict.faults["attestor-triggered"] > 2
 
 
-def test_a_lock_claimed_before_it_is_looked_at_is_refused() -> None:
-    """The provider dies when it has asked for a look at the lock; meanwhile that lock is claimed for it."""
+def test_a_lock_claimed_before_it_is_looked_at_is_not_funded() -> None:
+    """The provider dies when it has asked for a look at the lock; meanwhile that lock is claimed for it. It reads that
+    before it looks."""
     dies = Death(POLICY.participant_outage_s - COME_BACK_S, commit="effect")
     leaks = deal(Style.VANISHES, leaks=True)
     verdict = play(plan(leaks, relayers=(replace(calm("relayer-0"), deaths=(dies,)),)))
     assert verdict.ok, report(verdict)
-    assert verdict.journeys["event-lock-refused"] == verdict.faults["leaked"] == 1
+    assert verdict.faults["leaked"] == 1
+    assert "event-lock-verified" not in verdict.journeys
+    assert "effect-fund" not in verdict.journeys
 
 
 def test_a_watch_knows_a_preimage_that_was_shown_before() -> None:
