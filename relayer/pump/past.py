@@ -3,16 +3,14 @@
 from collections.abc import Collection
 from typing import Final
 
-from msgspec.structs import replace
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Locked
 from core.model.types import PublicPreimage, SwapId
 from core.runtime import journal
-from core.runtime.clock import true_seconds
 from core.runtime.logging import get_logger
 from htlc import events
-from htlc.model import Agreement, Leg, Role
+from htlc.model import Agreement, Leg
 from indexer import feed
 from indexer.feed import Fact, FactKind
 from relayer.pump import observations, set_aside, swaps, tables
@@ -37,7 +35,7 @@ def past_events(connection: Connection, agreement: Agreement) -> list[events.Cha
 
 
 def take_up_again(connection: Connection, fact: Fact, patience: Patience, now_ns: int) -> Collection[SwapId]:
-    """Watch over each swap that had come to nothing, as far as anybody here knew, and of which a block now has a lock
+    """Begin each swap again that had come to nothing, as far as anybody here knew, and of which a block now has a lock
     of ours: another copy of this database may have signed it. Return those swaps.
 
     Only we make such locks, so that nobody else brings a swap back.
@@ -46,17 +44,17 @@ def take_up_again(connection: Connection, fact: Fact, patience: Patience, now_ns
         return ()
     made = {one.event.terms for one in fact.events if isinstance(one.event, Locked)}
 
-    def watch(swap: SwapRow) -> bool:
+    def begin_again(swap: SwapRow) -> bool:
         agreement = swaps.load(connection, swap.swap_id).agreement
         if agreement.participant_leg not in made:
             return False
         log.warning("a swap that had ended has a lock of ours", swap_id=swap.swap_id)
         tables.forget(connection, swap.swap_id)
         journal.forget(connection, swap.swap_id)
-        now_s = true_seconds(now_ns)
-        watched = replace(agreement, role=Role.WATCHTOWER, lock_deadline_s=agreement.participant_leg.timelock.seconds)
-        swaps.begin(connection, watched, None, now_s=now_s, now_ns=now_ns)
-        return swaps.take(connection, swap.swap_id, past_events(connection, watched), now_ns=now_ns)
+        # As of when it was agreed on: by now its gates have closed, which ends a swap that has no lock.
+        agreed_s = agreement.lock_deadline_s - agreement.policy.lock_s
+        swaps.begin(connection, agreement, swap.quote_id, now_s=agreed_s, now_ns=now_ns)
+        return swaps.take(connection, swap.swap_id, past_events(connection, agreement), now_ns=now_ns)
 
     ended = tables.abandoned_under(connection, {terms.hashlock for terms in made})
-    return set_aside.contained_each(connection, ended, patience, watch)
+    return set_aside.contained_each(connection, ended, patience, begin_again)
