@@ -25,7 +25,7 @@ about as much longer: small ones show more stories in the same time. Two of this
 RARE_PLACES: Final = (3, 7)
 """The places of these two among them."""
 CROWDED_EVERY: Final = 48
-"""Of the dense towns, one of this many towns is crowded: more are under way at once than anywhere else."""
+"""One town of this many, at the place of a dense one, is crowded: more is under way at once than anywhere else."""
 CROWDED_PLACE: Final = 12
 MORE_EVERY: Final = 24
 """One more town of this many is about a rare thing."""

@@ -57,8 +57,9 @@ WITHDRAWS_SOON_S: Final = (1.0, 2.0)
 BOTH_S: Final = (60.0, 64.0)
 AT_ONCE_S: Final = (0.0, 1.0)
 COPIED_S: Final = (1.5, 2.5)
-"""When that copy was made: the swap was agreed on."""
+"""When a provider's database was copied that has then locked for swaps which the copy knows."""
 GATE_CLOSES_S: Final = (23.0, 25.0)
+"""How long the second of these locks waits: behind the gate that the copy holds it against."""
 HALF_DONE: Final = 2
 """The write of an effect at which a provider's power fails: that it has looked at the initiator's lock."""
 AHEAD_S: Final = 17
